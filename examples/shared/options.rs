@@ -1,0 +1,194 @@
+//! The options that the examples have in common: every setting of the library, to be tried without writing code.
+
+use mcp_blocking::{Limits, Server};
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What was asked for on the command line.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub listen: Vec<String>,
+    pub log: log::LevelFilter,
+    settings: Vec<Setting>,
+}
+
+#[derive(Debug, Clone)]
+enum Setting {
+    Token(String),
+    AllowOrigin(String),
+    AllowHost(String),
+    Anonymous,
+    Plaintext,
+    Limit(&'static str, String),
+}
+
+/// Counts and sizes: the option, what it means.
+const NUMBERS: [(&str, &str); 20] = [
+    ("--message-bytes", "bytes of one message"),
+    ("--frame-bytes", "bytes of one frame"),
+    ("--fragments", "fragments of one message"),
+    ("--control-frames-per-second", "pings and pongs of one client"),
+    ("--head-bytes", "bytes of a request head"),
+    ("--head-lines", "lines of a request head"),
+    ("--max-connections", "connections in all"),
+    ("--max-connections-per-address", "connections from one address beyond loopback"),
+    ("--max-half-open", "connections that have not finished their handshake"),
+    ("--missed-pings", "unanswered pings until a client counts as gone"),
+    ("--outbox-bytes", "bytes queued for one client"),
+    ("--outbox-frames", "frames queued for one client"),
+    ("--calls-per-connection", "requests of one client under way at once"),
+    ("--queued-calls", "requests that wait for a worker, in all"),
+    ("--listens-per-connection", "open subscriptions of one client"),
+    ("--json-depth", "nesting of one message"),
+    ("--rate", "messages a second of one client, 0 for no limit"),
+    ("--burst", "messages at once before the rate applies"),
+    ("--workers", "threads for handlers"),
+    ("--page-size", "items on a page of a list"),
+];
+
+/// Times in seconds, fractions allowed.
+const TIMES: [(&str, &str); 7] = [
+    ("--head-deadline", "for the whole handshake"),
+    ("--ping-interval", "of silence until a ping is sent"),
+    ("--frame-deadline", "for a frame once begun"),
+    ("--write-deadline", "a frame may wait in a full socket"),
+    ("--close-deadline", "for the answer to a close frame"),
+    ("--handler-deadline", "for a handler"),
+    ("--handler-deadline-extended", "for a handler that reports progress"),
+];
+
+impl Options {
+    /// Reads the command line; `Err` holds what to print, and whether it is a complaint.
+    pub fn parse(program: &str, arguments: impl IntoIterator<Item = String>) -> Result<Self, (String, bool)> {
+        let mut options = Self { listen: Vec::new(), log: log::LevelFilter::Info, settings: Vec::new() };
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let (name, inline) = match argument.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
+                _ => (argument, None),
+            };
+            let mut value = || {
+                inline
+                    .clone()
+                    .or_else(|| arguments.next())
+                    .ok_or_else(|| (format!("{name} needs a value (see --help)"), true))
+            };
+            match name.as_str() {
+                "--help" | "-h" => return Err((help(program), false)),
+                "--listen" => options.listen.push(value()?),
+                "--log" => options.log = parsed(&name, &value()?)?,
+                "--token" => options.settings.push(Setting::Token(value()?)),
+                "--allow-origin" => options.settings.push(Setting::AllowOrigin(value()?)),
+                "--allow-host" => options.settings.push(Setting::AllowHost(value()?)),
+                "--dangerous-allow-anonymous" => options.settings.push(Setting::Anonymous),
+                "--plaintext-behind-proxy" => options.settings.push(Setting::Plaintext),
+                "--memory-bytes" => options.settings.push(Setting::Limit("--memory-bytes", value()?)),
+                other => match NUMBERS.iter().chain(&TIMES).find(|(known, _)| *known == other) {
+                    Some((known, _)) => options.settings.push(Setting::Limit(known, value()?)),
+                    None => return Err((format!("unknown option {other} (see --help)"), true)),
+                },
+            }
+        }
+        if options.listen.is_empty() {
+            options.listen.push("127.0.0.1:8080".into());
+        }
+        Ok(options)
+    }
+
+    /// Applies the settings to a server.
+    pub fn apply(&self, mut server: Server) -> Result<Server, String> {
+        let mut token_number = 0;
+        for setting in &self.settings {
+            server = match setting {
+                Setting::Token(token) => {
+                    token_number += 1;
+                    match token.split_once(':') {
+                        Some((name, token)) => server.bearer_token(name, token),
+                        None => server.bearer_token(format!("token-{token_number}"), token),
+                    }
+                }
+                Setting::AllowOrigin(origin) => server.allow_origin(origin),
+                Setting::AllowHost(host) => server.allow_host(host),
+                Setting::Anonymous => server.dangerous_allow_anonymous(),
+                Setting::Plaintext => server.plaintext_behind_proxy(),
+                Setting::Limit(name, value) => {
+                    let mut problem = None;
+                    let server = server.limits(|limits| problem = set(limits, name, value).err());
+                    match problem {
+                        Some((problem, _)) => return Err(problem),
+                        None => server,
+                    }
+                }
+            };
+        }
+        Ok(server)
+    }
+}
+
+fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool)> {
+    match name {
+        "--message-bytes" => limits.message_bytes = parsed(name, value)?,
+        "--frame-bytes" => limits.frame_bytes = parsed(name, value)?,
+        "--fragments" => limits.fragments = parsed(name, value)?,
+        "--control-frames-per-second" => limits.control_frames_per_second = parsed(name, value)?,
+        "--head-bytes" => limits.head_bytes = parsed(name, value)?,
+        "--head-lines" => limits.head_lines = parsed(name, value)?,
+        "--max-connections" => limits.connections = parsed(name, value)?,
+        "--max-connections-per-address" => limits.connections_per_address = parsed(name, value)?,
+        "--max-half-open" => limits.half_open = parsed(name, value)?,
+        "--missed-pings" => limits.missed_pings = parsed(name, value)?,
+        "--outbox-bytes" => limits.outbox_bytes = parsed(name, value)?,
+        "--outbox-frames" => limits.outbox_frames = parsed(name, value)?,
+        "--calls-per-connection" => limits.calls_per_connection = parsed(name, value)?,
+        "--queued-calls" => limits.queued_calls = parsed(name, value)?,
+        "--listens-per-connection" => limits.listens_per_connection = parsed(name, value)?,
+        "--json-depth" => limits.json_depth = parsed(name, value)?,
+        "--rate" => limits.rate = parsed(name, value)?,
+        "--burst" => limits.burst = parsed(name, value)?,
+        "--workers" => limits.workers = parsed(name, value)?,
+        "--page-size" => limits.page_size = parsed(name, value)?,
+        "--memory-bytes" => limits.memory_bytes = parsed(name, value)?,
+        "--head-deadline" => limits.head_deadline = seconds(name, value)?,
+        "--ping-interval" => limits.ping_interval = seconds(name, value)?,
+        "--frame-deadline" => limits.frame_deadline = seconds(name, value)?,
+        "--write-deadline" => limits.write_deadline = seconds(name, value)?,
+        "--close-deadline" => limits.close_deadline = seconds(name, value)?,
+        "--handler-deadline" => limits.handler_deadline = seconds(name, value)?,
+        "--handler-deadline-extended" => limits.handler_deadline_extended = seconds(name, value)?,
+        other => return Err((format!("unknown option {other} (see --help)"), true)),
+    }
+    Ok(())
+}
+
+fn parsed<T: FromStr<Err: Display>>(name: &str, value: &str) -> Result<T, (String, bool)> {
+    value.parse().map_err(|error| (format!("{name} {value}: {error}"), true))
+}
+
+fn seconds(name: &str, value: &str) -> Result<Duration, (String, bool)> {
+    let seconds: f64 = parsed(name, value)?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| (format!("{name} {value}: {error}"), true))
+}
+
+fn help(program: &str) -> String {
+    let mut text = format!(
+        "usage: {program} [OPTION]...\n\n\
+         \x20 --listen ADDRESS               where to listen (default 127.0.0.1:8080; port 0 takes any free one;\n\
+         \x20                                may be given several times)\n\
+         \x20 --token [NAME:]TOKEN           ask for a bearer token, and accept this one (several times)\n\
+         \x20 --allow-origin ORIGIN          let pages of this origin in, say https://app.example.com\n\
+         \x20 --allow-host HOST              let requests for this host name in\n\
+         \x20 --dangerous-allow-anonymous    beyond loopback: ask nobody for a token\n\
+         \x20 --plaintext-behind-proxy       beyond loopback: a proxy in front ends TLS\n\
+         \x20 --log LEVEL                    off, error, warn, info (default), debug, trace; to standard error\n\
+         \nSizes and counts:\n  --memory-bytes N               bytes of all queues together\n"
+    );
+    for (name, meaning) in NUMBERS {
+        text.push_str(&format!("  {:<30} {meaning}\n", format!("{name} N")));
+    }
+    text.push_str("\nTimes in seconds:\n");
+    for (name, meaning) in TIMES {
+        text.push_str(&format!("  {:<30} {meaning}\n", format!("{name} S")));
+    }
+    text
+}

@@ -1,0 +1,264 @@
+//! One connected peer: its outbox, its work, its deadlines.
+
+use super::outbox::{Body, Flush, Frame, Outbox, Refused};
+use super::pool::{Abandon, Busy, Lane, Work};
+use super::timer::Tick;
+use super::{ConnectionId, Core};
+use crate::guard::address::ClientAddr;
+use crate::principal::Principal;
+use crate::transport::websocket::frames;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Keys of outgoing frames that replace each other while they wait.
+pub(crate) mod key {
+    pub(crate) const PING: u64 = 1;
+    pub(crate) const TOOLS_CHANGED: u64 = 2;
+    /// Others count from here.
+    pub(crate) const FIRST_FREE: u64 = 1 << 32;
+}
+
+/// Why the server ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Mark {
+    None = 0,
+    /// A frame was begun and not finished in time.
+    FrameDeadline,
+    /// No sign of life.
+    Silent,
+    /// The peer did not answer our close frame.
+    CloseDeadline,
+}
+
+/// A connection, shared by its own thread, the workers, the timer and the author.
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) address: ClientAddr,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) since: SystemTime,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) core: Arc<Core>,
+    /// Milliseconds on the core's clock: when the last bytes came.
+    heard: AtomicU64,
+    /// When the frame that is not finished was begun; 0 if none is.
+    frame_since: AtomicU64,
+    pinged: AtomicU64,
+    missed: AtomicU32,
+    /// When the close frame has to be answered; 0 if none was sent.
+    close_by: AtomicU64,
+    mark: AtomicU8,
+    gone: AtomicBool,
+    own: Weak<Connection>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        outbox: Arc<Outbox>,
+        address: ClientAddr,
+        principal: Option<Principal>,
+    ) -> Arc<Self> {
+        let now = core.now();
+        Arc::new_cyclic(|own| Self {
+            id: core.next_id(),
+            address,
+            principal,
+            since: SystemTime::now(),
+            outbox,
+            lane: Lane::new(core.limits.calls_per_connection),
+            heard: AtomicU64::new(now),
+            frame_since: AtomicU64::new(0),
+            pinged: AtomicU64::new(now),
+            missed: AtomicU32::new(0),
+            close_by: AtomicU64::new(0),
+            mark: AtomicU8::new(0),
+            gone: AtomicBool::new(false),
+            core,
+            own: own.clone(),
+        })
+    }
+
+    /// Queues one text message. A queue that is full closes the connection: a client that does not read may not hold
+    /// memory for ever.
+    pub(crate) fn send_text(&self, text: Body, flush: Flush) -> Result<(), Refused> {
+        self.send(frames::text(text), flush)
+    }
+
+    /// Queues one frame, likewise.
+    pub(crate) fn send(&self, frame: Frame, flush: Flush) -> Result<(), Refused> {
+        let sent = match self.outbox.push(frame, flush) {
+            Err((Refused::Exhausted, frame)) if self.core.relieve(self.id) => self.outbox.push(frame, flush),
+            sent => sent,
+        };
+        let sent = sent.map_err(|(why, _)| why);
+        if matches!(sent, Err(Refused::Full | Refused::Exhausted)) {
+            let (bytes, frames) = self.outbox.queued();
+            if self.overflow() {
+                log::warn!(
+                    target: "mcp_blocking::connection", connection = self.id.0;
+                    "connection {}: closed, it does not read: {bytes} bytes in {frames} frames wait", self.id
+                );
+            }
+        }
+        sent
+    }
+
+    /// Queues a frame that is dropped when there is no room: progress, changes, pings.
+    pub(crate) fn send_notice(&self, frame: Frame, flush: Flush) -> Result<(), Refused> {
+        self.outbox.push(frame, flush).map_err(|(why, _)| why)
+    }
+
+    /// Closes for being too slow; what waits and has not begun is dropped.
+    pub(crate) fn overflow(&self) -> bool {
+        self.close_with(1013, "too slow", true, Flush::Elsewhere)
+    }
+
+    /// Begins the closing handshake. Returns false if that had been done.
+    pub(crate) fn close(&self, code: u16, reason: &str, flush: Flush) -> bool {
+        self.close_with(code, reason, false, flush)
+    }
+
+    fn close_with(&self, code: u16, reason: &str, cut: bool, flush: Flush) -> bool {
+        let by = self.core.now() + millis(self.core.limits.close_deadline + self.outbox.write_deadline());
+        let first = self.outbox.push_last(Some(frames::close(code, reason)), cut, flush);
+        if first {
+            self.close_by.store(by.max(1), Ordering::Release);
+            self.core.timer.nudge(
+                Instant::now() + self.core.limits.close_deadline + self.outbox.write_deadline(),
+                self.own.clone(),
+            );
+        }
+        first
+    }
+
+    /// Our close frame is queued: nothing can be answered any more.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.close_by.load(Ordering::Acquire) != 0
+    }
+
+    /// Hands work to the pool.
+    pub(crate) fn spawn(&self, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
+        if self.core.stopping() {
+            return Err(Busy::Stopping);
+        }
+        let deadline = work.deadline();
+        self.core.pool.submit(&self.lane, work, bytes)?;
+        // The regular look comes in time for everything but short deadlines.
+        if deadline < Instant::now() + self.core.tick {
+            self.core.timer.nudge(deadline, self.own.clone());
+        }
+        Ok(())
+    }
+
+    /// Bytes have come: whether a frame was finished by them, and whether one is begun and not finished now.
+    pub(crate) fn heard(&self, finished: bool, in_frame: bool) {
+        let now = self.core.now();
+        self.heard.store(now, Ordering::Relaxed);
+        let since = self.frame_since.load(Ordering::Relaxed);
+        if !in_frame {
+            if since != 0 {
+                self.frame_since.store(0, Ordering::Relaxed);
+            }
+        } else if finished || since == 0 {
+            self.frame_since.store(now.max(1), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        match self.mark.load(Ordering::Acquire) {
+            1 => Mark::FrameDeadline,
+            2 => Mark::Silent,
+            3 => Mark::CloseDeadline,
+            _ => Mark::None,
+        }
+    }
+
+    /// The connection's thread has ended its loop: nobody will be read from or written to any more.
+    pub(crate) fn end(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.lane.abandon(Abandon::Disconnected);
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// The timer takes an interest from here on.
+    pub(crate) fn watch(&self) {
+        self.core.timer.add(Instant::now() + self.core.tick, self.own.clone());
+    }
+
+    fn set_mark(&self, mark: Mark, how: Shutdown) {
+        if self.mark.compare_exchange(0, mark as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.outbox.shutdown(how);
+        }
+    }
+
+    /// Pings a silent peer, gives up one that stays silent. Returns when to look again.
+    fn keep_alive(&self, now: u64) -> u64 {
+        let limits = &self.core.limits;
+        let interval = millis(limits.ping_interval);
+        let heard = self.heard.load(Ordering::Relaxed);
+        let pinged = self.pinged.load(Ordering::Relaxed);
+        if heard > pinged {
+            self.missed.store(0, Ordering::Relaxed);
+        }
+        let due = heard.max(pinged) + interval;
+        if now < due {
+            return due;
+        }
+        if pinged >= heard && self.missed.fetch_add(1, Ordering::Relaxed) + 1 > limits.missed_pings {
+            self.set_mark(Mark::Silent, Shutdown::Both);
+            return now + interval;
+        }
+        self.pinged.store(now, Ordering::Relaxed);
+        let _ = self.send_notice(frames::ping().keyed(key::PING), Flush::Elsewhere);
+        now + interval
+    }
+}
+
+impl Tick for Connection {
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        if self.is_gone() {
+            return None;
+        }
+        let clock = self.core.now();
+        let mut next = clock + millis(self.core.tick);
+        let close_by = self.close_by.load(Ordering::Acquire);
+        if close_by != 0 {
+            if clock >= close_by {
+                self.set_mark(Mark::CloseDeadline, Shutdown::Both);
+            }
+            next = next.min(close_by.max(clock + 1));
+        } else {
+            next = next.min(self.keep_alive(clock));
+            let frame_since = self.frame_since.load(Ordering::Relaxed);
+            let by = frame_since + millis(self.core.limits.frame_deadline);
+            if frame_since != 0 && clock >= by {
+                // Only the reading side: the reason still has to be told.
+                self.set_mark(Mark::FrameDeadline, Shutdown::Read);
+            } else if frame_since != 0 {
+                next = next.min(by);
+            }
+        }
+        let mut at = now + Duration::from_millis(next.saturating_sub(clock).max(1));
+        if let Some(deadline) = self.lane.expire(now) {
+            at = at.min(deadline);
+        }
+        Some(at)
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id).field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
+}

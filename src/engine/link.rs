@@ -1,0 +1,109 @@
+//! The socket in two halves: one thread reads, whoever has the outbox's token writes, anybody may shut it down.
+//!
+//! Plain TCP is below; TLS fits the same traits (a test does so), as will pipes.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The reading side, owned by the connection's thread.
+pub(crate) trait ReadHalf: Send {
+    /// Reads some bytes; 0 is the end. Blocks up to the time last set.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// How long a read may block; `None` is for ever.
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+}
+
+/// The writing side, used under the outbox's token.
+pub(crate) trait WriteHalf: Send {
+    /// Takes as many bytes as fit without blocking; [`io::ErrorKind::WouldBlock`] if none does.
+    fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Something was taken, or made by the half itself, and is not sent. Plain sockets keep nothing back.
+    fn pending(&self) -> bool {
+        false
+    }
+    /// Sends that, without blocking.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What anybody may do to a connection.
+pub(crate) trait Endpoint: Send + Sync {
+    fn shutdown(&self, how: Shutdown);
+    /// The socket to poll for writability.
+    fn socket(&self) -> Option<&TcpStream>;
+}
+
+impl Endpoint for TcpStream {
+    fn shutdown(&self, how: Shutdown) {
+        // Fails only when the peer has gone already.
+        let _ = TcpStream::shutdown(self, how);
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+/// Both halves of a connection and its handle.
+pub(crate) struct Link {
+    pub(crate) read: Box<dyn ReadHalf>,
+    pub(crate) write: Box<dyn WriteHalf>,
+    pub(crate) endpoint: Arc<dyn Endpoint>,
+}
+
+/// A plain TCP connection. The halves share the one descriptor.
+pub(crate) fn plain(stream: TcpStream) -> Link {
+    let stream = Arc::new(stream);
+    Link { read: Box::new(PlainRead(Arc::clone(&stream))), write: Box::new(PlainWrite(Arc::clone(&stream))), endpoint: stream }
+}
+
+struct PlainRead(Arc<TcpStream>);
+
+impl ReadHalf for PlainRead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut &*self.0, buffer)
+    }
+
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        // A zero duration is an error to the standard library; here it means "at once".
+        self.0.set_read_timeout(timeout.map(|time| time.max(Duration::from_millis(1))))
+    }
+}
+
+struct PlainWrite(Arc<TcpStream>);
+
+impl WriteHalf for PlainWrite {
+    fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        send_without_blocking(&self.0, parts)
+    }
+}
+
+/// Sends what fits into the socket's buffer, though the socket itself blocks (its reader wants that).
+#[cfg(unix)]
+pub(crate) fn send_without_blocking(stream: &TcpStream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    use rustix::net::SendFlags;
+    #[cfg(any(target_vendor = "apple"))]
+    let flags = SendFlags::DONTWAIT;
+    #[cfg(not(any(target_vendor = "apple")))]
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let sent = match parts {
+        [one] => rustix::net::send(stream, one, flags)?,
+        many => rustix::net::sendmsg(stream, many, &mut rustix::net::SendAncillaryBuffer::default(), flags)?,
+    };
+    Ok(sent)
+}
+
+/// Windows has no flag for one call; it asks first and then sends a piece that a writable socket takes.
+#[cfg(not(unix))]
+pub(crate) fn send_without_blocking(stream: &TcpStream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(stream, PollFlags::OUT)];
+    if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? == 0 {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    let Some(part) = parts.iter().find(|part| !part.is_empty()) else { return Ok(0) };
+    io::Write::write(&mut &*stream, &part[..part.len().min(4 << 10)])
+}

@@ -1,0 +1,224 @@
+//! Threads and queues: who is connected, who runs handlers, who writes, who watches the time. Knows messages, no protocol.
+//!
+//! Lock order, where one is taken while another is held (everything else is taken alone):
+//! call state (MCP) → outbox writer → outbox queue; seat → lane. No lock is held while a handler, a hook or a socket call runs, but for the
+//! outbox's writer, which only the holder of the token takes and whose calls never block.
+
+pub(crate) mod budget;
+pub(crate) mod connection;
+pub(crate) mod drain;
+pub(crate) mod link;
+pub(crate) mod outbox;
+pub(crate) mod pool;
+pub(crate) mod timer;
+
+use crate::limits::Limits;
+use budget::Budget;
+use connection::Connection;
+use drain::Drain;
+use outbox::{Outbox, OutboxLimits};
+use parking_lot::{Condvar, Mutex, RwLock};
+use pool::Pool;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use timer::Timer;
+
+/// The number of a connection, unique for the life of the process's server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub(crate) u64);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}", self.0)
+    }
+}
+
+/// What all threads of a server share.
+pub(crate) struct Core {
+    pub(crate) limits: Limits,
+    pub(crate) memory: Arc<Budget>,
+    pub(crate) threads: Arc<Budget>,
+    pub(crate) timer: Timer,
+    pub(crate) drain: Drain,
+    pub(crate) pool: Arc<Pool>,
+    /// How often a connection is looked at when nothing is due earlier.
+    pub(crate) tick: Duration,
+    pub(crate) counters: Counters,
+    clients: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
+    ids: AtomicU64,
+    start: Instant,
+    stopping: AtomicBool,
+    /// Connection threads that run, and a signal when one ends.
+    serving: (Mutex<usize>, Condvar),
+}
+
+/// Counts for health, metrics and tests.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) accepted: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    pub(crate) timeouts: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
+    pub(crate) rate_limited: AtomicU64,
+    pub(crate) busy: AtomicU64,
+    pub(crate) connection_panics: AtomicUsize,
+}
+
+impl Core {
+    /// Starts the timer and the drain; the pool starts its threads when there is work.
+    pub(crate) fn start(limits: Limits) -> io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
+        let memory = Budget::new(limits.memory_bytes);
+        let threads = Budget::new(budget::thread_limit());
+        let (timer, timer_thread) = Timer::start()?;
+        let (drain, drain_thread) = match Drain::start() {
+            Ok(drain) => drain,
+            Err(error) => {
+                timer.stop();
+                return Err(error);
+            }
+        };
+        // Timer, drain, the accept loops and the health thread.
+        threads.overdraw(8);
+        let pool = Pool::new(
+            limits.workers,
+            limits.queued_calls,
+            Arc::clone(&threads),
+            Arc::clone(&memory),
+            timer.clone(),
+        );
+        let shortest = limits.ping_interval.min(limits.frame_deadline);
+        let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
+        let core = Self {
+            limits,
+            memory,
+            threads,
+            timer,
+            drain,
+            pool,
+            tick,
+            counters: Counters::default(),
+            clients: RwLock::new(HashMap::new()),
+            ids: AtomicU64::new(1),
+            start: Instant::now(),
+            stopping: AtomicBool::new(false),
+            serving: (Mutex::new(0), Condvar::new()),
+        };
+        Ok((Arc::new(core), vec![timer_thread, drain_thread]))
+    }
+
+    /// Milliseconds since the start.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX / 4)
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub(crate) fn next_id(&self) -> ConnectionId {
+        ConnectionId(self.ids.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// From here on new work is refused.
+    pub(crate) fn begin_stop(&self) -> bool {
+        !self.stopping.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn outbox(&self, link_write: Box<dyn link::WriteHalf>, endpoint: Arc<dyn link::Endpoint>) -> Arc<Outbox> {
+        let limits = OutboxLimits {
+            bytes: self.limits.outbox_bytes,
+            frames: self.limits.outbox_frames,
+            write_deadline: self.limits.write_deadline,
+        };
+        Outbox::new(link_write, endpoint, limits, Arc::clone(&self.memory), self.drain.clone())
+    }
+
+    pub(crate) fn enter(&self, connection: &Arc<Connection>) {
+        self.clients.write().insert(connection.id, Arc::clone(connection));
+    }
+
+    pub(crate) fn leave(&self, id: ConnectionId) {
+        let mut clients = self.clients.write();
+        clients.remove(&id);
+        if clients.capacity() > 64 && clients.len() < clients.capacity() / 4 {
+            // A crowd that has left leaves no memory behind.
+            clients.shrink_to_fit();
+        }
+    }
+
+    pub(crate) fn client(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        self.clients.read().get(&id).cloned()
+    }
+
+    /// All connections at this moment, the oldest first.
+    pub(crate) fn clients(&self) -> Vec<Arc<Connection>> {
+        let mut all: Vec<_> = self.clients.read().values().cloned().collect();
+        all.sort_unstable_by_key(|connection| connection.id);
+        all
+    }
+
+    pub(crate) fn connected(&self) -> usize {
+        self.clients.read().len()
+    }
+
+    /// Makes room in the memory budget: closes the connection with the fullest outbox. False if that is the asking one.
+    pub(crate) fn relieve(&self, asking: ConnectionId) -> bool {
+        let fullest = self.clients.read().values().max_by_key(|connection| connection.outbox.queued().0).cloned();
+        match fullest {
+            Some(fullest) if fullest.id != asking && fullest.outbox.queued().0 > 0 => {
+                if fullest.overflow() {
+                    log::warn!(
+                        target: "mcp_blocking::connection", connection = fullest.id.0;
+                        "connection {}: closed, its queue is the fullest and the memory budget is used up", fullest.id
+                    );
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A connection thread begins.
+    pub(crate) fn serving(self: &Arc<Self>) -> Serving {
+        *self.serving.0.lock() += 1;
+        Serving(Arc::clone(self))
+    }
+
+    /// Waits until all connection threads have ended; false if the deadline came before. Blocks the caller.
+    pub(crate) fn wait_served(&self, deadline: Instant) -> bool {
+        let mut count = self.serving.0.lock();
+        while *count > 0 {
+            if self.serving.1.wait_until(&mut count, deadline).timed_out() {
+                return *count == 0;
+            }
+        }
+        true
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+/// A running connection thread.
+pub(crate) struct Serving(Arc<Core>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        *self.0.serving.0.lock() -= 1;
+        self.0.serving.1.notify_all();
+    }
+}

@@ -1,0 +1,520 @@
+//! The threads that run handlers.
+//!
+//! Work waits in a *lane* per connection; a ticket in the channel says that a lane has work. A lane has one ticket at
+//! the most, and gets a new one at the back of the channel when something of it was taken: so the connections
+//! take turns, however much one of them sends. A lane holds no more than a quarter of the workers.
+
+use super::budget::{Budget, Reservation};
+use super::timer::{Tick, Timer};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// Work that has waited this long while no worker came free asks for one more worker.
+const WAIT: Duration = Duration::from_millis(5);
+/// An idle worker ends after this time.
+const IDLE: Duration = Duration::from_secs(10);
+/// How often running work is looked at for being past its deadline.
+const LOOK: Duration = Duration::from_millis(250);
+/// Grace between the deadline, when the client is answered, and the worker being written off.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A piece of work for a worker thread.
+pub(crate) trait Work: Send + Sync {
+    /// Does it. Called once, or never if it was abandoned before.
+    fn run(self: Arc<Self>);
+    /// When it has to be over. May move while it runs.
+    fn deadline(&self) -> Instant;
+    /// The deadline has come: answers the client and tells the handler to stop. May be called more than once.
+    fn expire(&self);
+    /// Nobody waits for it any more, or nobody will run it. May be called more than once.
+    fn abandon(&self, why: Abandon);
+    /// For the log.
+    fn describe(&self) -> String;
+}
+
+/// Why work is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Abandon {
+    /// The client has gone.
+    Disconnected,
+    /// The server is stopping.
+    Stopping,
+}
+
+/// Why there is no place for more work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Busy {
+    /// The connection has as much under way as it may.
+    Connection,
+    /// Too much waits, over all connections, or the memory for it is used up.
+    Overloaded,
+    /// The server is stopping.
+    Stopping,
+}
+
+/// The work of one connection.
+pub(crate) struct Lane {
+    state: Mutex<LaneState>,
+    most: usize,
+}
+
+struct LaneState {
+    waiting: VecDeque<Waiting>,
+    /// All that is under way, waiting or running; the place in here is its key.
+    live: Vec<Option<Arc<dyn Work>>>,
+    vacant: Vec<usize>,
+    running: usize,
+    /// A ticket of this lane is in the channel.
+    ticket: bool,
+}
+
+struct Waiting {
+    key: usize,
+    work: Arc<dyn Work>,
+    since: Instant,
+    _memory: Reservation,
+}
+
+impl Lane {
+    /// A lane that takes no more than `most` pieces of work at once.
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        let (waiting, live, vacant) = (VecDeque::new(), Vec::new(), Vec::new());
+        Arc::new(Self { state: Mutex::new(LaneState { waiting, live, vacant, running: 0, ticket: false }), most })
+    }
+
+    /// How much is under way.
+    pub(crate) fn live(&self) -> usize {
+        self.state.lock().live()
+    }
+
+    /// Ends what is past its deadline; returns the next deadline.
+    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for work in self.all() {
+            let deadline = work.deadline();
+            if deadline <= now {
+                work.expire();
+            } else {
+                next = Some(next.map_or(deadline, |next| next.min(deadline)));
+            }
+        }
+        next
+    }
+
+    /// Tells all that is under way that it is given up. What has not begun still passes through a worker, which finds
+    /// nothing to do.
+    pub(crate) fn abandon(&self, why: Abandon) {
+        for work in self.all() {
+            work.abandon(why);
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Work>> {
+        self.state.lock().live.iter().flatten().cloned().collect()
+    }
+}
+
+impl LaneState {
+    fn live(&self) -> usize {
+        self.live.len() - self.vacant.len()
+    }
+
+    fn insert(&mut self, work: Arc<dyn Work>) -> usize {
+        match self.vacant.pop() {
+            Some(key) => {
+                if let Some(place) = self.live.get_mut(key) {
+                    *place = Some(work);
+                }
+                key
+            }
+            None => {
+                self.live.push(Some(work));
+                self.live.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, key: usize) {
+        if self.live.get_mut(key).and_then(Option::take).is_some() {
+            self.vacant.push(key);
+        }
+        if self.vacant.len() == self.live.len() {
+            // A burst leaves no memory behind.
+            self.live = Vec::new();
+            self.vacant = Vec::new();
+        }
+    }
+}
+
+/// Numbers for health and metrics.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PoolNumbers {
+    pub(crate) workers: usize,
+    pub(crate) idle: usize,
+    pub(crate) waiting: usize,
+    pub(crate) live: usize,
+    pub(crate) written_off: usize,
+    pub(crate) written_off_ever: u64,
+}
+
+pub(crate) struct Pool {
+    tickets: Mutex<Option<Sender<Arc<Lane>>>>,
+    receiver: Receiver<Arc<Lane>>,
+    seats: Mutex<Vec<Arc<Seat>>>,
+    size: AtomicUsize,
+    idle: AtomicUsize,
+    waiting: AtomicUsize,
+    live: AtomicUsize,
+    /// For who waits until nothing is under way.
+    quiet: (Mutex<()>, Condvar),
+    written_off: AtomicUsize,
+    written_off_ever: AtomicU64,
+    /// Pieces of work taken so far: a sign that workers come free.
+    taken: AtomicU64,
+    started: AtomicU64,
+    /// The number of `taken` when the stall timer was set.
+    stall: Mutex<Option<u64>>,
+    looking: AtomicBool,
+    most: usize,
+    queue: usize,
+    threads: Arc<Budget>,
+    memory: Arc<Budget>,
+    timer: Timer,
+    own: Weak<Pool>,
+}
+
+/// One worker's place.
+struct Seat {
+    number: u64,
+    state: Mutex<SeatState>,
+}
+
+enum SeatState {
+    Free,
+    Running { work: Arc<dyn Work>, lane: Arc<Lane>, key: usize },
+    /// Its work is past the deadline: the thread is not counted any more and ends when the work does.
+    WrittenOff,
+}
+
+impl Pool {
+    pub(crate) fn new(most: usize, queue: usize, threads: Arc<Budget>, memory: Arc<Budget>, timer: Timer) -> Arc<Self> {
+        let (sender, receiver) = unbounded();
+        Arc::new_cyclic(|own| Self {
+            tickets: Mutex::new(Some(sender)),
+            receiver,
+            seats: Mutex::new(Vec::new()),
+            size: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            live: AtomicUsize::new(0),
+            quiet: (Mutex::new(()), Condvar::new()),
+            written_off: AtomicUsize::new(0),
+            written_off_ever: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            started: AtomicU64::new(0),
+            stall: Mutex::new(None),
+            looking: AtomicBool::new(false),
+            most: most.max(1),
+            queue,
+            threads,
+            memory,
+            timer,
+            own: own.clone(),
+        })
+    }
+
+    /// Queues work of a lane that holds `bytes` of memory. Never blocks.
+    pub(crate) fn submit(&self, lane: &Arc<Lane>, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
+        let memory = self.memory.reserve(bytes).ok_or(Busy::Overloaded)?;
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.queue {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(Busy::Overloaded);
+        }
+        let (key, ticket) = {
+            let mut state = lane.state.lock();
+            if state.live() >= lane.most {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                return Err(Busy::Connection);
+            }
+            self.live.fetch_add(1, Ordering::AcqRel);
+            let key = state.insert(Arc::clone(&work));
+            state.waiting.push_back(Waiting { key, work, since: Instant::now(), _memory: memory });
+            (key, self.wants_ticket(&mut state))
+        };
+        if ticket && !self.send_ticket(lane) {
+            let mut state = lane.state.lock();
+            state.waiting.retain(|waiting| waiting.key != key);
+            state.remove(key);
+            drop(state);
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.gone();
+            return Err(Busy::Stopping);
+        }
+        if self.idle.load(Ordering::Acquire) == 0 {
+            if self.size.load(Ordering::Acquire) == 0 {
+                self.grow();
+            } else {
+                self.watch_for_stall();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is under way; false if that did not come before the deadline. Blocks the caller.
+    pub(crate) fn wait_quiet(&self, deadline: Instant) -> bool {
+        let mut guard = self.quiet.0.lock();
+        while self.live.load(Ordering::Acquire) > 0 {
+            if self.quiet.1.wait_until(&mut guard, deadline).timed_out() {
+                return self.live.load(Ordering::Acquire) == 0;
+            }
+        }
+        true
+    }
+
+    /// Lets the workers end when they have nothing to do.
+    pub(crate) fn stop(&self) {
+        *self.tickets.lock() = None;
+    }
+
+    pub(crate) fn numbers(&self) -> PoolNumbers {
+        PoolNumbers {
+            workers: self.size.load(Ordering::Relaxed),
+            idle: self.idle.load(Ordering::Relaxed),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            live: self.live.load(Ordering::Relaxed),
+            written_off: self.written_off.load(Ordering::Relaxed),
+            written_off_ever: self.written_off_ever.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until all workers that are counted have ended. Blocks the caller up to the deadline.
+    pub(crate) fn wait_ended(&self, deadline: Instant) {
+        let mut guard = self.quiet.0.lock();
+        while self.size.load(Ordering::Acquire) > 0 && !self.quiet.1.wait_until(&mut guard, deadline).timed_out() {}
+    }
+
+    /// What runs now, for the log at the end.
+    pub(crate) fn running(&self) -> Vec<String> {
+        let seats = self.seats.lock().clone();
+        seats
+            .iter()
+            .filter_map(|seat| match &*seat.state.lock() {
+                SeatState::Running { work, .. } => Some(work.describe()),
+                SeatState::Free | SeatState::WrittenOff => None,
+            })
+            .collect()
+    }
+
+    fn share(&self) -> usize {
+        (self.most / 4).max(1)
+    }
+
+    fn wants_ticket(&self, state: &mut LaneState) -> bool {
+        let wants = !state.ticket && !state.waiting.is_empty() && state.running < self.share();
+        state.ticket |= wants;
+        wants
+    }
+
+    fn send_ticket(&self, lane: &Arc<Lane>) -> bool {
+        let sender = self.tickets.lock();
+        sender.as_ref().is_some_and(|sender| sender.send(Arc::clone(lane)).is_ok())
+    }
+
+    /// Sees to it that somebody looks in 5 ms whether work was taken meanwhile.
+    fn watch_for_stall(&self) {
+        if self.size.load(Ordering::Acquire) >= self.most {
+            return;
+        }
+        let mut stall = self.stall.lock();
+        if stall.is_none() {
+            *stall = Some(self.taken.load(Ordering::Acquire));
+            drop(stall);
+            self.timer.nudge(Instant::now() + WAIT, self.own.clone());
+        }
+    }
+
+    /// Starts one more worker, if there may be one.
+    fn grow(&self) {
+        let grown = self.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size < self.most).then_some(size + 1));
+        if grown.is_err() {
+            return;
+        }
+        let (Some(pool), Some(slot)) = (self.own.upgrade(), self.threads.reserve(1)) else {
+            self.size.fetch_sub(1, Ordering::AcqRel);
+            return;
+        };
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let seat = Arc::new(Seat { number, state: Mutex::new(SeatState::Free) });
+        self.seats.lock().push(Arc::clone(&seat));
+        let spawned = std::thread::Builder::new().name(format!("mcp-worker-{number}")).stack_size(2 << 20).spawn({
+            let seat = Arc::clone(&seat);
+            move || {
+                let _slot = slot;
+                pool.work(&seat);
+            }
+        });
+        if let Err(error) = spawned {
+            log::error!(target: "mcp_blocking::pool", "no thread for a worker: {error}");
+            self.size.fetch_sub(1, Ordering::AcqRel);
+            self.leave(&seat);
+        }
+    }
+
+    fn leave(&self, seat: &Arc<Seat>) {
+        self.seats.lock().retain(|other| !Arc::ptr_eq(other, seat));
+    }
+
+    /// The life of a worker.
+    fn work(&self, seat: &Arc<Seat>) {
+        loop {
+            self.idle.fetch_add(1, Ordering::AcqRel);
+            let ticket = self.receiver.recv_timeout(IDLE);
+            self.idle.fetch_sub(1, Ordering::AcqRel);
+            match ticket {
+                Ok(lane) => {
+                    if !self.serve(seat, lane) {
+                        self.written_off.fetch_sub(1, Ordering::AcqRel);
+                        log::warn!(target: "mcp_blocking::pool", "worker {} has come back after it was written off", seat.number);
+                        return self.leave(seat);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    // One stays, so that a single client finds a worker that is awake.
+                    let retired = self.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size > 1).then(|| size - 1));
+                    if retired.is_ok() {
+                        return self.leave(seat);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.leave(seat);
+                    let _quiet = self.quiet.0.lock();
+                    self.size.fetch_sub(1, Ordering::AcqRel);
+                    self.quiet.1.notify_all();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Runs one piece of work of the lane; false if the worker was written off meanwhile.
+    fn serve(&self, seat: &Arc<Seat>, lane: Arc<Lane>) -> bool {
+        let (waiting, ticket) = {
+            let mut state = lane.state.lock();
+            state.ticket = false;
+            let waiting = state.waiting.pop_front();
+            state.running += usize::from(waiting.is_some());
+            (waiting, self.wants_ticket(&mut state))
+        };
+        if ticket {
+            self.send_ticket(&lane);
+        }
+        let Some(waiting) = waiting else { return true };
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.taken.fetch_add(1, Ordering::AcqRel);
+        let more_waits = self.idle.load(Ordering::Acquire) == 0 && self.waiting.load(Ordering::Acquire) > 0;
+        if more_waits {
+            if waiting.since.elapsed() > WAIT {
+                self.grow();
+            } else {
+                self.watch_for_stall();
+            }
+        }
+        *seat.state.lock() = SeatState::Running { work: Arc::clone(&waiting.work), lane: Arc::clone(&lane), key: waiting.key };
+        if !self.looking.swap(true, Ordering::AcqRel) {
+            self.timer.add(Instant::now() + LOOK, self.own.clone());
+        }
+        // The work itself catches what its handler does; this is for a mistake of ours, so that the worker lives on.
+        if catch_unwind(AssertUnwindSafe(|| Arc::clone(&waiting.work).run())).is_err() {
+            log::error!(target: "mcp_blocking::pool", "{} panicked outside its handler", waiting.work.describe());
+        }
+        let state = std::mem::replace(&mut *seat.state.lock(), SeatState::Free);
+        if matches!(state, SeatState::WrittenOff) {
+            return false;
+        }
+        self.finished(&lane, waiting.key);
+        true
+    }
+
+    fn gone(&self) {
+        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            drop(self.quiet.0.lock());
+            self.quiet.1.notify_all();
+        }
+    }
+
+    fn finished(&self, lane: &Arc<Lane>, key: usize) {
+        let ticket = {
+            let mut state = lane.state.lock();
+            state.remove(key);
+            state.running = state.running.saturating_sub(1);
+            self.wants_ticket(&mut state)
+        };
+        if ticket {
+            self.send_ticket(lane);
+        }
+        self.gone();
+    }
+
+    /// Writes off the workers whose work is past its deadline; returns whether any works at all.
+    fn look(&self, now: Instant) -> bool {
+        let seats = self.seats.lock().clone();
+        let mut busy = false;
+        for seat in seats {
+            let mut state = seat.state.lock();
+            let SeatState::Running { work, lane, key } = &*state else { continue };
+            busy = true;
+            if now < work.deadline() + GRACE {
+                continue;
+            }
+            let (what, lane, key) = (work.describe(), Arc::clone(lane), *key);
+            *state = SeatState::WrittenOff;
+            drop(state);
+            log::error!(target: "mcp_blocking::pool", "worker {} is written off: {what} ignores its deadline", seat.number);
+            self.written_off.fetch_add(1, Ordering::AcqRel);
+            self.written_off_ever.fetch_add(1, Ordering::AcqRel);
+            self.size.fetch_sub(1, Ordering::AcqRel);
+            self.finished(&lane, key);
+            if self.waiting.load(Ordering::Acquire) > 0 {
+                self.grow();
+            }
+        }
+        busy
+    }
+
+    /// Starts a worker if nothing was taken since the watch began, though something waits.
+    fn check_stall(&self) {
+        let since = self.stall.lock().take();
+        let waits = self.waiting.load(Ordering::Acquire) > 0 && self.idle.load(Ordering::Acquire) == 0;
+        if let Some(taken) = since
+            && waits
+        {
+            if taken == self.taken.load(Ordering::Acquire) {
+                self.grow();
+            }
+            self.watch_for_stall();
+        }
+    }
+}
+
+impl Tick for Pool {
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        self.check_stall();
+        if self.look(now) {
+            return Some(now + LOOK);
+        }
+        self.looking.store(false, Ordering::Release);
+        // Work may have begun between the look and the mark.
+        (self.look(now) && !self.looking.swap(true, Ordering::AcqRel)).then(|| now + LOOK)
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("numbers", &self.numbers()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,301 @@
+//! Which token came, and is it one of ours?
+//!
+//! RFC 6750. Tokens are taken from `Authorization` only: one in the query string would end
+//! up in histories, logs and `Referer` headers (MCP, all revisions with authorization: access
+//! tokens "MUST NOT be included in the URI query string").
+
+use std::fmt;
+use std::hint::black_box;
+
+use sha2::{Digest, Sha256};
+
+use super::config::ConfigError;
+use crate::http::head::{Head, is_token};
+use crate::http::refusal::Refusal;
+
+/// The shortest token that is taken: 16 random characters of base64 are 96 bits.
+pub const TOKEN_BYTES_MIN: usize = 16;
+/// The longest token that is taken; the whole head has 8 KiB.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+
+const REALM: &str = "Bearer realm=\"mcp\"";
+
+/// The static tokens of a server, each with the name of whoever holds it.
+///
+/// Only SHA-256 hashes are kept, so a memory dump or a debug line shows no token. A fast hash
+/// is right here: tokens are long and random, not passwords.
+#[derive(Clone, Default)]
+pub struct Tokens {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    name: String,
+    hash: [u8; 32],
+}
+
+impl Tokens {
+    /// No tokens: [`Tokens::check`] lets everybody pass without a name.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { entries: Vec::new() }
+    }
+
+    /// Adds a token for `name`. One name may have several, for changing them without a gap.
+    ///
+    /// # Errors
+    ///
+    /// The token is shorter than 16 or longer than 4096 characters, could never be sent
+    /// (RFC 6750, 2.1: letters, digits, `-._~+/`, then `=`), repeats one character, or is
+    /// already there; or the name is empty. The error does not contain the token.
+    pub fn add(&mut self, name: impl Into<String>, token: &str) -> Result<(), ConfigError> {
+        let wrong = |problem: &str| Err(ConfigError::new("token", problem));
+        let name = name.into();
+        if name.is_empty() {
+            return wrong("give the holder of the token a name");
+        }
+        if token.len() < TOKEN_BYTES_MIN {
+            return wrong("is shorter than 16 characters: make one with `openssl rand -base64 24`");
+        }
+        if token.len() > TOKEN_BYTES_MAX {
+            return wrong("is longer than 4096 characters");
+        }
+        if !is_b64token(token) {
+            return wrong(
+                "may contain only letters, digits and -._~+/ (and = at its end), since clients can send no other",
+            );
+        }
+        let first = token.bytes().next();
+        if token.bytes().all(|byte| Some(byte) == first) {
+            return wrong("repeats one character: make one with `openssl rand -base64 24`");
+        }
+        let hash = hash(token);
+        if self.entries.iter().any(|entry| entry.hash == hash) {
+            return wrong("is there already: each token names one holder");
+        }
+        self.entries.push(Entry { name, hash });
+        Ok(())
+    }
+
+    /// Whether there is no token, so that nobody is asked for one.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The name of whoever holds `token`.
+    ///
+    /// Every entry is compared to its last byte, whether it matches or not, so the time
+    /// says neither how much of a guess was right nor which entry it was close to.
+    #[must_use]
+    pub fn holder(&self, token: &str) -> Option<&str> {
+        let offered = hash(token);
+        let mut found = None;
+        for entry in &self.entries {
+            let difference = entry.hash.iter().zip(&offered).fold(0_u8, |sum, (a, b)| black_box(sum | (a ^ b)));
+            if black_box(difference) == 0 {
+                found = Some(entry.name.as_str());
+            }
+        }
+        found
+    }
+
+    /// Checks the `Authorization` header. `Ok(None)` only if no token was configured at all.
+    ///
+    /// # Errors
+    ///
+    /// 401 with a challenge if no token or an unknown one was sent (RFC 6750, 3: no `error`
+    /// parameter in the first case), 400 if the header is garbage.
+    pub fn check(&self, head: &Head) -> Result<Option<&str>, Refusal> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let Some(token) = bearer(head)? else {
+            return Err(
+                Refusal::new(401, "auth", "send `Authorization: Bearer <token>`").header("WWW-Authenticate", REALM)
+            );
+        };
+        self.holder(token).map(Some).ok_or_else(|| {
+            Refusal::new(401, "auth", "this token is not known here")
+                .header("WWW-Authenticate", format!("{REALM}, error=\"invalid_token\""))
+        })
+    }
+}
+
+impl fmt::Debug for Tokens {
+    /// Names only; not even the hashes, which could be tried against a list of weak tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.entries.iter().map(|entry| entry.name.as_str())).finish()
+    }
+}
+
+/// The bearer token of a request, if it has one. Another scheme (`Basic …`) counts as none.
+///
+/// # Errors
+///
+/// 400 with `error="invalid_request"` (RFC 6750, 3.1) for several `Authorization` headers, two
+/// tokens in one, or anything that is no token.
+pub fn bearer(head: &Head) -> Result<Option<&str>, Refusal> {
+    let mut values = head.values("authorization");
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(garbage("send one Authorization header only"));
+    }
+    let text = std::str::from_utf8(value)
+        .ok()
+        .filter(|text| text.is_ascii())
+        .ok_or_else(|| garbage("send Authorization as plain ASCII"))?;
+    let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+    if !is_token(scheme.as_bytes()) {
+        return Err(garbage("send Authorization as `Bearer <token>`"));
+    }
+    // RFC 9110, 11.1: the scheme is compared without case.
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    let token = rest.trim_start_matches(' ');
+    if token.len() > TOKEN_BYTES_MAX || !is_b64token(token) {
+        return Err(garbage("send one token after `Bearer`, of letters, digits and -._~+/="));
+    }
+    Ok(Some(token))
+}
+
+fn garbage(reason: &str) -> Refusal {
+    Refusal::new(400, "auth", reason).header("WWW-Authenticate", format!("{REALM}, error=\"invalid_request\""))
+}
+
+/// `b64token` of RFC 6750, 2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_b64token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && body
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::tests::head;
+
+    const ALICE: &str = "alice-token-0123456789==";
+    const BOB: &str = "bob-token-0123456789";
+
+    fn tokens() -> Tokens {
+        let mut tokens = Tokens::new();
+        tokens.add("alice", ALICE).unwrap();
+        tokens.add("bob", BOB).unwrap();
+        tokens
+    }
+
+    fn with(value: &str) -> Head {
+        head(&["GET /mcp?access_token=x HTTP/1.1", &format!("Authorization: {value}")])
+    }
+
+    #[test]
+    fn known_tokens_give_their_holder() {
+        let tokens = tokens();
+        assert_eq!(tokens.check(&with(&format!("Bearer {ALICE}"))), Ok(Some("alice")));
+        assert_eq!(tokens.check(&with(&format!("bEARER   {BOB} "))), Ok(Some("bob")));
+    }
+
+    #[test]
+    fn no_token_and_a_wrong_one_are_challenged_differently() {
+        let tokens = tokens();
+        let none = tokens.check(&head(&["GET / HTTP/1.1"])).unwrap_err();
+        assert_eq!((none.status, none.headers), (401, vec![("WWW-Authenticate", "Bearer realm=\"mcp\"".to_owned())]));
+        for wrong in ["alice-token-0123456789=", "alice-token-0123456789===", "ALICE-TOKEN-0123456789==", "x", "alice"]
+        {
+            let refusal = tokens.check(&with(&format!("Bearer {wrong}"))).unwrap_err();
+            assert_eq!(refusal.status, 401, "{wrong}");
+            assert!(refusal.headers[0].1.ends_with("error=\"invalid_token\""));
+            assert!(!refusal.to_string().contains(wrong) || wrong == "x", "{refusal}");
+        }
+        assert_eq!(tokens.check(&with("Basic YWxpY2U6cHc=")).unwrap_err().headers[0].1, REALM);
+    }
+
+    #[test]
+    fn query_strings_are_not_looked_at() {
+        for query in ["access_token", "token", "bearer", "Authorization"] {
+            let head = head(&[&format!("GET /mcp?{query}={BOB} HTTP/1.1"), "Host: localhost"]);
+            assert_eq!(bearer(&head), Ok(None));
+            assert_eq!(tokens().check(&head).unwrap_err().status, 401);
+        }
+    }
+
+    #[test]
+    fn garbage_is_a_bad_request() {
+        for value in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer =",
+            "Bearer a b",
+            "Bearer a, Bearer b",
+            "Bearer a,b",
+            "Bearer \"a\"",
+            "Bearer\ta",
+            "Bearer \ta",
+            "Bearer a\u{e9}",
+            "Bearer:a",
+            "Bearer a=b",
+            "B\u{212a}arer a",
+            "Bearer token=a",
+            "=Bearer a",
+            "Bearer a;",
+            "Bearer a%20b",
+            ", a",
+        ] {
+            let refusal = bearer(&with(value)).unwrap_err();
+            assert_eq!(refusal.status, 400, "{value:?}");
+            assert!(refusal.headers[0].1.ends_with("error=\"invalid_request\""));
+        }
+        let long = format!("Bearer {}", "a".repeat(TOKEN_BYTES_MAX + 1));
+        assert_eq!(bearer(&with(&long)).unwrap_err().status, 400);
+        let twice = head(&["GET / HTTP/1.1", "Authorization: Bearer a", "authorization: Bearer a"]);
+        assert_eq!(bearer(&twice).unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn weak_and_impossible_tokens_are_refused_at_start() {
+        let mut tokens = tokens();
+        for token in [
+            "",
+            "tiny",
+            "fifteen-letters",
+            "has blank 0123456789",
+            "n\u{f6}n-ascii-0123456789",
+            "line\nfeed-0123456789",
+            "====================",
+            "aaaaaaaaaaaaaaaaaaaa",
+            "quote\"0123456789abcd",
+            BOB,
+        ] {
+            let error = tokens.add("eve", token).unwrap_err();
+            assert_eq!(error.setting, "token");
+            assert!(token.is_empty() || !error.to_string().contains(token), "{error}");
+        }
+        assert!(tokens.add("", "another-token-0123").is_err());
+        assert!(tokens.add("eve", &"ab".repeat(3000)).is_err());
+        assert!(tokens.add("alice", "another-token-0123").is_ok());
+        assert_eq!(tokens.holder("another-token-0123"), Some("alice"));
+    }
+
+    #[test]
+    fn debug_shows_names_only() {
+        assert_eq!(format!("{:?}", tokens()), "[\"alice\", \"bob\"]");
+    }
+
+    #[test]
+    fn without_tokens_nobody_is_asked() {
+        assert_eq!(Tokens::new().check(&with("complete \u{1f600} garbage")), Ok(None));
+        assert_eq!(Tokens::new().holder(BOB), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! Is this one too many in too short a time?
+
+use std::fmt;
+use std::time::Duration;
+
+/// Nanoseconds in a second, and thereby the unit of the bucket: one request is this many
+/// parts, and each nanosecond refills as many parts as the rate says. So refilling is exact in
+/// whole numbers, and nothing drifts however often it is asked.
+const PARTS: u128 = 1_000_000_000;
+
+/// A token bucket: `rate` per second in the long run, `burst` at once.
+///
+/// Holds what was taken and not yet refilled. Reads no clock: every call says what time it
+/// is, as the duration since some fixed moment (the server's start). Time that goes backwards
+/// counts as standing still.
+#[derive(Debug, Clone)]
+pub struct TokenBucket {
+    rate: u64,
+    burst: u64,
+    /// Parts that were taken and have not come back by `seen`.
+    owed: u128,
+    seen: Duration,
+}
+
+impl TokenBucket {
+    /// A full bucket. `rate_per_s` of 0 means **no limit**; a `burst` of 0 counts as 1, since
+    /// nothing would ever pass otherwise.
+    #[must_use]
+    pub fn new(rate_per_s: u64, burst: u64) -> Self {
+        Self { rate: rate_per_s, burst: burst.max(1), owed: 0, seen: Duration::ZERO }
+    }
+
+    /// Takes `n` at time `now`.
+    ///
+    /// More than `burst` at once is let through by a full bucket only, and is paid off
+    /// before anything else: the long-run rate holds, and no request is refused for ever.
+    ///
+    /// # Errors
+    ///
+    /// Not enough is left. Nothing was taken; after the returned time `n` will fit, if nobody
+    /// takes from the bucket meanwhile.
+    pub fn take(&mut self, now: Duration, n: u64) -> Result<(), RetryAfter> {
+        if self.rate == 0 {
+            return Ok(());
+        }
+        self.refill(now);
+        let wanted = u128::from(n).saturating_mul(PARTS);
+        let full = u128::from(self.burst).saturating_mul(PARTS);
+        // How much may be owed at most for this to fit.
+        let room = full.saturating_sub(wanted);
+        let excess = self.owed.saturating_sub(room);
+        if excess == 0 {
+            self.owed = self.owed.saturating_add(wanted);
+            return Ok(());
+        }
+        let nanoseconds = excess.div_ceil(u128::from(self.rate));
+        Err(RetryAfter(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))))
+    }
+
+    /// Whether the bucket is full at time `now`: forgetting it then changes nothing, which is
+    /// how a table of buckets stays small.
+    #[must_use]
+    pub fn is_full(&mut self, now: Duration) -> bool {
+        self.refill(now);
+        self.owed == 0
+    }
+
+    fn refill(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.seen);
+        self.seen = self.seen.max(now);
+        // Saturating is right: so long a gap fills any bucket.
+        self.owed = self.owed.saturating_sub(passed.as_nanos().saturating_mul(u128::from(self.rate)));
+    }
+}
+
+/// How long to wait before trying again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryAfter(pub Duration);
+
+impl RetryAfter {
+    /// Whole seconds, rounded up and at least 1, for a `Retry-After` header (RFC 9110, 10.2.3).
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        self.0.as_secs().saturating_add(u64::from(self.0.subsec_nanos() > 0)).max(1)
+    }
+}
+
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "too many requests; try again in {} ms", self.0.as_nanos().div_ceil(1_000_000))
+    }
+}
+
+impl std::error::Error for RetryAfter {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let mut bucket = TokenBucket::new(10, 5);
+        for _ in 0..5 {
+            assert_eq!(bucket.take(ms(0), 1), Ok(()));
+        }
+        assert_eq!(bucket.take(ms(0), 1), Err(RetryAfter(ms(100))));
+        assert_eq!(bucket.take(ms(60), 1), Err(RetryAfter(ms(40))));
+        assert_eq!(bucket.take(ms(100), 1), Ok(()));
+        assert_eq!(bucket.take(ms(100), 2), Err(RetryAfter(ms(200))));
+    }
+
+    #[test]
+    fn the_promised_wait_is_enough_and_one_nanosecond_less_is_not() {
+        for rate in [1, 3, 7, 999, 1000, 1_000_003, 3_000_000_000] {
+            let mut bucket = TokenBucket::new(rate, 1);
+            bucket.take(ms(0), 1).unwrap();
+            let RetryAfter(wait) = bucket.take(ms(0), 1).unwrap_err();
+            assert!(bucket.clone().take(wait - Duration::from_nanos(1), 1).is_err(), "{rate}");
+            assert_eq!(bucket.take(wait, 1), Ok(()), "{rate}");
+        }
+    }
+
+    #[test]
+    fn odd_rates_do_not_drift() {
+        // Asked every 7 µs for 10 s: exactly rate * time + burst pass, give or take the last one.
+        for rate in [3_u64, 7, 333, 997] {
+            let mut bucket = TokenBucket::new(rate, 2);
+            let step = Duration::from_micros(7);
+            let mut now = Duration::ZERO;
+            let mut passed = 0_u64;
+            while now < Duration::from_secs(10) {
+                passed += u64::from(bucket.take(now, 1).is_ok());
+                now += step;
+            }
+            assert!((rate * 10 + 1..=rate * 10 + 2).contains(&passed), "{rate}: {passed}");
+        }
+    }
+
+    #[test]
+    fn extremes_do_not_overflow() {
+        let mut bucket = TokenBucket::new(u64::MAX, u64::MAX);
+        assert_eq!(bucket.take(Duration::MAX, u64::MAX), Ok(()));
+        assert!(bucket.take(Duration::MAX, u64::MAX).is_err());
+        let mut slow = TokenBucket::new(1, 1);
+        assert_eq!(slow.take(Duration::ZERO, u64::MAX), Ok(()));
+        assert_eq!(slow.take(Duration::ZERO, u64::MAX), Err(RetryAfter(Duration::from_nanos(u64::MAX))));
+        assert_eq!(slow.take(Duration::MAX, 1), Ok(()));
+    }
+
+    #[test]
+    fn time_that_goes_backwards_stands_still() {
+        let mut bucket = TokenBucket::new(10, 1);
+        bucket.take(ms(1000), 1).unwrap();
+        assert!(bucket.take(ms(0), 1).is_err());
+        assert!(bucket.take(ms(1000), 1).is_err());
+        assert_eq!(bucket.take(ms(1100), 1), Ok(()));
+    }
+
+    #[test]
+    fn more_than_a_burst_waits_for_a_full_bucket_and_is_paid_off() {
+        let mut bucket = TokenBucket::new(10, 5);
+        bucket.take(ms(0), 1).unwrap();
+        assert_eq!(bucket.take(ms(0), 20), Err(RetryAfter(ms(100))));
+        assert_eq!(bucket.take(ms(100), 20), Ok(()));
+        assert_eq!(bucket.take(ms(100), 1), Err(RetryAfter(ms(1600))));
+        assert!(!bucket.is_full(ms(2099)));
+        assert!(bucket.is_full(ms(2100)));
+    }
+
+    #[test]
+    fn zero_rate_is_no_limit_and_zero_burst_is_one() {
+        let mut free = TokenBucket::new(0, 0);
+        assert!((0..1000).all(|_| free.take(Duration::ZERO, u64::MAX).is_ok()));
+        let mut one = TokenBucket::new(1, 0);
+        assert_eq!(one.take(Duration::ZERO, 1), Ok(()));
+        assert!(one.take(Duration::ZERO, 1).is_err());
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds() {
+        assert_eq!(RetryAfter(ms(1)).seconds(), 1);
+        assert_eq!(RetryAfter(ms(1000)).seconds(), 1);
+        assert_eq!(RetryAfter(ms(1001)).seconds(), 2);
+        assert_eq!(RetryAfter(Duration::MAX).seconds(), u64::MAX);
+    }
+}

@@ -1,0 +1,242 @@
+//! How is a peer's text shown without doing harm?
+//!
+//! Loggers write their arguments raw (simplelog does), terminals obey escape sequences, and
+//! people believe what they see. So whatever a peer chose passes through [`Escaped`] on its
+//! way into a log line or an error text.
+
+use std::fmt::{self, Write as _};
+
+/// How much of a peer's text a log line or an error shows unless said otherwise.
+pub const SHOWN: usize = 120;
+
+/// Shows peer-supplied text as one line of printable characters.
+///
+/// Escaped are: control characters (so newlines and ESC), everything invisible or that
+/// changes the order of its neighbors (Unicode `Default_Ignorable_Code_Point`, bidi
+/// controls, line and paragraph separators, tags), the backslash (so that an escape cannot be
+/// forged), and bytes that are not UTF-8 (as `\xNN`).
+///
+/// At most `limit` characters come out, then `…(+K bytes)` for what was left. It allocates
+/// nothing and never looks at more than the first `4 * limit` bytes, so a megabyte costs no
+/// more than a line.
+#[derive(Clone, Copy)]
+pub struct Escaped<'a> {
+    bytes: &'a [u8],
+    limit: usize,
+}
+
+impl<'a> Escaped<'a> {
+    /// Shows `text`, a `&str` or `&[u8]`, with at most `limit` characters.
+    #[must_use]
+    pub fn new<T: AsRef<[u8]> + ?Sized>(text: &'a T, limit: usize) -> Self {
+        Self { bytes: text.as_ref(), limit }
+    }
+
+    /// Shows `text` with at most [`SHOWN`] characters.
+    #[must_use]
+    pub fn short<T: AsRef<[u8]> + ?Sized>(text: &'a T) -> Self {
+        Self::new(text, SHOWN)
+    }
+}
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Each character shown takes at most four bytes of input, so the cut is always inside
+        // this prefix; checking the UTF-8 of a whole megabyte is what must not happen.
+        let prefix = self.bytes.get(..self.limit.saturating_mul(4)).unwrap_or(self.bytes);
+        let mut room = self.limit;
+        let mut shown: usize = 0;
+        let mut emit = |width: usize, bytes: usize, piece: Piece| -> Result<bool, fmt::Error> {
+            let Some(rest) = room.checked_sub(width) else {
+                return Ok(false);
+            };
+            room = rest;
+            shown = shown.saturating_add(bytes);
+            piece.write(f)?;
+            Ok(true)
+        };
+        let mut whole = true;
+        'text: for chunk in prefix.utf8_chunks() {
+            for letter in chunk.valid().chars() {
+                let piece = Piece::of(letter);
+                whole = emit(piece.width(), letter.len_utf8(), piece)?;
+                if !whole {
+                    break 'text;
+                }
+            }
+            for &byte in chunk.invalid() {
+                whole = emit(4, 1, Piece::Byte(byte))?;
+                if !whole {
+                    break 'text;
+                }
+            }
+        }
+        let left = self.bytes.len().saturating_sub(shown);
+        if !whole || left > 0 {
+            write!(f, "…(+{left} bytes)")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Escaped<'_> {
+    /// The same as `Display`, in quotes: `{:?}` by mistake must not print the raw bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// How one character of the input is shown.
+#[derive(Clone, Copy)]
+enum Piece {
+    Plain(char),
+    Short(char),
+    Code(char),
+    Byte(u8),
+}
+
+impl Piece {
+    fn of(letter: char) -> Self {
+        match letter {
+            '\\' => Self::Short('\\'),
+            '\n' => Self::Short('n'),
+            '\r' => Self::Short('r'),
+            '\t' => Self::Short('t'),
+            letter if is_harmful(letter) => Self::Code(letter),
+            letter => Self::Plain(letter),
+        }
+    }
+
+    fn width(self) -> usize {
+        match self {
+            Self::Plain(_) => 1,
+            Self::Short(_) => 2,
+            // `\u{…}` around one to six hexadecimal digits.
+            Self::Code(letter) => match u32::from(letter) {
+                0..=0xf => 5,
+                0x10..=0xff => 6,
+                0x100..=0xfff => 7,
+                0x1000..=0xffff => 8,
+                _ => 9,
+            },
+            Self::Byte(_) => 4,
+        }
+    }
+
+    fn write(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(letter) => f.write_char(letter),
+            Self::Short(letter) => write!(f, "\\{letter}"),
+            Self::Code(letter) => write!(f, "\\u{{{:x}}}", u32::from(letter)),
+            Self::Byte(byte) => write!(f, "\\x{byte:02x}"),
+        }
+    }
+}
+
+/// Whether showing `letter` as it is could hide or reorder text, or reach the terminal.
+///
+/// Sources: C0 and C1 controls; Unicode `DerivedCoreProperties`,
+/// `Default_Ignorable_Code_Point`; UAX #9 for the bidi controls; U+2028/9 as line ends.
+const fn is_harmful(letter: char) -> bool {
+    matches!(letter,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' // C0, DEL, C1
+        | '\u{ad}' | '\u{34f}' | '\u{61c}' // soft hyphen, grapheme joiner, Arabic letter mark
+        | '\u{115f}'..='\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers: letters without ink
+        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' // zero width, direction marks
+        | '\u{2028}'..='\u{202e}' // line and paragraph separator, embeddings and overrides
+        | '\u{2060}'..='\u{206f}' // word joiner, isolates, deprecated controls
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' // variation selectors, BOM, annotations
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}' // tags and further variation selectors
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn shown(text: &str) -> String {
+        Escaped::new(text, 1000).to_string()
+    }
+
+    #[test]
+    fn plain_text_stays_as_it_is() {
+        for text in ["", "hello world", "Grüße, 世界 🙂", "a\"b'c", "{}%s"] {
+            assert_eq!(shown(text), text);
+        }
+    }
+
+    #[test]
+    fn lines_controls_and_terminal_sequences_are_escaped() {
+        assert_eq!(shown("a\nb\r\n\tc\\n"), "a\\nb\\r\\n\\tc\\\\n");
+        assert_eq!(shown("\u{1b}[31mred\u{1b}[0m"), "\\u{1b}[31mred\\u{1b}[0m");
+        assert_eq!(shown("\0\u{7}\u{7f}\u{9b}2J\u{85}"), "\\u{0}\\u{7}\\u{7f}\\u{9b}2J\\u{85}");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_as_a_code() {
+        let ranges = [
+            0x80..=0x9f_u32,
+            0xad..=0xad,
+            0x61c..=0x61c,
+            0x200b..=0x200f,
+            0x2028..=0x202e,
+            0x2060..=0x2069,
+            0xfe00..=0xfe0f,
+            0xfeff..=0xfeff,
+            0xe0000..=0xe007f,
+            0xe0100..=0xe01ef,
+            0x3164..=0x3164,
+        ];
+        for code in ranges.into_iter().flatten() {
+            let letter = char::from_u32(code).unwrap();
+            assert_eq!(shown(&letter.to_string()), format!("\\u{{{code:x}}}"));
+        }
+    }
+
+    #[test]
+    fn widths_are_those_of_what_is_written() {
+        for code in (0..=0x10_ffff).filter_map(char::from_u32) {
+            let piece = Piece::of(code);
+            if !matches!(piece, Piece::Plain(_)) {
+                let text = shown(&code.to_string());
+                assert_eq!(text.chars().count(), piece.width(), "{text}");
+                assert!(text.is_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_shown_one_by_one() {
+        let bytes: &[u8] = b"ab\xff\xc3(\xe2\x82";
+        assert_eq!(Escaped::new(bytes, 100).to_string(), "ab\\xff\\xc3(\\xe2\\x82");
+        assert_eq!(format!("{:?}", Escaped::new("a\nb", 9)), "\"a\\nb\"");
+    }
+
+    #[test]
+    fn the_cut_says_how_much_is_missing() {
+        assert_eq!(Escaped::new("abcdef", 6).to_string(), "abcdef");
+        assert_eq!(Escaped::new("abcdef", 4).to_string(), "abcd…(+2 bytes)");
+        assert_eq!(Escaped::new("世界世界", 2).to_string(), "世界…(+6 bytes)");
+        assert_eq!(Escaped::new("🙂🙂", 1).to_string(), "🙂…(+4 bytes)");
+        assert_eq!(Escaped::new("abc\u{1b}", 5).to_string(), "abc…(+1 bytes)");
+        assert_eq!(Escaped::new("x", 0).to_string(), "…(+1 bytes)");
+        assert_eq!(Escaped::new("", 0).to_string(), "");
+    }
+
+    #[test]
+    fn a_megabyte_costs_no_more_than_a_line() {
+        let inputs = [vec![b'a'; 1 << 20], vec![0xff; 1 << 20], "\u{e0001}".repeat(1 << 18).into_bytes()];
+        let start = Instant::now();
+        for input in &inputs {
+            for _ in 0..1000 {
+                let text = Escaped::short(input).to_string();
+                assert!(text.chars().count() <= SHOWN + "…(+1048576 bytes)".chars().count());
+            }
+        }
+        // 3000 times one megabyte: seconds if it were read whole, milliseconds otherwise.
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
+}

@@ -1,0 +1,43 @@
+//! Model Context Protocol servers on plain threads.
+
+#![forbid(unsafe_code)]
+
+mod engine;
+mod error;
+mod guard;
+mod http;
+mod limits;
+mod mcp;
+mod principal;
+mod protocol;
+mod running;
+mod server;
+mod service;
+mod transport;
+
+/// What a tool can return, and how tools and servers are described.
+pub mod content {
+    pub use crate::protocol::content::*;
+}
+
+pub use crossbeam_channel;
+pub use engine::ConnectionId;
+pub use error::{Error, Problem};
+pub use guard::address::ClientAddr;
+pub use limits::Limits;
+pub use mcp::call::Never;
+pub use mcp::client::{Client, NotifyError};
+pub use mcp::ctx::Ctx;
+pub use mcp::output::{IntoToolOutput, Json};
+pub use mcp::registry::Registry;
+pub use mcp::tool::{NoArgs, Tool};
+pub use mcp::tool_error::{ToolError, ToolResult};
+pub use principal::Principal;
+pub use protocol::capabilities::{ClientCapabilities, LogLevel};
+pub use protocol::revision::{Era, Revision};
+pub use running::{Bound, Handle, Running, Status};
+pub use schemars;
+pub use serde;
+pub use serde_json;
+pub use server::Server;
+pub use service::{Binary, ClosedBy, Ended, Message, MessageLimits, Peer, SendError, Service, Text};

@@ -1,0 +1,172 @@
+//! Every size, count and time that bounds what a peer can make the server do.
+
+use std::time::Duration;
+
+/// The bounds of a server: sizes, counts, rates and deadlines, each with a default that is safe to leave alone.
+///
+/// Change them through [`Server::limits`](crate::Server::limits):
+///
+/// ```
+/// # use mcp_blocking::Server;
+/// let server = Server::new("notes", "1.0.0").limits(|limits| limits.message_bytes = 4 << 20);
+/// ```
+///
+/// A value of zero is refused by `bind` where it would make the server useless, and means "no limit" only where its
+/// description says so.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of one incoming message, all its fragments together. A larger one closes the connection with 1009.
+    /// Default 1 MiB: generous for JSON, small enough that a thousand clients cannot fill the memory.
+    pub message_bytes: usize,
+    /// Bytes of one incoming WebSocket frame. The memory for a frame is reserved when its head has been read, so this
+    /// bounds what a peer can reserve with 14 bytes. Default 1 MiB.
+    pub frame_bytes: usize,
+    /// Fragments of one message; more close the connection with 1008. Empty fragments cost the peer 6 bytes each and
+    /// would otherwise be endless. Default 256.
+    pub fragments: usize,
+    /// WebSocket control frames (ping, pong) a second, with a burst of the same size; more close the connection with
+    /// 1008. Each ping has to be answered, so they are work that the message rate does not see. Default 100.
+    pub control_frames_per_second: u32,
+    /// Bytes of a request head (request line and headers); more are answered 431. Default 8 KiB.
+    pub head_bytes: usize,
+    /// Lines of a request head; more are answered 431. Default 64.
+    pub head_lines: usize,
+    /// Time for the whole handshake, from accept to the answered upgrade; then 408. One deadline, not one for each
+    /// read, so that a client cannot hold a thread by dripping. Default 10 s.
+    pub head_deadline: Duration,
+    /// Connections at once, in all; more are answered 503 before anything is read. Every connection has a thread, and
+    /// the number is cut to what the machine's thread limit allows. Default 4,096.
+    pub connections: usize,
+    /// Connections at once from one address (IPv6: one /64) beyond loopback; more are answered 503. Default 100.
+    pub connections_per_address: usize,
+    /// Connections that have not finished their handshake, counted apart so that they cannot use up the seats of
+    /// those who have. Default 512.
+    pub half_open: usize,
+    /// Silence after which the server sends a WebSocket ping. Default 20 s: below the idle time-outs of common
+    /// proxies.
+    pub ping_interval: Duration,
+    /// Unanswered pings after which the peer counts as gone. Default 2.
+    pub missed_pings: u32,
+    /// Time to finish a frame once its first byte has come; then the connection is closed with 1008. Default 10 s.
+    pub frame_deadline: Duration,
+    /// Time a frame may wait in a socket that takes no more bytes; then the connection is cut. Default 10 s.
+    pub write_deadline: Duration,
+    /// Time for the peer to answer a close frame; then the connection is cut. Default 1 s.
+    pub close_deadline: Duration,
+    /// Bytes queued for one client that does not read fast enough; beyond it the client is closed with 1013.
+    /// Default 4 MiB.
+    pub outbox_bytes: usize,
+    /// Frames queued for one client, likewise. Default 1,024.
+    pub outbox_frames: usize,
+    /// Requests of one connection that may be under way at once; beyond it a request is answered "busy" at once and
+    /// the connection goes on being read, so that answers and cancellations still arrive. Default 128.
+    pub calls_per_connection: usize,
+    /// Requests waiting for a worker, over all clients; beyond it they are answered "busy". Default 4,096.
+    pub queued_calls: usize,
+    /// Open `subscriptions/listen` requests of one connection; beyond it -32603. Default 64.
+    pub listens_per_connection: usize,
+    /// Nesting of arrays and objects in one message; deeper ones are refused before they are parsed. Default 64.
+    pub json_depth: usize,
+    /// Time a handler has, from the moment its request was read, unless its tool says otherwise; then its context is cancelled and
+    /// the client is answered. Default 60 s.
+    pub handler_deadline: Duration,
+    /// How far progress reports may extend a handler's deadline: each report gives it its time anew, up to this in
+    /// all. Default 10 min.
+    pub handler_deadline_extended: Duration,
+    /// Messages a second that one client may send; 0 means no limit. Requests beyond it are answered with error -31002
+    /// and the delay after which to try again, notifications beyond it are dropped and counted. Default 1,000.
+    pub rate: u32,
+    /// Messages that may come at once before [`rate`](Self::rate) applies. Default 2,000.
+    pub burst: u32,
+    /// Worker threads for handlers. They are started when work waits and end when they are idle; a single client
+    /// holds at most a quarter of them. Default 64.
+    pub workers: usize,
+    /// Bytes of queued requests and outgoing frames over all clients. Beyond it new work is answered "busy" and the client
+    /// with the fullest queue is closed. Default 256 MiB, or a quarter of the machine's (or container's) memory if that is less.
+    pub memory_bytes: usize,
+    /// Items on one page of a list. Default 250: many clients do not ask for a second page.
+    pub page_size: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 1 << 20,
+            frame_bytes: 1 << 20,
+            fragments: 256,
+            control_frames_per_second: 100,
+            head_bytes: 8 << 10,
+            head_lines: 64,
+            head_deadline: Duration::from_secs(10),
+            connections: 4_096,
+            connections_per_address: 100,
+            half_open: 512,
+            ping_interval: Duration::from_secs(20),
+            missed_pings: 2,
+            frame_deadline: Duration::from_secs(10),
+            write_deadline: Duration::from_secs(10),
+            close_deadline: Duration::from_secs(1),
+            outbox_bytes: 4 << 20,
+            outbox_frames: 1_024,
+            calls_per_connection: 128,
+            queued_calls: 4_096,
+            listens_per_connection: 64,
+            json_depth: 64,
+            handler_deadline: Duration::from_secs(60),
+            handler_deadline_extended: Duration::from_secs(600),
+            rate: 1_000,
+            burst: 2_000,
+            workers: 64,
+            memory_bytes: default_memory(),
+            page_size: 250,
+        }
+    }
+}
+
+impl Limits {
+    /// What is wrong with the values, a sentence each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let zero = [
+            ("message_bytes", self.message_bytes == 0),
+            ("frame_bytes", self.frame_bytes == 0),
+            ("fragments", self.fragments == 0),
+            ("control_frames_per_second", self.control_frames_per_second == 0),
+            ("head_bytes", self.head_bytes < 256),
+            ("head_lines", self.head_lines < 8),
+            ("head_deadline", self.head_deadline.is_zero()),
+            ("connections", self.connections == 0),
+            ("connections_per_address", self.connections_per_address == 0),
+            ("half_open", self.half_open == 0),
+            ("ping_interval", self.ping_interval < Duration::from_millis(10)),
+            ("missed_pings", self.missed_pings == 0),
+            ("frame_deadline", self.frame_deadline.is_zero()),
+            ("write_deadline", self.write_deadline.is_zero()),
+            ("close_deadline", self.close_deadline.is_zero()),
+            ("outbox_bytes", self.outbox_bytes < 1_024),
+            ("outbox_frames", self.outbox_frames < 8),
+            ("calls_per_connection", self.calls_per_connection == 0),
+            ("queued_calls", self.queued_calls == 0),
+            ("listens_per_connection", self.listens_per_connection == 0),
+            ("json_depth", self.json_depth < 8),
+            ("handler_deadline", self.handler_deadline.is_zero()),
+            ("burst", self.rate > 0 && self.burst == 0),
+            ("workers", self.workers == 0),
+            ("memory_bytes", self.memory_bytes < 1 << 20),
+            ("page_size", self.page_size == 0),
+        ];
+        zero.into_iter().filter(|(_, bad)| *bad).map(|(name, _)| format!("limit `{name}` is too small to serve anybody")).collect()
+    }
+}
+
+/// 256 MiB, or a quarter of the memory that there is.
+fn default_memory() -> usize {
+    const MOST: usize = 256 << 20;
+    let cgroup = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<usize>().ok());
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<usize>().ok()?.checked_mul(1_024)
+    });
+    let memory = [cgroup, machine].into_iter().flatten().min();
+    memory.map_or(MOST, |bytes| (bytes / 4).clamp(4 << 20, MOST))
+}

@@ -1,0 +1,375 @@
+//! One `tools/call`: from its arguments to exactly one answer, or none if it was cancelled.
+
+use super::Mcp;
+use super::batch::Reply;
+use super::client::Link;
+use super::ctx::Ctx;
+use super::registry::Entry;
+use super::tool_error::{Kind, ToolError, ToolResult};
+use crate::engine::outbox::{Body, Flush};
+use crate::engine::pool::{Abandon, Work};
+use crate::guard::text::Escaped;
+use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
+use crate::protocol::content::ToolOutput;
+use crate::protocol::encode;
+use crate::protocol::error::{BusyReason, RpcError};
+use crate::protocol::id::{ProgressToken, RequestId};
+use crate::protocol::notify;
+use crate::protocol::revision::Revision;
+use crate::service::Text;
+use crate::transport::websocket::frames;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long after a stop a caller is asked to wait before it tries again.
+const AFTER_STOP: u64 = 1_000;
+
+/// A channel that carries nothing; that it is disconnected is the message.
+#[derive(Debug, Clone, Copy)]
+pub enum Never {}
+
+/// What the request said about itself, or its session did.
+#[derive(Clone)]
+pub(crate) struct Speech {
+    pub(crate) revision: Revision,
+    pub(crate) capabilities: Arc<ClientCapabilities>,
+    /// From which level on log messages are wanted; for legacy sessions that is found in the session.
+    pub(crate) level: Option<LogLevel>,
+    pub(crate) progress: Option<ProgressToken>,
+}
+
+/// The JSON text of the arguments.
+pub(crate) enum Arguments {
+    Copied(Box<str>),
+    /// A part of the message, for large ones.
+    Part(Text, Range<usize>),
+}
+
+impl Arguments {
+    /// Below this the text is copied, so that a few bytes do not hold the whole read buffer.
+    const COPY: usize = 4 << 10;
+
+    /// `part` is a part of `message`.
+    pub(crate) fn of(message: &Text, part: Option<&str>) -> Self {
+        let Some(part) = part else { return Self::Copied("{}".into()) };
+        let start = (part.as_ptr() as usize).wrapping_sub(message.as_ptr() as usize);
+        let range = start..start.wrapping_add(part.len());
+        match message.get(range.clone()) {
+            Some(same) if part.len() > Self::COPY && same == part => Self::Part(message.clone(), range),
+            _ => Self::Copied(part.into()),
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Copied(text) => text,
+            Self::Part(message, range) => message.get(range.clone()).unwrap_or("{}"),
+        }
+    }
+
+    /// The memory they hold.
+    pub(crate) fn cost(&self) -> usize {
+        match self {
+            Self::Copied(text) => text.len(),
+            Self::Part(message, _) => message.len(),
+        }
+    }
+}
+
+pub(crate) struct Call {
+    pub(crate) mcp: Arc<Mcp>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) speech: Speech,
+    pub(crate) id: RequestId,
+    entry: Arc<Entry>,
+    arguments: Arguments,
+    reply: Reply,
+    received: Instant,
+    /// The deadline, in milliseconds after `received`.
+    time: AtomicU64,
+    /// The handler has to stop; what [`Ctx::check`] looks at.
+    stopped: AtomicBool,
+    state: Mutex<State>,
+    /// What coalesces its progress reports; taken when the first is sent.
+    key: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// The answer is out, or there will be none: nothing may be sent for this request any more.
+    over: bool,
+    progress: Option<f64>,
+    cancel: Option<(Sender<Never>, Receiver<Never>)>,
+}
+
+impl Call {
+    pub(crate) fn new(
+        mcp: Arc<Mcp>,
+        link: Arc<Link>,
+        speech: Speech,
+        id: RequestId,
+        entry: Arc<Entry>,
+        arguments: Arguments,
+        reply: Reply,
+    ) -> Arc<Self> {
+        let time = millis(entry.deadline.unwrap_or(mcp.limits().handler_deadline));
+        Arc::new(Self {
+            mcp,
+            link,
+            speech,
+            id,
+            entry,
+            arguments,
+            reply,
+            received: Instant::now(),
+            time: AtomicU64::new(time),
+            stopped: AtomicBool::new(false),
+            state: Mutex::new(State::default()),
+            key: AtomicU64::new(0),
+        })
+    }
+
+    /// What it holds of the memory budget while it is under way.
+    pub(crate) fn cost(&self) -> usize {
+        size_of::<Self>() + self.arguments.cost()
+    }
+
+    pub(crate) fn tool(&self) -> &str {
+        self.entry.name()
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// A channel that is disconnected when the handler has to stop.
+    pub(crate) fn cancelled(&self) -> Receiver<Never> {
+        let mut state = self.state.lock();
+        if self.stopped() {
+            return bounded(0).1;
+        }
+        state.cancel.get_or_insert_with(|| bounded(0)).1.clone()
+    }
+
+    /// Runs the handler and answers. The flush says who writes the answer.
+    pub(crate) fn execute(self: &Arc<Self>, flush: Flush) {
+        if self.stopped() {
+            return;
+        }
+        let ctx = Ctx::new(Arc::clone(self));
+        let result = catch_unwind(AssertUnwindSafe(|| (self.entry.handler)(&ctx, self.arguments.text())));
+        let result = result.unwrap_or_else(|panic| Err(self.panicked(&*panic)));
+        let outcome = if result.is_ok() { "ok" } else { "failed" };
+        log::debug!(
+            target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool(), outcome;
+            "{} {outcome} after {:?}", self.describe(), self.received.elapsed()
+        );
+        self.answer(result, flush);
+    }
+
+    /// The one answer. Whoever comes second is too late, and is not heard.
+    fn answer(&self, result: ToolResult<ToolOutput>, flush: Flush) {
+        let server = self.speech.revision.is_modern().then_some(&self.mcp.identity);
+        let revision = self.speech.revision;
+        let mut json = Vec::new();
+        match result.map_err(ToolError::into_kind) {
+            Ok(output) => {
+                encode::write_response(&mut json, &self.id, |out| encode::encode_tool_result(out, &output, revision, server));
+            }
+            Err(Kind::Failed(message)) => {
+                let output = ToolOutput::error(message);
+                encode::write_response(&mut json, &self.id, |out| encode::encode_tool_result(out, &output, revision, server));
+            }
+            Err(Kind::Capability(required)) if revision.is_modern() => {
+                encode::write_error(&mut json, Some(&self.id), &RpcError::missing_capability(&required), Some(revision));
+            }
+            Err(Kind::Capability(required)) => {
+                let output = ToolOutput::error(format!("this client lacks a capability that the tool needs: {required}"));
+                encode::write_response(&mut json, &self.id, |out| encode::encode_tool_result(out, &output, revision, server));
+            }
+            Err(Kind::Rpc(error)) => encode::write_error(&mut json, Some(&self.id), &error, Some(revision)),
+            // Somebody has answered, or nobody may; unless the handler made the error up.
+            Err(Kind::Stopped) if self.stopped() => return,
+            Err(Kind::Stopped) => {
+                let output = ToolOutput::error("the tool gave up");
+                encode::write_response(&mut json, &self.id, |out| encode::encode_tool_result(out, &output, revision, server));
+            }
+        }
+        self.conclude(Some(json), flush);
+    }
+
+    /// Makes this the end of the request. False if it had ended.
+    fn conclude(&self, json: Option<Vec<u8>>, flush: Flush) -> bool {
+        let mut state = self.state.lock();
+        if std::mem::replace(&mut state.over, true) {
+            return false;
+        }
+        state.cancel = None;
+        // Before the answer leaves: the client may use the id again as soon as it has seen it.
+        self.link.finish(&self.id);
+        // Under the lock, so that no progress report can follow it.
+        self.reply.deliver(&self.link, json, flush);
+        true
+    }
+
+    /// Tells the handler to stop and makes this the end of the request.
+    fn stop(&self, json: Option<Vec<u8>>, flush: Flush) -> bool {
+        self.stopped.store(true, Ordering::Release);
+        self.conclude(json, flush)
+    }
+
+    /// The client has cancelled it: no answer, and nothing else for it any more.
+    pub(crate) fn cancel(&self, reason: Option<&str>) {
+        if self.stop(None, Flush::Later) {
+            self.mcp.core.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+            log::info!(
+                target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool();
+                "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
+            );
+        }
+    }
+
+    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> ToolError {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let incident = self.mcp.incident();
+        log::error!(
+            target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool(), incident = incident.as_str();
+            "{} panicked, incident {incident}: {}", self.describe(), Escaped::short(text.unwrap_or("no message"))
+        );
+        ToolError::rpc(crate::protocol::error::codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
+    }
+
+    /// Sends a notification that belongs to this request, if it is still under way.
+    pub(crate) fn notify(&self, key: u64, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let state = self.state.lock();
+        if state.over {
+            return false;
+        }
+        self.send_notice(key, write);
+        true
+    }
+
+    fn send_notice(&self, key: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut json = Vec::with_capacity(128);
+        write(&mut json);
+        let frame = frames::text(Body::Owned(json)).keyed(key);
+        // A client that is too slow for notices misses some; its answers are another matter.
+        let _ = self.link.connection.send_notice(frame, Flush::Now);
+    }
+
+    /// Reports progress, if the client asked for it; gives the handler its time anew in any case.
+    pub(crate) fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
+        self.extend();
+        let Some(token) = &self.speech.progress else { return };
+        let mut state = self.state.lock();
+        // The value MUST increase (2025-11-25, basic/utilities/progress).
+        if state.over || !progress.is_finite() || state.progress.is_some_and(|last| progress <= last) {
+            return;
+        }
+        state.progress = Some(progress);
+        if self.key.load(Ordering::Relaxed) == 0 {
+            self.key.store(self.mcp.next_key(), Ordering::Relaxed);
+        }
+        let key = self.key.load(Ordering::Relaxed);
+        self.send_notice(key, |out| {
+            notify::write_progress(out, token, progress, total.filter(|total| total.is_finite()), message, self.speech.revision);
+        });
+    }
+
+    /// Sends a log message, if the client wants those of this level.
+    pub(crate) fn log(&self, level: LogLevel, data: &serde_json::value::RawValue, logger: Option<&str>) {
+        let wanted = match self.speech.level {
+            Some(least) => level >= least,
+            None if self.speech.revision.is_modern() => false,
+            None => self.link.legacy().is_some_and(|legacy| legacy.wants(level)),
+        };
+        if wanted {
+            self.notify(0, |out| notify::write_log_message(out, level, logger, data));
+        }
+    }
+
+    /// Progress gives the time anew, up to the limit; a tool's own deadline stays.
+    fn extend(&self) {
+        if self.entry.deadline.is_none() {
+            let limits = self.mcp.limits();
+            let most = millis(limits.handler_deadline_extended.max(limits.handler_deadline));
+            let time = millis(self.received.elapsed()).saturating_add(millis(limits.handler_deadline)).min(most);
+            self.time.fetch_max(time, Ordering::AcqRel);
+        }
+    }
+
+    pub(crate) fn is_quick(&self) -> bool {
+        self.entry.is_quick()
+    }
+
+    /// Runs a quick tool on the connection's own thread.
+    pub(crate) fn execute_here(self: &Arc<Self>) {
+        /// What a tool marked quick may take.
+        const QUICK: Duration = Duration::from_millis(5);
+        self.execute(Flush::Later);
+        let took = self.received.elapsed();
+        if took > QUICK && self.entry.lose_quick() {
+            log::warn!(
+                target: "mcp_blocking::call", tool = self.tool();
+                "tool {} is marked quick and took {took:?}: it runs on the pool from now on", self.tool()
+            );
+        }
+    }
+}
+
+impl Work for Call {
+    fn run(self: Arc<Self>) {
+        self.execute(Flush::Now);
+    }
+
+    fn deadline(&self) -> Instant {
+        self.received + Duration::from_millis(self.time.load(Ordering::Acquire))
+    }
+
+    fn expire(&self) {
+        if self.stopped() {
+            return;
+        }
+        let time = Duration::from_millis(self.time.load(Ordering::Acquire));
+        let output = ToolOutput::error(format!("the tool did not finish within {time:?} and was stopped"));
+        let server = self.speech.revision.is_modern().then_some(&self.mcp.identity);
+        let mut json = Vec::new();
+        encode::write_response(&mut json, &self.id, |out| {
+            encode::encode_tool_result(out, &output, self.speech.revision, server);
+        });
+        if self.stop(Some(json), Flush::Elsewhere) {
+            self.mcp.core.counters.timeouts.fetch_add(1, Ordering::Relaxed);
+            log::warn!(
+                target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool();
+                "{} stopped after {time:?}", self.describe()
+            );
+        }
+    }
+
+    fn abandon(&self, why: Abandon) {
+        match why {
+            Abandon::Disconnected => {
+                self.stop(None, Flush::Later);
+            }
+            Abandon::Stopping => {
+                let mut json = Vec::new();
+                let error = RpcError::busy(BusyReason::ShuttingDown, AFTER_STOP);
+                encode::write_error(&mut json, Some(&self.id), &error, Some(self.speech.revision));
+                self.stop(Some(json), Flush::Elsewhere);
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("{}: tool {} (request {})", self.link.connection.id, self.tool(), self.id)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
+}

@@ -1,0 +1,250 @@
+//! A connected MCP client: the connection with what MCP knows of it.
+
+use super::call::Call;
+use super::listen::Listen;
+use crate::engine::ConnectionId;
+use crate::engine::connection::Connection;
+use crate::engine::outbox::{Body, Flush};
+use crate::guard::address::ClientAddr;
+use crate::principal::Principal;
+use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel};
+use crate::protocol::encode;
+use crate::protocol::id::RequestId;
+use crate::protocol::revision::Revision;
+use crate::service::SendError;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+/// What `initialize` has settled for the rest of the connection.
+pub(crate) struct Legacy {
+    pub(crate) revision: Revision,
+    pub(crate) capabilities: Arc<ClientCapabilities>,
+    pub(crate) info: ClientInfo,
+    /// Tools were offered in the answer.
+    pub(crate) has_tools: bool,
+    level: AtomicU8,
+    initialized: AtomicBool,
+}
+
+impl Legacy {
+    pub(crate) fn new(
+        revision: Revision,
+        capabilities: ClientCapabilities,
+        info: ClientInfo,
+        has_tools: bool,
+    ) -> Self {
+        // Without `logging/setLevel` the choice is the server's (2025-11-25, server/utilities/logging).
+        let level = AtomicU8::new(LogLevel::Info as u8);
+        let capabilities = Arc::new(capabilities);
+        Self { revision, capabilities, info, has_tools, level, initialized: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn wants(&self, level: LogLevel) -> bool {
+        level as u8 >= self.level.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_level(&self, level: LogLevel) {
+        self.level.store(level as u8, Ordering::Relaxed);
+    }
+
+    /// The client has said that it is ready. Before that it is sent nothing unasked
+    /// (2025-11-25, basic/lifecycle).
+    pub(crate) fn is_initialized(&self) -> bool {
+        self.initialized.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_initialized(&self) {
+        self.initialized.store(true, Ordering::Release);
+    }
+}
+
+/// A request that is under way.
+#[derive(Clone)]
+pub(crate) enum Pending {
+    Call(Arc<Call>),
+    Listen(Arc<Listen>),
+}
+
+/// What the connection's thread, the workers and the handles share of one client.
+pub(crate) struct Link {
+    pub(crate) connection: Arc<Connection>,
+    legacy: OnceLock<Legacy>,
+    pending: Mutex<HashMap<RequestId, Pending>>,
+}
+
+impl Link {
+    pub(crate) fn new(connection: Arc<Connection>) -> Arc<Self> {
+        Arc::new(Self { connection, legacy: OnceLock::new(), pending: Mutex::new(HashMap::new()) })
+    }
+
+    /// The legacy session, once `initialize` was answered.
+    pub(crate) fn legacy(&self) -> Option<&Legacy> {
+        self.legacy.get()
+    }
+
+    /// Opens the legacy session; false if there is one.
+    pub(crate) fn open_legacy(&self, legacy: Legacy) -> bool {
+        self.legacy.set(legacy).is_ok()
+    }
+
+    /// Sends one JSON-RPC message.
+    pub(crate) fn send(&self, json: Vec<u8>, flush: Flush) {
+        // A connection that takes no more is being closed; who waits for this answer learns it from that.
+        let _ = self.connection.send_text(Body::Owned(json), flush);
+    }
+
+    /// Takes note of a request; false if one with this id is under way.
+    pub(crate) fn begin(&self, id: &RequestId, what: Pending) -> bool {
+        use std::collections::hash_map::Entry;
+        match self.pending.lock().entry(id.clone()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(what);
+                true
+            }
+        }
+    }
+
+    pub(crate) fn is_pending(&self, id: &RequestId) -> bool {
+        let pending = self.pending.lock();
+        !pending.is_empty() && pending.contains_key(id)
+    }
+
+    /// The request is answered or given up.
+    pub(crate) fn finish(&self, id: &RequestId) -> Option<Pending> {
+        let mut pending = self.pending.lock();
+        let found = pending.remove(id);
+        if pending.is_empty() && pending.capacity() > 64 {
+            pending.shrink_to_fit();
+        }
+        found
+    }
+
+    pub(crate) fn listens(&self) -> Vec<Arc<Listen>> {
+        let listen = |pending: &Pending| match pending {
+            Pending::Listen(listen) => Some(Arc::clone(listen)),
+            Pending::Call(_) => None,
+        };
+        self.pending.lock().values().filter_map(listen).collect()
+    }
+
+    /// Ends all listening: no change is reported any more.
+    pub(crate) fn take_listens(&self) -> Vec<Arc<Listen>> {
+        let listens = self.listens();
+        let mut pending = self.pending.lock();
+        listens.into_iter().filter(|listen| pending.remove(listen.id()).is_some()).collect()
+    }
+}
+
+/// A connected client, as handlers and [`Handle::clients`](crate::Handle::clients) see it. Cheap to clone; it may outlive the
+/// connection.
+#[derive(Clone)]
+pub struct Client(pub(crate) Arc<Link>);
+
+impl Client {
+    /// The number of its connection.
+    pub fn id(&self) -> ConnectionId {
+        self.0.connection.id
+    }
+
+    /// Where it connects from.
+    pub fn address(&self) -> ClientAddr {
+        self.0.connection.address
+    }
+
+    /// Who it is, if the server authenticates.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.0.connection.principal.as_ref()
+    }
+
+    /// The protocol revision of its session. `None` for a client that has not initialized one: clients of 2026-07-28
+    /// name the revision in each request instead ([`Ctx::revision`](crate::Ctx::revision)).
+    pub fn revision(&self) -> Option<Revision> {
+        self.0.legacy().map(|legacy| legacy.revision)
+    }
+
+    /// The name and version it gave with `initialize`. For display: nothing vouches for it.
+    pub fn name_and_version(&self) -> Option<(&str, &str)> {
+        self.0.legacy().map(|legacy| (legacy.info.name.as_str(), legacy.info.version.as_str()))
+    }
+
+    /// When it connected.
+    pub fn connected_since(&self) -> SystemTime {
+        self.0.connection.since
+    }
+
+    /// Bytes that wait because it does not read fast enough.
+    pub fn queued_bytes(&self) -> usize {
+        self.0.connection.outbox.queued().0
+    }
+
+    /// Calls that are under way.
+    pub fn in_flight(&self) -> usize {
+        self.0.connection.lane.live()
+    }
+
+    /// Whether the connection is still there.
+    pub fn is_connected(&self) -> bool {
+        !self.0.connection.is_gone() && !self.0.connection.is_closing()
+    }
+
+    /// Sends a JSON-RPC notification. Never blocks.
+    ///
+    /// Revision 2026-07-28 has no notifications outside of requests, so that a client without a session is not sent
+    /// any.
+    ///
+    /// # Errors
+    /// [`NotifyError`] if the client has no session, its connection is closed or full, or the parameters cannot be
+    /// written as a JSON object.
+    pub fn notify(&self, method: &str, params: &impl Serialize) -> Result<(), NotifyError> {
+        let legacy = self.0.legacy().ok_or(NotifyError::NoSession)?;
+        if !legacy.is_initialized() {
+            return Err(NotifyError::NoSession);
+        }
+        let json = notification(method, params)?;
+        self.0.connection.send_text(Body::Owned(json), Flush::Now).map_err(SendError::from)?;
+        Ok(())
+    }
+
+    /// Closes the connection: what is queued is sent, then a close frame with that code. Returns at once.
+    pub fn close(&self, code: u16, reason: &str) {
+        self.0.connection.close(code, reason, Flush::Now);
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("id", &self.id()).field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+/// A notification as text. `params` has to become a JSON object.
+pub(crate) fn notification(method: &str, params: &impl Serialize) -> Result<Vec<u8>, NotifyError> {
+    let params = serde_json::value::to_raw_value(params).map_err(|error| NotifyError::Params(error.to_string()))?;
+    if !params.get().starts_with('{') {
+        return Err(NotifyError::Params("params have to be a JSON object".into()));
+    }
+    let mut json = Vec::with_capacity(params.get().len() + method.len() + 48);
+    encode::write_notification(&mut json, method, Some(&params));
+    Ok(json)
+}
+
+/// Why a notification was not sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotifyError {
+    /// The client has no initialized session, so that its revision has no such notifications.
+    #[error("the client has no session that notifications could belong to")]
+    NoSession,
+    /// The parameters cannot be written as a JSON object.
+    #[error("the notification's parameters cannot be sent: {0}")]
+    Params(String),
+    /// The connection does not take it.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}

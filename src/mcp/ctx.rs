@@ -1,0 +1,134 @@
+//! What a handler is given: everything about this one request.
+
+use super::call::{Call, Never};
+use super::client::Client;
+use super::tool_error::{ToolError, ToolResult};
+use crate::guard::address::ClientAddr;
+use crate::principal::Principal;
+use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
+use crate::protocol::revision::Revision;
+use crate::running::Handle;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use serde::Serialize;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The request that a handler works on: who asks, progress, cancellation, log messages.
+///
+/// A request ends early when the client cancels it, its connection is lost, its deadline comes, or the server stops.
+/// Then [`check`](Self::check), [`sleep`](Self::sleep) and [`progress`](Self::progress) return an error that `?` carries out of
+/// the handler, and [`cancelled`](Self::cancelled) is disconnected. A handler that looks at none of them is not interrupted: its
+/// answer is dropped, and its thread is written off if it goes on for long.
+pub struct Ctx {
+    call: Arc<Call>,
+}
+
+impl Ctx {
+    pub(crate) fn new(call: Arc<Call>) -> Self {
+        Self { call }
+    }
+
+    /// An error if the request has ended. Costs next to nothing.
+    ///
+    /// # Errors
+    /// The request was cancelled, or its time is over.
+    pub fn check(&self) -> ToolResult<()> {
+        if self.call.stopped() { Err(ToolError::stopped()) } else { Ok(()) }
+    }
+
+    /// Sleeps, and wakes at once if the request ends.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check).
+    pub fn sleep(&self, time: Duration) -> ToolResult<()> {
+        match self.call.cancelled().recv_timeout(time) {
+            Err(RecvTimeoutError::Timeout) => self.check(),
+            Err(RecvTimeoutError::Disconnected) => Err(ToolError::stopped()),
+            Ok(never) => match never {},
+        }
+    }
+
+    /// A channel that is disconnected when the request ends: for `select!` beside other channels. Nothing is ever sent on it.
+    pub fn cancelled(&self) -> Receiver<Never> {
+        self.call.cancelled()
+    }
+
+    /// Reports that `done` of `total` is done, and gives the handler its time anew
+    /// ([`Limits::handler_deadline`](crate::Limits::handler_deadline)).
+    ///
+    /// Goes out only if the client asked for progress, and only if `done` is more than before; when the client reads
+    /// slowly, a newer report replaces one that waits. Nothing follows the answer. Never blocks.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check).
+    pub fn progress(&self, done: f64, total: f64) -> ToolResult<()> {
+        self.report(done, Some(total), None)
+    }
+
+    /// Reports progress with words, or without a total. The words reach clients of 2025-03-26 and later.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check).
+    pub fn report(&self, done: f64, total: Option<f64>, message: Option<&str>) -> ToolResult<()> {
+        self.check()?;
+        self.call.progress(done, total, message);
+        Ok(())
+    }
+
+    /// Sends the client a log message, if it wants those of this level: what `logging/setLevel` said (2024-11-05 to 2025-11-25; `info`
+    /// if nothing was said), or the request's own `logLevel` (2026-07-28; nothing if it says nothing). Never blocks; dropped when the
+    /// client's queue is full. Not for secrets.
+    pub fn log(&self, level: LogLevel, data: impl Serialize) {
+        if let Ok(data) = serde_json::value::to_raw_value(&data) {
+            self.call.log(level, &data, None);
+        }
+    }
+
+    /// The client.
+    pub fn client(&self) -> Client {
+        Client(Arc::clone(&self.call.link))
+    }
+
+    /// Who asks, if the server authenticates.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.call.link.connection.principal.as_ref()
+    }
+
+    /// Where the request came from.
+    pub fn address(&self) -> ClientAddr {
+        self.call.link.connection.address
+    }
+
+    /// The protocol revision of this request.
+    pub fn revision(&self) -> Revision {
+        self.call.speech.revision
+    }
+
+    /// What the client says that it can do: for this request (2026-07-28), or for the session.
+    pub fn capabilities(&self) -> &ClientCapabilities {
+        &self.call.speech.capabilities
+    }
+
+    /// An error if the client did not declare sampling: code -32021 (2026-07-28), or a result that says so.
+    ///
+    /// # Errors
+    /// The capability is missing.
+    pub fn require_sampling(&self) -> ToolResult<()> {
+        if self.capabilities().sampling {
+            return Ok(());
+        }
+        Err(ToolError::missing_capability(serde_json::json!({ "sampling": {} })))
+    }
+
+    /// The running server.
+    pub fn handle(&self) -> Handle {
+        Handle::of(Arc::clone(&self.call.mcp))
+    }
+}
+
+impl fmt::Debug for Ctx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ctx").field("tool", &self.call.tool()).field("id", &self.call.id).finish_non_exhaustive()
+    }
+}

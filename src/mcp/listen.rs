@@ -1,0 +1,63 @@
+//! One `subscriptions/listen` request: open until the client cancels it or the server ends.
+
+use super::client::Link;
+use crate::engine::outbox::{Body, Flush};
+use crate::protocol::content::Implementation;
+use crate::protocol::id::RequestId;
+use crate::protocol::encode;
+use crate::protocol::notify::{self, ListKind};
+use crate::protocol::subscribe::ListenFilter;
+use crate::transport::websocket::frames;
+use std::sync::{Arc, Weak};
+
+pub(crate) struct Listen {
+    link: Weak<Link>,
+    id: RequestId,
+    filter: ListenFilter,
+    /// Notices of the same kind replace each other while they wait.
+    key: u64,
+}
+
+impl Listen {
+    pub(crate) fn new(link: &Arc<Link>, id: RequestId, filter: ListenFilter, key: u64) -> Arc<Self> {
+        Arc::new(Self { link: Arc::downgrade(link), id, filter, key })
+    }
+
+    pub(crate) fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// The first message of every subscription (2026-07-28, basic/patterns/subscriptions).
+    pub(crate) fn acknowledge(&self, flush: Flush) {
+        let mut json = Vec::with_capacity(160);
+        notify::write_acknowledged(&mut json, &self.id, &self.filter);
+        if let Some(link) = self.link.upgrade() {
+            link.send(json, flush);
+        }
+    }
+
+    /// The tools have changed.
+    pub(crate) fn tools_changed(&self) {
+        if !self.filter.tools_list_changed {
+            return;
+        }
+        let mut json = Vec::with_capacity(160);
+        notify::write_list_changed(&mut json, ListKind::Tools, Some(&self.id));
+        if let Some(link) = self.link.upgrade() {
+            let frame = frames::text(Body::Owned(json)).keyed(self.key);
+            let _ = link.connection.send_notice(frame, Flush::Now);
+        }
+    }
+
+    /// The server ends it: the result, and then the cancellation that another page of the specification asks for; a
+    /// client that has seen the result ignores it.
+    pub(crate) fn finish(&self, server: &Implementation) {
+        let Some(link) = self.link.upgrade() else { return };
+        let mut json = Vec::with_capacity(200);
+        encode::write_response(&mut json, &self.id, |out| encode::encode_listen_result(out, &self.id, Some(server)));
+        link.send(json, Flush::Later);
+        let mut json = Vec::with_capacity(120);
+        notify::write_cancelled(&mut json, &self.id, Some("the server is stopping"));
+        link.send(json, Flush::Now);
+    }
+}

@@ -1,0 +1,193 @@
+//! MCP as a [`Service`](crate::Service): what is registered, what a client says, and who answers it.
+
+pub(crate) mod batch;
+pub(crate) mod call;
+pub(crate) mod client;
+pub(crate) mod ctx;
+pub(crate) mod handler;
+pub(crate) mod listen;
+pub(crate) mod output;
+pub(crate) mod registry;
+pub(crate) mod schema;
+pub(crate) mod session;
+pub(crate) mod tool;
+pub(crate) mod tool_error;
+
+use crate::engine::connection::key;
+use crate::engine::outbox::{Body, Flush, Frame};
+use crate::engine::{ConnectionId, Core};
+use crate::limits::Limits;
+use crate::protocol::capabilities::{ListCapability, ServerCapabilities};
+use crate::protocol::content::Implementation;
+use crate::protocol::notify::{self, ListKind};
+use crate::running::Stop;
+use crate::service::{ClosedBy, Ended, Message, Peer, Service};
+use crate::transport::websocket::frames;
+use client::Link;
+use parking_lot::{Mutex, RwLock};
+use registry::Registry;
+use session::Session;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The WebSocket subprotocol of MCP.
+pub(crate) const SUBPROTOCOL: &str = "mcp";
+
+/// One MCP server: everything its connections share.
+pub(crate) struct Mcp {
+    pub(crate) identity: Implementation,
+    pub(crate) instructions: Option<String>,
+    pub(crate) core: Arc<Core>,
+    registry: RwLock<Arc<Registry>>,
+    /// One edit at a time, so that none is lost.
+    editing: Mutex<()>,
+    links: RwLock<HashMap<ConnectionId, Arc<Link>>>,
+    sequence: AtomicU64,
+    pub(crate) stop: Stop,
+    /// Distinguishes the incident numbers of one run of the process from those of another.
+    run: u16,
+}
+
+impl Mcp {
+    pub(crate) fn new(
+        identity: Implementation,
+        instructions: Option<String>,
+        registry: Registry,
+        core: Arc<Core>,
+    ) -> Arc<Self> {
+        use std::hash::{BuildHasher, RandomState};
+        Arc::new(Self {
+            identity,
+            instructions,
+            core,
+            registry: RwLock::new(Arc::new(registry)),
+            editing: Mutex::new(()),
+            links: RwLock::new(HashMap::new()),
+            sequence: AtomicU64::new(key::FIRST_FREE),
+            stop: Stop::default(),
+            run: RandomState::new().hash_one(std::process::id()) as u16,
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.core.limits
+    }
+
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.read())
+    }
+
+    /// Changes what is registered, in one step for everybody, and tells the clients.
+    pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
+        let (result, changed) = {
+            let _one = self.editing.lock();
+            let before = self.registry();
+            // A copy, as user code runs here: nobody waits for it but another edit.
+            let mut registry = Registry::clone(&before);
+            let result = change(&mut registry);
+            let changed = registry.differs_from(&before);
+            *self.registry.write() = Arc::new(registry);
+            (result, changed)
+        };
+        if changed {
+            self.announce_tools();
+        }
+        result
+    }
+
+    /// Sends `tools/list_changed` to whom it concerns: legacy sessions, and listeners that asked for it.
+    pub(crate) fn announce_tools(&self) {
+        let mut text = Vec::with_capacity(64);
+        notify::write_list_changed(&mut text, ListKind::Tools, None);
+        let text: Arc<[u8]> = text.into();
+        for link in self.links() {
+            if link.legacy().is_some_and(|legacy| legacy.is_initialized() && legacy.has_tools) {
+                let frame = frames::text(Body::Shared(Arc::clone(&text))).keyed(key::TOOLS_CHANGED);
+                let _ = link.connection.send_notice(frame, Flush::Now);
+            }
+            for listen in link.listens() {
+                listen.tools_changed();
+            }
+        }
+    }
+
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+        let mut links: Vec<_> = self.links.read().values().cloned().collect();
+        links.sort_unstable_by_key(|link| link.connection.id);
+        links
+    }
+
+    pub(crate) fn next_key(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A number that stands in an answer for what is told in the log only.
+    pub(crate) fn incident(&self) -> String {
+        let number = self.core.counters.panics.fetch_add(1, Ordering::Relaxed) + 1;
+        format!("{:04x}-{number}", self.run)
+    }
+
+    /// What is offered right now.
+    pub(crate) fn capabilities(&self, registry: &Registry) -> ServerCapabilities {
+        let tools = (!registry.is_empty()).then_some(ListCapability { list_changed: true });
+        ServerCapabilities { tools, logging: true, ..ServerCapabilities::default() }
+    }
+
+    /// Sends a notification to every legacy session that is open; encodes it once. Returns how many queues took it.
+    pub(crate) fn broadcast(&self, text: Vec<u8>) -> usize {
+        let text: Arc<[u8]> = text.into();
+        let frame: Frame = frames::text(Body::Shared(text));
+        let sent = |link: &Arc<Link>| {
+            link.legacy().is_some_and(|legacy| legacy.is_initialized())
+                && link.connection.send(frame.clone(), Flush::Now).is_ok()
+        };
+        self.links().iter().filter(|link| sent(link)).count()
+    }
+}
+
+impl Service for Arc<Mcp> {
+    type Session = Session;
+
+    fn open(&self, peer: &Peer) -> Result<Session, ClosedBy> {
+        let link = Link::new(Arc::clone(peer.connection()));
+        self.links.write().insert(peer.id(), Arc::clone(&link));
+        Ok(Session::new(Arc::clone(self), link))
+    }
+
+    fn message(&self, session: &mut Session, peer: &Peer, message: Message) {
+        match message {
+            Message::Text(text) => session.receive(&text),
+            // MCP over WebSocket is text; a binary message is a client of something else.
+            Message::Binary(_) => peer.close(1003, "MCP messages are text"),
+        }
+    }
+
+    fn close(&self, session: Session, peer: &Peer, _ended: Ended) {
+        let mut links = self.links.write();
+        links.remove(&peer.id());
+        if links.capacity() > 64 && links.len() < links.capacity() / 4 {
+            links.shrink_to_fit();
+        }
+        drop(links);
+        drop(session);
+    }
+
+    fn stopping(&self) {
+        for link in self.links() {
+            for listen in link.take_listens() {
+                listen.finish(&self.identity);
+            }
+        }
+    }
+
+    fn subprotocols(&self) -> &[&str] {
+        &[SUBPROTOCOL]
+    }
+}
+
+impl std::fmt::Debug for Mcp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mcp").field("identity", &self.identity.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! What is registered: the tools, in the order they are listed in.
+
+use super::ctx::Ctx;
+use super::handler::{Handler, typed};
+use super::output::IntoToolOutput;
+use super::schema;
+use super::tool::Tool;
+use super::tool_error::ToolResult;
+use crate::error::Problem;
+use crate::protocol::content::ToolInfo;
+use crate::protocol::convert;
+use crate::protocol::revision::Revision;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// A registered tool.
+pub(crate) struct Entry {
+    pub(crate) info: ToolInfo,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) handler: Handler,
+    rank: i32,
+    quick: AtomicBool,
+    /// How it is listed, for each revision that has asked.
+    listed: [OnceLock<Box<[u8]>>; Revision::ALL.len()],
+}
+
+impl Entry {
+    pub(crate) fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    pub(crate) fn is_quick(&self) -> bool {
+        self.quick.load(Ordering::Relaxed)
+    }
+
+    /// It was not quick. Returns whether that is news.
+    pub(crate) fn lose_quick(&self) -> bool {
+        self.quick.swap(false, Ordering::Relaxed)
+    }
+
+    /// The tool as it stands in the list of that revision.
+    pub(crate) fn listed(&self, revision: Revision) -> &[u8] {
+        let encode = || {
+            let mut out = Vec::with_capacity(256);
+            convert::encode_tool_info(&mut out, &self.info, revision);
+            out.into_boxed_slice()
+        };
+        let place = Revision::ALL.iter().position(|other| *other == revision).unwrap_or_default();
+        self.listed.get(place).map_or(&[], |listed| listed.get_or_init(encode))
+    }
+
+    /// Where it stands: by rank, then by name. Also what a page's cursor holds.
+    pub(crate) fn position(&self) -> (i32, &str) {
+        (self.rank, self.name())
+    }
+}
+
+/// The tools of a server, to be changed while it runs by [`Handle::edit`](crate::Handle::edit).
+#[derive(Clone, Default)]
+pub struct Registry {
+    tools: Vec<Arc<Entry>>,
+    names: HashMap<String, Arc<Entry>>,
+}
+
+impl Registry {
+    /// Adds a tool, or replaces the one of that name.
+    ///
+    /// # Errors
+    /// A [`Problem`] if the name or the schema cannot be served; then nothing is changed.
+    #[track_caller]
+    pub fn add_tool<A, R, F>(&mut self, tool: Tool, handler: F) -> Result<(), Problem>
+    where
+        A: DeserializeOwned + JsonSchema,
+        R: IntoToolOutput,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let entry = entry_of(tool, handler).map_err(|problem| problem.at(Location::caller()))?;
+        self.insert(entry);
+        Ok(())
+    }
+
+    /// Takes a tool away. Calls that are under way go on. Returns whether there was one.
+    pub fn remove_tool(&mut self, name: &str) -> bool {
+        self.tools.retain(|entry| entry.name() != name);
+        self.names.remove(name).is_some()
+    }
+
+    /// The names of the tools, in the order of the list.
+    pub fn tool_names(&self) -> impl Iterator<Item = &str> {
+        self.tools.iter().map(|entry| entry.name())
+    }
+
+    pub(crate) fn tool(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.names.get(name)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+    }
+
+    /// A page of tools behind a position, and whether there are more.
+    pub(crate) fn page(&self, after: Option<(i32, &str)>, size: usize) -> (&[Arc<Entry>], bool) {
+        let from = after.map_or(0, |after| self.tools.partition_point(|entry| entry.position() <= after));
+        let rest = self.tools.get(from..).unwrap_or_default();
+        let page = rest.get(..size).unwrap_or(rest);
+        (page, page.len() < rest.len())
+    }
+
+    pub(crate) fn insert(&mut self, entry: Entry) {
+        let entry = Arc::new(entry);
+        self.remove_tool(entry.name());
+        let at = self.tools.partition_point(|other| other.position() < entry.position());
+        self.tools.insert(at, Arc::clone(&entry));
+        self.names.insert(entry.name().to_owned(), entry);
+    }
+
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        self.tools.len() != other.tools.len() || self.tools.iter().zip(&other.tools).any(|(a, b)| !Arc::ptr_eq(a, b))
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("tools", &self.tool_names().collect::<Vec<_>>()).finish()
+    }
+}
+
+/// An entry from a typed closure.
+pub(crate) fn entry_of<A, R, F>(tool: Tool, handler: F) -> Result<Entry, Problem>
+where
+    A: DeserializeOwned + JsonSchema,
+    R: IntoToolOutput,
+    F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+{
+    let problem = |what: String| Problem::new(format!("tool `{}`", tool.name), what);
+    let input = schema::of_input::<A>().map_err(problem)?;
+    let output = R::output_schema().transpose().map_err(problem)?;
+    entry(tool, input, output, typed(handler))
+}
+
+/// An entry whose schema the author brings.
+pub(crate) fn raw_entry(tool: Tool, input: Box<RawValue>, handler: Handler) -> Result<Entry, Problem> {
+    let object = serde_json::from_str::<serde_json::Value>(input.get()).ok();
+    if object.as_ref().and_then(|object| object.get("type")).is_none_or(|kind| kind != "object") {
+        return Err(Problem::new(format!("tool `{}`", tool.name), "its schema has to have \"type\": \"object\" at its root"));
+    }
+    entry(tool, input, None, handler)
+}
+
+fn entry(tool: Tool, input: Box<RawValue>, output: Option<Box<RawValue>>, handler: Handler) -> Result<Entry, Problem> {
+    check_name(&tool.name).map_err(|what| Problem::new(format!("tool `{}`", tool.name.escape_debug()), what))?;
+    let (deadline, quick, rank) = (tool.deadline, AtomicBool::new(tool.quick), tool.rank);
+    let info = tool.into_info(input, output);
+    Ok(Entry { info, deadline, handler, rank, quick, listed: Default::default() })
+}
+
+/// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.
+fn check_name(name: &str) -> Result<(), String> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+    if name.is_empty() || name.len() > 128 {
+        return Err("its name has to have 1 to 128 letters".into());
+    }
+    match name.bytes().all(letter) {
+        true => Ok(()),
+        false => Err("its name may hold only letters and digits of ASCII and _ . - /".into()),
+    }
+}

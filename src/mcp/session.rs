@@ -1,0 +1,417 @@
+//! What one client says: each message to its era, each method to who answers it. Runs on the connection's thread.
+
+use super::Mcp;
+use super::batch::{Batch, Reply};
+use super::call::{Arguments, Call, Speech};
+use super::client::{Legacy, Link, Pending};
+use super::listen::Listen;
+use super::registry::Entry;
+use crate::engine::outbox::Flush;
+use crate::engine::pool::{Busy, Work};
+use crate::guard::rate::TokenBucket;
+use crate::guard::text::Escaped;
+use crate::protocol::capabilities::LogLevel;
+use crate::protocol::classify::{
+    Handling, InitializeParams, ModernRequest, NotificationHandling, classify_notification, classify_request,
+};
+use crate::protocol::cursor;
+use crate::protocol::encode::{self, CacheScope};
+use crate::protocol::envelope::{self, Incoming, Malformed, Notification, ParseLimits, Request};
+use crate::protocol::error::{BusyReason, RpcError};
+use crate::protocol::id::RequestId;
+use crate::protocol::method;
+use crate::protocol::params::Params;
+use crate::protocol::revision::Revision;
+use crate::protocol::subscribe::ListenFilter;
+use crate::service::Text;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// How long a client that was told "busy" is asked to wait.
+const BUSY_MS: u64 = 100;
+/// How long lists may be kept (2026-07-28): stale at once, as tools may come and go at any time.
+const CACHE_MS: u64 = 0;
+
+/// One connection's conversation.
+pub(crate) struct Session {
+    mcp: Arc<Mcp>,
+    link: Arc<Link>,
+    bucket: TokenBucket,
+}
+
+/// Who is asking, for a method that both eras have.
+enum Caller<'a> {
+    Legacy(&'a Legacy),
+    Modern(ModernRequest<'a>),
+}
+
+impl Caller<'_> {
+    fn revision(&self) -> Revision {
+        match self {
+            Self::Legacy(legacy) => legacy.revision,
+            Self::Modern(request) => request.revision,
+        }
+    }
+}
+
+/// What becomes of a request on this thread.
+enum Done {
+    /// The text of its result or error.
+    Answer(Vec<u8>),
+    /// Somebody else will answer, or nobody.
+    Elsewhere,
+}
+
+impl Session {
+    pub(crate) fn new(mcp: Arc<Mcp>, link: Arc<Link>) -> Self {
+        let limits = mcp.limits();
+        let bucket = TokenBucket::new(limits.rate.into(), limits.burst.into());
+        Self { mcp, link, bucket }
+    }
+
+    /// One message.
+    pub(crate) fn receive(&mut self, text: &Text) {
+        let limits = ParseLimits { max_depth: self.mcp.limits().json_depth };
+        match envelope::parse(text, &limits) {
+            Ok(Incoming::Batch(entries)) => self.batch(text, &entries),
+            Ok(incoming) => self.incoming(text, incoming, &Reply::Direct),
+            Err(malformed) => self.malformed(malformed, &Reply::Direct),
+        }
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        self.link.legacy().map(|legacy| legacy.revision)
+    }
+
+    fn incoming(&mut self, text: &Text, incoming: Incoming<'_>, reply: &Reply) {
+        match incoming {
+            Incoming::Request(request) => {
+                if let Reply::Batch(batch) = reply {
+                    batch.expect();
+                }
+                if let Done::Answer(json) = self.request(text, &request, reply) {
+                    reply.deliver(&self.link, Some(json), Flush::Later);
+                }
+            }
+            Incoming::Notification(notification) => self.notification(&notification),
+            // Nothing was asked of the client, so nobody waits for this; and one must not answer an answer.
+            Incoming::Response(response) => log::debug!(
+                target: "mcp_blocking::session", connection = self.link.connection.id.0;
+                "{}: response {} to nothing", self.link.connection.id, response.id
+            ),
+            Incoming::Batch(_) => {}
+        }
+    }
+
+    /// 2025-03-26 only: receivers MUST accept batches (basic).
+    fn batch(&mut self, text: &Text, entries: &[&RawValue]) {
+        let allowed = self.revision().is_some_and(Revision::has_batches);
+        if !allowed || entries.is_empty() {
+            let why = if allowed { "a batch has to have entries" } else { "batches belong to sessions of 2025-03-26" };
+            return self.malformed(
+                Malformed { id: None, error: RpcError::invalid_request(why), answer: true },
+                &Reply::Direct,
+            );
+        }
+        let batch = Batch::new();
+        let reply = Reply::Batch(Arc::clone(&batch));
+        for entry in entries {
+            match envelope::parse_single(entry.get()) {
+                Ok(Incoming::Request(request)) if request.method == method::INITIALIZE => {
+                    let error = RpcError::invalid_request("initialize must not be part of a batch");
+                    self.malformed(Malformed { id: Some(request.id), error, answer: true }, &reply);
+                }
+                Ok(incoming) => self.incoming(text, incoming, &reply),
+                Err(malformed) => self.malformed(malformed, &reply),
+            }
+        }
+        batch.add(&self.link, None, Flush::Later);
+    }
+
+    fn malformed(&mut self, malformed: Malformed, reply: &Reply) {
+        // It costs as much as any other message.
+        let _ = self.bucket.take(self.mcp.core.uptime(), 1);
+        log::debug!(
+            target: "mcp_blocking::session", connection = self.link.connection.id.0;
+            "{}: malformed message: {}", self.link.connection.id, Escaped::short(&*malformed.error.message)
+        );
+        if malformed.answer {
+            if let Reply::Batch(batch) = reply {
+                batch.expect();
+            }
+            let json = self.error(malformed.id.as_ref(), &malformed.error);
+            reply.deliver(&self.link, Some(json), Flush::Later);
+        }
+    }
+
+    fn error(&self, id: Option<&RequestId>, error: &RpcError) -> Vec<u8> {
+        let mut json = Vec::with_capacity(128);
+        encode::write_error(&mut json, id, error, self.revision());
+        json
+    }
+
+    fn request(&mut self, text: &Text, request: &Request<'_>, reply: &Reply) -> Done {
+        let counters = &self.mcp.core.counters;
+        counters.requests.fetch_add(1, Ordering::Relaxed);
+        if let Err(retry) = self.bucket.take(self.mcp.core.uptime(), 1) {
+            counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+            let after = u64::try_from(retry.0.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+            return Done::Answer(self.error(Some(&request.id), &RpcError::rate_limited(after)));
+        }
+        if self.link.is_pending(&request.id) {
+            let error = RpcError::invalid_request("a request with this id is under way");
+            return Done::Answer(self.error(Some(&request.id), &error));
+        }
+        let handling = classify_request(request, self.revision());
+        let outcome = handling.and_then(|handling| match handling {
+            Handling::Handshake => self.initialize(request).map(Done::Answer),
+            Handling::Modern(modern) => self.modern(text, request, modern, reply),
+            Handling::Legacy(_) => match self.link.legacy() {
+                Some(legacy) => self.legacy(text, request, legacy, reply),
+                None => Err(RpcError::before_initialize()),
+            },
+            Handling::LegacyBeforeInitialize if request.method == method::PING => Ok(Done::Answer(self.empty(request))),
+            Handling::LegacyBeforeInitialize => Err(RpcError::before_initialize()),
+        });
+        outcome.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error)))
+    }
+
+    fn legacy(&self, text: &Text, request: &Request<'_>, legacy: &Legacy, reply: &Reply) -> Result<Done, RpcError> {
+        match &*request.method {
+            method::PING => Ok(Done::Answer(self.empty(request))),
+            method::TOOLS_LIST => self.list_tools(request, &Caller::Legacy(legacy)).map(Done::Answer),
+            method::TOOLS_CALL => self.call_tool(text, request, Caller::Legacy(legacy), reply),
+            method::SET_LEVEL => {
+                let level = request.params.level.as_deref();
+                let level = level.ok_or_else(|| RpcError::invalid_params("params.level must be a string"))?;
+                legacy.set_level(LogLevel::from_param(level)?);
+                Ok(Done::Answer(self.empty(request)))
+            }
+            other => Err(RpcError::method_not_found(other)),
+        }
+    }
+
+    fn modern(
+        &self,
+        text: &Text,
+        request: &Request<'_>,
+        modern: ModernRequest<'_>,
+        reply: &Reply,
+    ) -> Result<Done, RpcError> {
+        match &*request.method {
+            method::DISCOVER => Ok(Done::Answer(self.discover(request))),
+            method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern)).map(Done::Answer),
+            method::TOOLS_CALL => self.call_tool(text, request, Caller::Modern(modern), reply),
+            method::LISTEN => self.listen(request),
+            other => Err(RpcError::method_not_found(other)),
+        }
+    }
+
+    fn empty(&self, request: &Request<'_>) -> Vec<u8> {
+        let mut json = Vec::with_capacity(48);
+        encode::write_response(&mut json, &request.id, |out| out.extend_from_slice(b"{}"));
+        json
+    }
+
+    fn initialize(&self, request: &Request<'_>) -> Result<Vec<u8>, RpcError> {
+        if self.link.legacy().is_some() {
+            return Err(RpcError::already_initialized());
+        }
+        let wanted = InitializeParams::parse(&request.params)?;
+        let capabilities = self.mcp.capabilities(&self.mcp.registry());
+        log::info!(
+            target: "mcp_blocking::session", connection = self.link.connection.id.0, revision = wanted.revision.as_str();
+            "{}: {} {} speaks {}",
+            self.link.connection.id, Escaped::new(&wanted.client_info.name, 64), Escaped::new(&wanted.client_info.version, 32), wanted.revision
+        );
+        let mut json = Vec::with_capacity(256);
+        encode::write_response(&mut json, &request.id, |out| {
+            encode::encode_initialize_result(
+                out,
+                wanted.revision,
+                &capabilities,
+                &self.mcp.identity,
+                self.mcp.instructions.as_deref(),
+            );
+        });
+        let has_tools = capabilities.tools.is_some();
+        self.link.open_legacy(Legacy::new(wanted.revision, wanted.capabilities, wanted.client_info, has_tools));
+        Ok(json)
+    }
+
+    fn discover(&self, request: &Request<'_>) -> Vec<u8> {
+        let capabilities = self.mcp.capabilities(&self.mcp.registry());
+        let mut json = Vec::with_capacity(384);
+        encode::write_response(&mut json, &request.id, |out| {
+            let (identity, instructions) = (Some(&self.mcp.identity), self.mcp.instructions.as_deref());
+            encode::encode_discover_result(out, &capabilities, identity, instructions, CACHE_MS, CacheScope::Private);
+        });
+        json
+    }
+
+    fn list_tools(&self, request: &Request<'_>, caller: &Caller<'_>) -> Result<Vec<u8>, RpcError> {
+        let registry = self.mcp.registry();
+        if !self.offers_tools(&registry, caller) {
+            return Err(RpcError::method_not_found(&request.method));
+        }
+        let after = match &request.params.cursor {
+            Some(text) => cursor::decode_cursor(text)?,
+            None => String::new(),
+        };
+        let after = if after.is_empty() { None } else { Some(position_of(&after)?) };
+        let (page, more) = registry.page(after, self.mcp.limits().page_size);
+        let next = page.last().filter(|_| more).map(|last| {
+            let (rank, name) = last.position();
+            cursor::encode_cursor(&format!("{rank} {name}"))
+        });
+        let revision = caller.revision();
+        let mut json = Vec::with_capacity(256 + page.iter().map(|entry| entry.listed(revision).len() + 1).sum::<usize>());
+        encode::write_response(&mut json, &request.id, |out| {
+            let page_of = encode::Page {
+                key: "tools",
+                next_cursor: next.as_deref(),
+                revision,
+                ttl_ms: CACHE_MS,
+                scope: CacheScope::Private,
+                server: Some(&self.mcp.identity),
+            };
+            encode::encode_page(out, page_of, page, |out, entry| out.extend_from_slice(entry.listed(revision)));
+        });
+        Ok(json)
+    }
+
+    /// A method whose capability was not declared does not exist.
+    fn offers_tools(&self, registry: &super::Registry, caller: &Caller<'_>) -> bool {
+        match caller {
+            Caller::Legacy(legacy) => legacy.has_tools || !registry.is_empty(),
+            Caller::Modern(_) => !registry.is_empty(),
+        }
+    }
+
+    fn call_tool(&self, text: &Text, request: &Request<'_>, caller: Caller<'_>, reply: &Reply) -> Result<Done, RpcError> {
+        let registry = self.mcp.registry();
+        if !self.offers_tools(&registry, &caller) {
+            return Err(RpcError::method_not_found(&request.method));
+        }
+        let params = &request.params;
+        let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
+        let entry = Arc::clone(registry.tool(name).ok_or_else(|| RpcError::unknown("tool", name))?);
+        drop(registry);
+        let arguments = object(params.arguments)?;
+        let call = self.call(text, request, caller, entry, arguments, reply)?;
+        if call.is_quick() {
+            call.execute_here();
+            return Ok(Done::Elsewhere);
+        }
+        if !self.link.begin(&request.id, Pending::Call(Arc::clone(&call))) {
+            return Err(RpcError::invalid_request("a request with this id is under way"));
+        }
+        let cost = call.cost();
+        self.link.connection.spawn(call as Arc<dyn Work>, cost).map_err(|busy| {
+            self.link.finish(&request.id);
+            self.busy(busy)
+        })?;
+        Ok(Done::Elsewhere)
+    }
+
+    fn call(
+        &self,
+        text: &Text,
+        request: &Request<'_>,
+        caller: Caller<'_>,
+        entry: Arc<Entry>,
+        arguments: Option<&RawValue>,
+        reply: &Reply,
+    ) -> Result<Arc<Call>, RpcError> {
+        let progress = request.params.progress_token()?;
+        let speech = match caller {
+            Caller::Legacy(legacy) => Speech {
+                revision: legacy.revision,
+                capabilities: Arc::clone(&legacy.capabilities),
+                level: None,
+                progress,
+            },
+            Caller::Modern(modern) => Speech {
+                revision: modern.revision,
+                capabilities: Arc::new(modern.capabilities),
+                level: modern.log_level,
+                progress,
+            },
+        };
+        let arguments = Arguments::of(text, arguments.map(RawValue::get));
+        let (mcp, link) = (Arc::clone(&self.mcp), Arc::clone(&self.link));
+        Ok(Call::new(mcp, link, speech, request.id.clone(), entry, arguments, reply.clone()))
+    }
+
+    fn busy(&self, busy: Busy) -> RpcError {
+        self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
+        match busy {
+            Busy::Connection => RpcError::busy(BusyReason::Busy, BUSY_MS),
+            Busy::Overloaded => RpcError::busy(BusyReason::Overloaded, BUSY_MS),
+            Busy::Stopping => RpcError::busy(BusyReason::ShuttingDown, BUSY_MS),
+        }
+    }
+
+    fn listen(&self, request: &Request<'_>) -> Result<Done, RpcError> {
+        let filter = ListenFilter::parse(request.params.notifications)?;
+        let capabilities = self.mcp.capabilities(&self.mcp.registry());
+        if capabilities.tools.is_none() {
+            // Nothing that could be listened for is offered.
+            return Err(RpcError::method_not_found(&request.method));
+        }
+        if self.mcp.core.stopping() {
+            return Err(self.busy(Busy::Stopping));
+        }
+        if self.link.listens().len() >= self.mcp.limits().listens_per_connection {
+            return Err(RpcError::internal("too many open subscriptions on this connection; cancel one first"));
+        }
+        let listen = Listen::new(&self.link, request.id.clone(), filter.honoured(&capabilities), self.mcp.next_key());
+        // The acknowledgement comes before any notice: it is queued before the listener is known.
+        listen.acknowledge(Flush::Later);
+        self.link.begin(&request.id, Pending::Listen(listen));
+        Ok(Done::Elsewhere)
+    }
+
+    fn notification(&mut self, notification: &Notification<'_>) {
+        let within = self.bucket.take(self.mcp.core.uptime(), 1).is_ok();
+        match classify_notification(notification, self.revision()) {
+            // Always heard: it lightens the load.
+            NotificationHandling::Cancelled => self.cancelled(&notification.params),
+            _ if !within => {
+                self.mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+            }
+            NotificationHandling::Legacy(_) if notification.method == method::INITIALIZED => {
+                if let Some(legacy) = self.link.legacy() {
+                    legacy.set_initialized();
+                }
+            }
+            NotificationHandling::Legacy(_) | NotificationHandling::Ignored => {}
+        }
+    }
+
+    /// Unknown, finished and malformed ids are ignored (2026-07-28, basic/patterns/cancellation).
+    fn cancelled(&self, params: &Params<'_>) {
+        let Ok(Some(id)) = params.cancelled_id() else { return };
+        match self.link.finish(&id) {
+            Some(Pending::Call(call)) => call.cancel(params.reason.as_deref()),
+            Some(Pending::Listen(_)) | None => {}
+        }
+    }
+}
+
+/// `arguments` has to be an object, or may be left out.
+fn object(arguments: Option<&RawValue>) -> Result<Option<&RawValue>, RpcError> {
+    match arguments {
+        Some(raw) if raw.get().starts_with('{') => Ok(Some(raw)),
+        Some(_) => Err(RpcError::invalid_params("params.arguments must be an object")),
+        None => Ok(None),
+    }
+}
+
+/// A place in the list, from what our cursor holds.
+fn position_of(key: &str) -> Result<(i32, &str), RpcError> {
+    key.split_once(' ')
+        .and_then(|(rank, name)| Some((rank.parse().ok()?, name)))
+        .ok_or_else(|| RpcError::invalid_params("params.cursor is not a cursor of this server"))
+}

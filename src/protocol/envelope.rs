@@ -1,0 +1,410 @@
+//! What did the peer send: a request, a notification, a response, a batch, or nothing of the kind?
+//!
+//! JSON-RPC 2.0 as all revisions of MCP use it (basic/index): `params` is an object, an id is a string or an
+//! integer. A good message is read in one pass that borrows from the text. Whatever that pass refuses is read a
+//! second time, slowly, to find out what is wrong and whom to tell.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::protocol::error::RpcError;
+use crate::protocol::id::RequestId;
+use crate::protocol::json::{self, Flaw, Seen, Str};
+use crate::protocol::method;
+
+pub use crate::protocol::params::{Meta, Params, raw_meta, raw_params};
+
+/// Most entries of a batch. A client can hardly have more requests under way anyhow.
+pub const MAX_BATCH: usize = 1_024;
+
+/// What a message may cost to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseLimits {
+    /// How deep arrays and objects may be nested, the message itself included. Recursive code further on (typed
+    /// arguments, schema validation) relies on it; 64 is far beyond any sane tool and far below any stack.
+    pub max_depth: usize,
+}
+
+impl Default for ParseLimits {
+    fn default() -> Self {
+        Self { max_depth: 64 }
+    }
+}
+
+/// One message of the peer, borrowed from its text.
+#[derive(Debug, Clone)]
+pub enum Incoming<'a> {
+    /// Wants exactly one answer.
+    Request(Request<'a>),
+    /// Wants none.
+    Notification(Notification<'a>),
+    /// Answers a request of ours (legacy era only).
+    Response(Response<'a>),
+    /// Several messages, 1 to [`MAX_BATCH`] (2025-03-26 only). Read each with [`parse_single`].
+    Batch(Vec<&'a RawValue>),
+}
+
+/// A request of the peer.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// To be echoed.
+    pub id: RequestId,
+    /// Case-sensitive.
+    pub method: Cow<'a, str>,
+    /// Empty if there were none.
+    pub params: Params<'a>,
+}
+
+/// A notification of the peer.
+#[derive(Debug, Clone)]
+pub struct Notification<'a> {
+    /// Case-sensitive.
+    pub method: Cow<'a, str>,
+    /// Empty if there were none.
+    pub params: Params<'a>,
+}
+
+/// A response of the peer to a request of ours.
+#[derive(Debug, Clone)]
+pub struct Response<'a> {
+    /// The id that we gave.
+    pub id: RequestId,
+    /// The `result`, or the `error`, whatever it holds.
+    pub outcome: Result<&'a RawValue, &'a RawValue>,
+}
+
+/// A message that cannot be served.
+#[derive(Debug, Clone)]
+pub struct Malformed {
+    /// The id to echo, if it could be read.
+    pub id: Option<RequestId>,
+    /// What to answer, or to log.
+    pub error: RpcError,
+    /// Whether to answer at all: never to a notification or a response (JSON-RPC 2.0).
+    pub answer: bool,
+}
+
+/// Reads one message.
+///
+/// # Errors
+///
+/// [`Malformed`], with -32700 for what is not JSON (lone surrogates included), -32600 for what is no JSON-RPC message, -32602 for
+/// parameters of the wrong type.
+pub fn parse<'a>(text: &'a str, limits: &ParseLimits) -> Result<Incoming<'a>, Malformed> {
+    match json::check(text, limits.max_depth) {
+        Ok(()) if text.trim_ascii_start().starts_with('[') => parse_batch(text),
+        Ok(()) => parse_single(text),
+        Err(Flaw::LoneSurrogate) => Err(Malformed::unreadable(RpcError::parse_error())),
+        Err(Flaw::TooDeep) => Err(refuse_depth(text, limits.max_depth)),
+    }
+}
+
+/// Reads one entry of a batch that [`parse`] has found; its nesting was checked there.
+///
+/// # Errors
+///
+/// As [`parse`]; a batch within a batch is -32600.
+pub fn parse_single(text: &str) -> Result<Incoming<'_>, Malformed> {
+    match serde_json::from_str::<Envelope<'_>>(text)
+        .ok()
+        .and_then(Envelope::into_incoming)
+    {
+        Some(incoming) => Ok(incoming),
+        None => parse_slowly(text),
+    }
+}
+
+impl Malformed {
+    /// An error that belongs to no request.
+    fn unreadable(error: RpcError) -> Self {
+        Self {
+            id: None,
+            error,
+            answer: true,
+        }
+    }
+}
+
+fn parse_batch(text: &str) -> Result<Incoming<'_>, Malformed> {
+    let refused = |message| Err(Malformed::unreadable(RpcError::invalid_request(message)));
+    match serde_json::from_str::<Entries<'_>>(text) {
+        Ok(Entries { entries, .. }) if entries.is_empty() => refused("an empty batch"),
+        Ok(Entries { too_many: true, .. }) => refused("too many messages in one batch"),
+        Ok(Entries { entries, .. }) => Ok(Incoming::Batch(entries)),
+        Err(_) => Err(Malformed::unreadable(RpcError::parse_error())),
+    }
+}
+
+/// Too deep for recursive code; but the id of a request can still be found, and a response must not be answered.
+fn refuse_depth(text: &str, max_depth: usize) -> Malformed {
+    let error = RpcError::invalid_request(format!("nested deeper than {max_depth} levels"));
+    match Outline::read(text) {
+        Ok(outline) => outline.refuse(error),
+        Err(malformed) => malformed,
+    }
+}
+
+/// The members of a message as the quick way takes them.
+struct Envelope<'a> {
+    version: Option<Str<'a>>,
+    id: Option<&'a RawValue>,
+    method: Option<Str<'a>>,
+    params: Option<Params<'a>>,
+    result: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Member {
+    JsonRpc,
+    Id,
+    Method,
+    Params,
+    Result,
+    Error,
+    #[serde(other)]
+    Other,
+}
+
+impl<'a> Envelope<'a> {
+    /// `None` if anything at all is odd.
+    fn into_incoming(self) -> Option<Incoming<'a>> {
+        if self.version?.0 != "2.0" {
+            return None;
+        }
+        let id = self.id.map(RequestId::from_raw).transpose().ok()?;
+        match (self.method, id, self.result, self.error) {
+            (Some(method), Some(id), None, None) => Some(Incoming::Request(Request {
+                id,
+                method: method.0,
+                params: self.params.unwrap_or_default(),
+            })),
+            (Some(method), None, None, None) => Some(Incoming::Notification(Notification {
+                method: method.0,
+                params: self.params.unwrap_or_default(),
+            })),
+            (None, Some(id), Some(result), None) => Some(Incoming::Response(Response {
+                id,
+                outcome: Ok(result),
+            })),
+            (None, Some(id), None, Some(error)) => Some(Incoming::Response(Response {
+                id,
+                outcome: Err(error),
+            })),
+            _ => None,
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+
+        impl<'de> Visitor<'de> for Walk {
+            type Value = Envelope<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<'de>, A::Error> {
+                let (mut version, mut id, mut method) = (None, None, None);
+                let (mut params, mut result, mut error) = (None, None, None);
+                let mut seen = Seen::default();
+                while let Some(member) = map.next_key::<Member>()? {
+                    if member != Member::Other {
+                        seen.note(member as u32)?;
+                    }
+                    match member {
+                        Member::JsonRpc => version = Some(map.next_value()?),
+                        Member::Id => id = Some(map.next_value()?),
+                        Member::Method => method = Some(map.next_value()?),
+                        Member::Params => params = map.next_value()?,
+                        Member::Result => result = Some(map.next_value()?),
+                        Member::Error => error = Some(map.next_value()?),
+                        Member::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Envelope {
+                    version,
+                    id,
+                    method,
+                    params,
+                    result,
+                    error,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(Walk)
+    }
+}
+
+/// The elements of an array, as far as there may be any.
+struct Entries<'a> {
+    entries: Vec<&'a RawValue>,
+    too_many: bool,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+
+        impl<'de> Visitor<'de> for Walk {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<Entries<'de>, A::Error> {
+                let mut found = Entries {
+                    entries: Vec::new(),
+                    too_many: false,
+                };
+                while let Some(entry) = seq.next_element()? {
+                    if found.entries.len() < MAX_BATCH {
+                        found.entries.push(entry);
+                    } else {
+                        found.too_many = true;
+                    }
+                }
+                Ok(found)
+            }
+        }
+
+        deserializer.deserialize_seq(Walk)
+    }
+}
+
+fn parse_slowly(text: &str) -> Result<Incoming<'_>, Malformed> {
+    let outline = Outline::read(text)?;
+    if let Some(name) = outline.twice {
+        return Err(outline.refuse(RpcError::invalid_request(format!("{name} appears twice"))));
+    }
+    if outline.version.and_then(json::as_str).as_deref() != Some("2.0") {
+        return Err(outline.refuse(RpcError::invalid_request("jsonrpc must be \"2.0\"")));
+    }
+    let id = match outline.id.map(RequestId::from_raw) {
+        Some(Err(_)) => {
+            return Err(outline.refuse(RpcError::invalid_request(
+                "id must be a string or an integer",
+            )));
+        }
+        Some(Ok(id)) => Some(id),
+        None => None,
+    };
+    let Some(method) = outline.method else {
+        return match (id, outline.result, outline.error) {
+            (Some(id), Some(result), None) => Ok(Incoming::Response(Response {
+                id,
+                outcome: Ok(result),
+            })),
+            (Some(id), None, Some(error)) => Ok(Incoming::Response(Response {
+                id,
+                outcome: Err(error),
+            })),
+            (_, Some(_), Some(_)) => {
+                Err(outline.refuse(RpcError::invalid_request("both result and error")))
+            }
+            (None, None, None) => {
+                Err(outline.refuse(RpcError::invalid_request("neither method nor id")))
+            }
+            (None, ..) => {
+                Err(outline.refuse(RpcError::invalid_request("a response without an id")))
+            }
+            (Some(_), None, None) => {
+                Err(outline.refuse(RpcError::invalid_request("method is missing")))
+            }
+        };
+    };
+    let Some(method) = json::as_str(method) else {
+        return Err(outline.refuse(RpcError::invalid_request("method must be a string")));
+    };
+    if outline.result.is_some() || outline.error.is_some() {
+        return Err(outline.refuse(RpcError::invalid_request("both method and result or error")));
+    }
+    let params = match outline.params.filter(|raw| !json::is_null(raw)) {
+        Some(raw) => Params::read_slowly(raw, method::fields(&method))
+            .map_err(|error| outline.refuse(error))?,
+        None => Params::default(),
+    };
+    Ok(match id {
+        Some(id) => Incoming::Request(Request { id, method, params }),
+        None => Incoming::Notification(Notification { method, params }),
+    })
+}
+
+/// The members of a message, unchecked: enough to tell whom an error goes to.
+#[derive(Default)]
+struct Outline<'a> {
+    version: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    method: Option<&'a RawValue>,
+    params: Option<&'a RawValue>,
+    result: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+    twice: Option<&'static str>,
+    id_twice: bool,
+}
+
+impl<'a> Outline<'a> {
+    fn read(text: &'a str) -> Result<Self, Malformed> {
+        let mut outline = Self::default();
+        let whole = json::for_each_member(text, |key, value| {
+            let (slot, name) = match &*key {
+                "jsonrpc" => (&mut outline.version, "jsonrpc"),
+                "id" => (&mut outline.id, "id"),
+                "method" => (&mut outline.method, "method"),
+                "params" => (&mut outline.params, "params"),
+                "result" => (&mut outline.result, "result"),
+                "error" => (&mut outline.error, "error"),
+                _ => return,
+            };
+            if slot.replace(value).is_some() {
+                outline.twice.get_or_insert(name);
+                outline.id_twice |= name == "id";
+            }
+        });
+        if whole {
+            return Ok(outline);
+        }
+        let not_an_object =
+            serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| !json::is_object(raw));
+        Err(Malformed::unreadable(if not_an_object {
+            RpcError::invalid_request("a message must be an object")
+        } else {
+            RpcError::parse_error()
+        }))
+    }
+
+    /// Turns an error into an answer to this message, or into something to log only.
+    fn refuse(&self, error: RpcError) -> Malformed {
+        let id = self
+            .id
+            .filter(|_| !self.id_twice)
+            .and_then(|raw| RequestId::from_raw(raw).ok());
+        let names_method = self.method.is_some_and(|raw| json::as_str(raw).is_some());
+        let is_response = !names_method && (self.result.is_some() || self.error.is_some());
+        let is_notification = names_method && self.id.is_none();
+        Malformed {
+            id,
+            error,
+            answer: !is_response && !is_notification,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;

@@ -1,0 +1,247 @@
+//! What does a `subscriptions/listen` ask for? (2026-07-28, basic/patterns/subscriptions)
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::protocol::capabilities::ServerCapabilities;
+use crate::protocol::error::RpcError;
+use crate::protocol::json;
+
+/// Most resources that one subscription can watch.
+pub const MAX_URIS: usize = 1_024;
+/// Longest URI that can be watched, in bytes.
+pub const MAX_URI_BYTES: usize = 4 * 1024;
+
+/// The kinds of change that a subscription wants to hear of: only what was asked for may be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenFilter {
+    /// The list of tools.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tools_list_changed: bool,
+    /// The list of prompts.
+    #[serde(skip_serializing_if = "is_false")]
+    pub prompts_list_changed: bool,
+    /// The list of resources.
+    #[serde(skip_serializing_if = "is_false")]
+    pub resources_list_changed: bool,
+    /// Single resources, each once, at most [`MAX_URIS`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resource_subscriptions: Vec<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl ListenFilter {
+    /// Reads `params.notifications`. Unknown kinds are ignored: the acknowledgement shows that they were.
+    ///
+    /// # Errors
+    ///
+    /// -32602 if it is missing or no object, a flag is no boolean, a URI no string, or there is too much of it.
+    pub fn parse(notifications: Option<&RawValue>) -> Result<Self, RpcError> {
+        let wrong = |what: &str| RpcError::invalid_params(format!("params.notifications{what}"));
+        let Some(raw) = notifications else {
+            return Err(wrong(" must be an object"));
+        };
+        let mut filter = Self::default();
+        let mut fault = None;
+        let whole = json::for_each_member(raw.get(), |key, value| {
+            let flag = match &*key {
+                _ if json::is_null(value) => return,
+                "toolsListChanged" => &mut filter.tools_list_changed,
+                "promptsListChanged" => &mut filter.prompts_list_changed,
+                "resourcesListChanged" => &mut filter.resources_list_changed,
+                "resourceSubscriptions" => {
+                    match uris(value) {
+                        Ok(uris) => filter.resource_subscriptions = uris,
+                        Err(problem) => fault = fault.take().or(Some(problem)),
+                    }
+                    return;
+                }
+                _ => return,
+            };
+            match json::as_bool(value) {
+                Some(set) => *flag = set,
+                None => {
+                    fault = fault
+                        .take()
+                        .or_else(|| Some(wrong(&format!(".{key} must be a boolean"))))
+                }
+            }
+        });
+        match fault {
+            Some(fault) => Err(fault),
+            None if whole => Ok(filter),
+            None => Err(wrong(" must be an object")),
+        }
+    }
+
+    /// The part of this filter that a server with these capabilities can deliver: what the acknowledgement names.
+    #[must_use]
+    pub fn honoured(&self, capabilities: &ServerCapabilities) -> Self {
+        let resources = capabilities.resources.unwrap_or_default();
+        let changes = |list: Option<crate::protocol::capabilities::ListCapability>| {
+            list.is_some_and(|list| list.list_changed)
+        };
+        Self {
+            tools_list_changed: self.tools_list_changed && changes(capabilities.tools),
+            prompts_list_changed: self.prompts_list_changed && changes(capabilities.prompts),
+            resources_list_changed: self.resources_list_changed && resources.list_changed,
+            resource_subscriptions: if resources.subscribe {
+                self.resource_subscriptions.clone()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    /// Whether it asks for nothing at all.
+    pub fn is_empty(&self) -> bool {
+        !self.tools_list_changed
+            && !self.prompts_list_changed
+            && !self.resources_list_changed
+            && self.resource_subscriptions.is_empty()
+    }
+
+    /// Whether it watches exactly this resource.
+    pub fn watches(&self, uri: &str) -> bool {
+        self.resource_subscriptions
+            .iter()
+            .any(|watched| watched == uri)
+    }
+
+    /// Bytes held for the URIs: for the budgets that count what a peer makes us keep.
+    pub fn heap_bytes(&self) -> usize {
+        let slots = self.resource_subscriptions.capacity() * size_of::<String>();
+        self.resource_subscriptions
+            .iter()
+            .fold(slots, |sum, uri| sum + uri.capacity())
+    }
+}
+
+fn uris(raw: &RawValue) -> Result<Vec<String>, RpcError> {
+    let wrong = |what: &str| {
+        RpcError::invalid_params(format!("params.notifications.resourceSubscriptions {what}"))
+    };
+    let entries: Vec<&RawValue> =
+        serde_json::from_str(raw.get()).map_err(|_| wrong("must be an array of strings"))?;
+    if entries.len() > MAX_URIS {
+        return Err(wrong(&format!("may hold {MAX_URIS} entries at most")));
+    }
+    let mut seen = HashSet::with_capacity(entries.len());
+    let mut uris = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let uri = json::as_str(entry).ok_or_else(|| wrong("must be an array of strings"))?;
+        if uri.len() > MAX_URI_BYTES {
+            return Err(wrong(&format!(
+                "may hold URIs of {MAX_URI_BYTES} bytes at most"
+            )));
+        }
+        if seen.insert(uri.clone()) {
+            uris.push(uri.into_owned());
+        }
+    }
+    Ok(uris)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::capabilities::{ListCapability, ResourcesCapability};
+    use serde_json::json;
+
+    fn read(text: &str) -> Result<ListenFilter, RpcError> {
+        ListenFilter::parse(Some(serde_json::from_str(text).unwrap()))
+    }
+
+    #[test]
+    fn what_is_asked_for_is_read_and_acknowledged() {
+        let filter = read(
+            r#"{"toolsListChanged":true,"promptsListChanged":false,"resourcesListChanged":null,
+            "resourceSubscriptions":["a://1","a://2","a://1"],"taskIds":["x"],"future":5}"#,
+        )
+        .unwrap();
+        assert!(
+            filter.tools_list_changed
+                && !filter.prompts_list_changed
+                && !filter.resources_list_changed
+        );
+        assert!(filter.watches("a://2") && !filter.watches("a://"));
+        assert_eq!(
+            serde_json::to_value(&filter).unwrap(),
+            json!({"toolsListChanged": true, "resourceSubscriptions": ["a://1", "a://2"]})
+        );
+        assert!(read("{}").unwrap().is_empty());
+        assert_eq!(
+            serde_json::to_value(ListenFilter::default()).unwrap(),
+            json!({})
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, part) in [
+            ("[]", "must be an object"),
+            ("null", "must be an object"),
+            (
+                r#"{"toolsListChanged":1}"#,
+                ".toolsListChanged must be a boolean",
+            ),
+            (r#"{"resourceSubscriptions":"a"}"#, "array of strings"),
+            (r#"{"resourceSubscriptions":[1]}"#, "array of strings"),
+            (r#"{"resourceSubscriptions":{}}"#, "array of strings"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert_eq!(error.code, -32602);
+            assert!(error.message.contains(part), "{} {part}", error.message);
+        }
+        assert!(ListenFilter::parse(None).is_err());
+    }
+
+    #[test]
+    fn the_number_and_length_of_watched_resources_are_bounded() {
+        let list = |count: usize| {
+            format!(
+                r#"{{"resourceSubscriptions":{}}}"#,
+                json!((0..count).map(|n| format!("a://{n}")).collect::<Vec<_>>())
+            )
+        };
+        assert_eq!(
+            read(&list(MAX_URIS)).unwrap().resource_subscriptions.len(),
+            MAX_URIS
+        );
+        assert!(read(&list(MAX_URIS + 1)).is_err());
+        let long =
+            |bytes: usize| format!(r#"{{"resourceSubscriptions":["{}"]}}"#, "x".repeat(bytes));
+        assert!(read(&long(MAX_URI_BYTES)).is_ok());
+        assert!(read(&long(MAX_URI_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn only_what_is_offered_is_honoured() {
+        let filter = read(r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"resourceSubscriptions":["a"]}"#).unwrap();
+        assert!(filter.honoured(&ServerCapabilities::default()).is_empty());
+        let mut capabilities = ServerCapabilities::default();
+        capabilities.tools = Some(ListCapability { list_changed: true });
+        capabilities.prompts = Some(ListCapability {
+            list_changed: false,
+        });
+        capabilities.resources = Some(ResourcesCapability {
+            subscribe: true,
+            list_changed: false,
+        });
+        let honoured = filter.honoured(&capabilities);
+        assert_eq!(
+            serde_json::to_value(honoured).unwrap(),
+            json!({"toolsListChanged": true, "resourceSubscriptions": ["a"]})
+        );
+    }
+}

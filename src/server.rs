@@ -1,0 +1,263 @@
+//! What a server can do and how it is guarded: plain data, until it is bound.
+
+use crate::error::{Error, Problem};
+use crate::guard::bearer::Tokens;
+use crate::guard::config::ConfigError;
+use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::limits::Limits;
+use crate::mcp::ctx::Ctx;
+use crate::mcp::handler::Handler;
+use crate::mcp::output::IntoToolOutput;
+use crate::mcp::registry::{self, Entry, Registry};
+use crate::mcp::tool::Tool;
+use crate::mcp::tool_error::ToolResult;
+use crate::protocol::content::{Icon, Implementation, ToolOutput};
+use crate::running::Bound;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::net::{TcpListener, ToSocketAddrs};
+use std::panic::Location;
+use std::sync::Arc;
+
+/// An MCP server to be: its tools and its guards. Nothing is opened before [`bind`](Self::bind).
+///
+/// ```
+/// use mcp_blocking::Server;
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+/// use std::time::Duration;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Add { a: f64, b: f64 }
+///
+/// # fn main() -> Result<(), mcp_blocking::Error> {
+/// let server = Server::new("calculator", "1.0.0")
+///     .tool("add", "Add two numbers", |_ctx, Add { a, b }| Ok(format!("{}", a + b)));
+/// let running = server.bind("127.0.0.1:0")?.start()?;
+/// println!("listening on {}", running.addr());
+/// running.shutdown(Duration::from_secs(1))?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a server does nothing until it is bound and started"]
+pub struct Server {
+    pub(crate) identity: Implementation,
+    pub(crate) instructions: Option<String>,
+    pub(crate) registry: Registry,
+    pub(crate) limits: Limits,
+    pub(crate) guards: Guards,
+    problems: Vec<Problem>,
+}
+
+/// Who is let in.
+#[derive(Debug, Default)]
+pub(crate) struct Guards {
+    pub(crate) hosts: HostPolicy,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) tokens: Tokens,
+    anonymous: bool,
+    plaintext: bool,
+}
+
+impl Server {
+    /// A server of that name and version, without tools.
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            identity: Implementation::new(name, version),
+            instructions: None,
+            registry: Registry::default(),
+            limits: Limits::default(),
+            guards: Guards::default(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// A name for people (shown by clients of 2025-06-18 and later).
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.identity.title = Some(title.into());
+        self
+    }
+
+    /// What the server is, in a sentence (clients of 2025-11-25 and later).
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.identity.description = Some(description.into());
+        self
+    }
+
+    /// The server's home page (clients of 2025-11-25 and later).
+    pub fn website(mut self, url: impl Into<String>) -> Self {
+        self.identity.website_url = Some(url.into());
+        self
+    }
+
+    /// A picture of the server (clients of 2025-11-25 and later).
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.identity.icons.push(icon);
+        self
+    }
+
+    /// Advice to the model about how to use the server as a whole.
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Registers a tool.
+    ///
+    /// The closure's second argument is a struct with the tool's arguments: its [`JsonSchema`] is the tool's
+    /// `inputSchema`, and what a client sends is checked by deserializing it. [`NoArgs`](crate::NoArgs) is for tools
+    /// that take none. Whatever the closure returns as an error becomes a result that the model can read.
+    ///
+    /// Handlers run on a pool of threads, several at a time; a panic is answered with -32603 and an incident number.
+    /// Problems (a name that is taken, arguments that are no object) are reported by [`bind`](Self::bind), all at once.
+    #[track_caller]
+    pub fn tool<A, R, F>(self, name: impl Into<String>, description: impl Into<String>, handler: F) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        R: IntoToolOutput,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        self.tool_with(Tool::new(name, description), handler)
+    }
+
+    /// Registers a tool with more to say about it: hints, a deadline of its own, a title.
+    #[track_caller]
+    pub fn tool_with<A, R, F>(mut self, tool: Tool, handler: F) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        R: IntoToolOutput,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        self.add(registry::entry_of(tool, handler), Location::caller());
+        self
+    }
+
+    /// Registers a tool whose schema you bring: `schema` has to be a JSON Schema with `"type": "object"`. It reaches
+    /// the client as it is, and nothing checks the arguments against it but the handler, which gets them as a JSON value.
+    #[track_caller]
+    pub fn tool_raw<R, F>(mut self, tool: Tool, schema: &serde_json::Value, handler: F) -> Self
+    where
+        R: IntoToolOutput,
+        F: Fn(&Ctx, serde_json::Value) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let name = tool.name.clone();
+        let handler: Handler = Arc::new(move |ctx: &Ctx, text: &str| -> ToolResult<ToolOutput> {
+            handler(ctx, serde_json::from_str(text)?)?.into_tool_output()
+        });
+        let entry = serde_json::value::to_raw_value(schema)
+            .map_err(|error| Problem::new(format!("tool `{name}`"), format!("its schema cannot be written: {error}")))
+            .and_then(|schema| registry::raw_entry(tool, schema, handler));
+        self.add(entry, Location::caller());
+        self
+    }
+
+    /// Changes limits: sizes, counts, rates, deadlines.
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// Lets requests in whose `Host` is that name, besides those of loopback: `example.com`, `example.com:8443`,
+    /// `*.example.com`.
+    ///
+    /// The check keeps web pages out that have had their own name resolve to this machine (DNS rebinding).
+    #[track_caller]
+    pub fn allow_host(mut self, host: &str) -> Self {
+        let allowed = self.guards.hosts.allow(host);
+        self.check(allowed, Location::caller());
+        self
+    }
+
+    /// Lets browsers' pages of that origin in: `https://app.example.com`, `https://*.example.com`. Without it, only pages of
+    /// the server's own host and port pass, and programs, which send no `Origin`.
+    #[track_caller]
+    pub fn allow_origin(mut self, origin: &str) -> Self {
+        let allowed = self.guards.origins.allow(origin);
+        self.check(allowed, Location::caller());
+        self
+    }
+
+    /// Asks every caller for a bearer token (`Authorization: Bearer …`), and accepts this one for the principal of that
+    /// name. May be called several times. Tokens are kept as hashes only and compared in constant time.
+    #[track_caller]
+    pub fn bearer_token(mut self, principal: impl Into<String>, token: &str) -> Self {
+        let added = self.guards.tokens.add(principal, token);
+        self.check(added, Location::caller());
+        self
+    }
+
+    /// Lets anybody who can reach the server call its tools, on addresses beyond loopback, too.
+    pub fn dangerous_allow_anonymous(mut self) -> Self {
+        self.guards.anonymous = true;
+        self
+    }
+
+    /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS.
+    pub fn plaintext_behind_proxy(mut self) -> Self {
+        self.guards.plaintext = true;
+        self
+    }
+
+    /// Opens a listening socket: WebSocket, at path `/mcp`. Port 0 takes any free port; [`Bound::addr`] tells which.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] for everything that cannot be served, [`Error::Exposed`] for an address beyond loopback
+    /// without authentication or TLS, [`Error::Address`] and [`Error::Bind`] for the address itself.
+    pub fn bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Bound, Error> {
+        Bound::new(self)?.and_bind(address)
+    }
+
+    /// Serves on a socket that is listening already, say one that was handed over by a supervisor.
+    ///
+    /// # Errors
+    /// As for [`bind`](Self::bind).
+    pub fn bind_listener(self, listener: TcpListener) -> Result<Bound, Error> {
+        Bound::new(self)?.and_listener(listener)
+    }
+
+    /// All that stands against starting.
+    pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
+        let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
+        std::mem::take(&mut self.problems).into_iter().chain(limits).collect()
+    }
+
+    fn add(&mut self, entry: Result<Entry, Problem>, location: &'static Location<'static>) {
+        match entry {
+            Ok(entry) if self.registry.tool(entry.name()).is_some() => {
+                let subject = format!("tool `{}`", entry.name());
+                self.problems.push(Problem::new(subject, "its name is taken by another tool").at(location));
+            }
+            Ok(entry) => self.registry.insert(entry),
+            Err(problem) => self.problems.push(problem.at(location)),
+        }
+    }
+
+    fn check(&mut self, result: Result<(), ConfigError>, location: &'static Location<'static>) {
+        if let Err(error) = result {
+            self.problems.push(Problem::new(error.setting, error.problem).at(location));
+        }
+    }
+}
+
+impl Guards {
+    /// What is missing for an address beyond loopback.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        if self.tokens.is_empty() && !self.anonymous {
+            return Some(
+                "ask for a token with `bearer_token`, or let everybody in with `dangerous_allow_anonymous` \
+                 (option --token or --dangerous-allow-anonymous)",
+            );
+        }
+        (!self.plaintext).then_some(
+            "put it behind a proxy that ends TLS and say so with `plaintext_behind_proxy` \
+             (option --plaintext-behind-proxy)",
+        )
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("name", &self.identity.name).field("tools", &self.registry).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,213 @@
+//! The `mcp-accept` threads: take connections, keep their number in bounds, and never end before the server does.
+
+use super::opening;
+use crate::engine::Core;
+use crate::engine::budget::Reservation;
+use crate::engine::link;
+use crate::guard::address::{self, AddressCounter, AddressLimits, ClientAddr};
+use crate::http::response::Response;
+use crate::transport::gate::Gate;
+use parking_lot::Mutex;
+use socket2::SockRef;
+use std::io::{self, IoSlice, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What waits to be accepted; the standard library's 128 overflow in a burst, and each overflow costs a client a second.
+const BACKLOG: i32 = 1_024;
+/// The stack of a connection's thread; handlers have larger ones.
+const STACK: usize = 256 << 10;
+
+/// What all connections of a server share.
+pub(crate) struct Door {
+    pub(crate) core: Arc<Core>,
+    pub(crate) gate: Gate,
+    seats: Mutex<AddressCounter>,
+    log: Throttle,
+}
+
+impl Door {
+    pub(crate) fn new(core: Arc<Core>, gate: Gate) -> Arc<Self> {
+        let limits = &core.limits;
+        // Each connection is a thread, and the process aborts where threads end.
+        let most = limits.connections.min(core.threads.limit().saturating_sub(limits.workers + 16)).max(1);
+        let seats = AddressCounter::new(AddressLimits {
+            total: most,
+            half_open: limits.half_open,
+            per_address: limits.connections_per_address,
+        });
+        Arc::new(Self { core, gate, seats: Mutex::new(seats), log: Throttle::default() })
+    }
+}
+
+/// Opens a listening socket.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // On Windows the option means something else: to take a port away from its owner.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A running accept thread.
+pub(crate) struct Acceptor {
+    address: SocketAddr,
+    listener: Arc<TcpListener>,
+    thread: JoinHandle<()>,
+}
+
+impl Acceptor {
+    pub(crate) fn start(listener: TcpListener, door: Arc<Door>) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let listener = Arc::new(listener);
+        let thread = std::thread::Builder::new().name("mcp-accept".into()).stack_size(STACK).spawn({
+            let listener = Arc::clone(&listener);
+            move || run(&listener, &door)
+        })?;
+        Ok(Self { address, listener, thread })
+    }
+
+    /// Ends the thread, once the core is stopping. Blocks until it has ended, or for the given time. Returns whether it ended
+    /// without a panic.
+    pub(crate) fn stop(self) -> bool {
+        // Linux: wakes the accept. Elsewhere a connection of our own does.
+        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
+        if !self.thread.is_finished() {
+            let ip = match self.address.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+                ip => ip,
+            };
+            let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, self.address.port()), Duration::from_millis(200));
+        }
+        self.thread.join().is_ok()
+    }
+}
+
+fn run(listener: &TcpListener, door: &Arc<Door>) {
+    let mut pause = Duration::from_millis(10);
+    while !door.core.stopping() {
+        match listener.accept() {
+            Ok((stream, address)) => {
+                pause = Duration::from_millis(10);
+                if !door.core.stopping() {
+                    admit(stream, address, door);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) if door.core.stopping() => return,
+            Err(error) => {
+                // Out of descriptors or memory, or the peer has gone already. Ending would lose the port for good, trying
+                // again at once would take a core for nothing.
+                if let Some(missed) = door.log.turn() {
+                    log::warn!(target: "mcp_blocking::accept", "accept failed, trying on: {error} ({missed} more not logged)");
+                }
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(100));
+            }
+        }
+    }
+}
+
+/// A counted place; given back when dropped.
+pub(crate) struct Seat {
+    door: Arc<Door>,
+    /// Taken when it is given back.
+    place: Option<address::Seat>,
+    _thread: Reservation,
+}
+
+impl Seat {
+    pub(crate) fn door(&self) -> Arc<Door> {
+        Arc::clone(&self.door)
+    }
+
+    /// The handshake is over.
+    pub(crate) fn established(&mut self) {
+        if let Some(place) = &mut self.place {
+            self.door.seats.lock().established(place);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.door.seats.lock().release(place);
+        }
+    }
+}
+
+fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
+    let core = &door.core;
+    core.counters.accepted.fetch_add(1, Ordering::Relaxed);
+    let address = ClientAddr::from(address);
+    let admitted = door.seats.lock().try_admit(address);
+    let place = match admitted {
+        Ok(place) => place,
+        Err(refused) => return turn_away(&stream, address, door, &refused.to_string()),
+    };
+    let Some(thread) = core.threads.reserve(1) else {
+        door.seats.lock().release(place);
+        return turn_away(&stream, address, door, "the server has as many threads as it can");
+    };
+    let seat = Seat { door: Arc::clone(door), place: Some(place), _thread: thread };
+    // Answers leave at once; without this each small one waits for the peer's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let number = core.counters.accepted.load(Ordering::Relaxed);
+    let serving = core.serving();
+    let accepted = Instant::now();
+    let spawned = std::thread::Builder::new().name(format!("mcp-conn-{number}")).stack_size(STACK).spawn(move || {
+        opening::run(link::plain(stream), address, seat, accepted);
+        drop(serving);
+    });
+    if let Err(error) = spawned {
+        // The seat and the socket went with the closure.
+        if let Some(missed) = door.log.turn() {
+            log::error!(target: "mcp_blocking::accept", "no thread for {address}: {error} ({missed} more not logged)");
+        }
+    }
+}
+
+/// Answers 503 without waiting for anything, in the accept thread: a peer cannot hold it.
+fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, refused: &str) {
+    door.core.counters.refused.fetch_add(1, Ordering::Relaxed);
+    if let Some(missed) = door.log.turn() {
+        log::warn!(target: "mcp_blocking::accept", "{address} refused: {refused} ({missed} more not logged)");
+    }
+    let answer = Response::new(503).header("Retry-After", "1").text(format!("{refused}\n")).to_bytes();
+    let _ = link::send_without_blocking(stream, &[IoSlice::new(&answer)]);
+    let _ = stream.shutdown(Shutdown::Write);
+    // What has come already is read away: a socket closed with unread bytes resets, and the answer is lost.
+    if stream.set_nonblocking(true).is_ok() {
+        let mut buffer = [0; 4 << 10];
+        let _ = (&mut &*stream).read(&mut buffer);
+    }
+}
+
+/// Lets one line a second through.
+#[derive(Debug, Default)]
+struct Throttle {
+    /// The second after the start of the last line, plus one.
+    second: AtomicU64,
+    missed: AtomicU64,
+}
+
+impl Throttle {
+    /// How many lines were kept back since the last one, if it is time for one.
+    fn turn(&self) -> Option<u64> {
+        use std::time::{SystemTime, UNIX_EPOCH};
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
+        if self.second.swap(now, Ordering::Relaxed) == now {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.missed.swap(0, Ordering::Relaxed))
+    }
+}

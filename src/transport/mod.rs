@@ -1,0 +1,6 @@
+//! Sockets: who is let in, and what is spoken over them.
+
+pub(crate) mod accept;
+pub(crate) mod gate;
+pub(crate) mod opening;
+pub(crate) mod websocket;

@@ -1,0 +1,82 @@
+//! The stream that tungstenite reads from. Reads come from the socket; writes only enter the outbox.
+
+use super::tracker::{Excess, FrameTracker};
+use crate::engine::connection::Connection;
+use crate::engine::link::ReadHalf;
+use crate::engine::outbox::{Flush, Frame};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+/// What tungstenite takes for the connection.
+pub(crate) struct Half {
+    read: Box<dyn ReadHalf>,
+    connection: Arc<Connection>,
+    tracker: FrameTracker,
+    /// What the peer overdid, for the code of the close frame.
+    excess: Option<Excess>,
+}
+
+impl Half {
+    pub(crate) fn new(read: Box<dyn ReadHalf>, connection: Arc<Connection>, tracker: FrameTracker) -> Self {
+        Self { read, connection, tracker, excess: None }
+    }
+
+    pub(crate) fn excess(&self) -> Option<Excess> {
+        self.excess
+    }
+
+    pub(crate) fn tracker(&mut self) -> &mut FrameTracker {
+        &mut self.tracker
+    }
+
+    /// The socket, for reading what is left at the end.
+    pub(crate) fn into_read(self) -> Box<dyn ReadHalf> {
+        self.read
+    }
+}
+
+impl Read for Half {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // All that was answered since the last read leaves in one write, before this can block.
+        self.connection.outbox.flush();
+        let most = self.tracker.allowance().min(buffer.len());
+        let (buffer, _) = buffer.split_at_mut(most);
+        let count = loop {
+            match self.read.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Only a socket whose timeout somebody else has set says so; a read here has no deadline of its own.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                result => break result?,
+            }
+        };
+        let bytes = buffer.get(..count).unwrap_or_default();
+        match self.tracker.follow(bytes, self.connection.core.now()) {
+            Ok(finished) => self.connection.heard(finished, self.tracker.in_frame()),
+            Err(excess) => {
+                self.excess = Some(excess);
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Half {
+    /// A pong, or the answer to the peer's close frame: whole frames, as tungstenite's write buffer is set to nothing.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let frame = Frame::raw(bytes.to_vec());
+        let is_close = bytes.first().is_some_and(|first| first & 0x0f == 0x8);
+        if is_close {
+            self.connection.outbox.push_last(Some(frame), false, Flush::Now);
+        } else {
+            // Refused means that our own close frame is queued, after which nothing may follow; or that the peer sends
+            // pings and does not read.
+            let _ = self.connection.send(frame, Flush::Later);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! One WebSocket connection after its upgrade: from bytes to messages, and the closing handshake.
+
+pub(crate) mod frames;
+mod half;
+mod tracker;
+
+use crate::engine::connection::{Connection, Mark};
+use crate::engine::link::ReadHalf;
+use crate::engine::outbox::{Flush, Outbox, Phase};
+use crate::service::{Ended, Message, MessageLimits, SessionBox};
+use half::Half;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracker::{Excess, FrameTracker, TrackerLimits};
+use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::{Role, WebSocketConfig};
+use tungstenite::{Error, WebSocket};
+
+/// tungstenite's read buffer: the default of 128 KiB is zeroed at each read and kept by each connection.
+const READ_BUFFER: usize = 8 << 10;
+/// What is read and thrown away of a peer that goes on sending after the end.
+const LINGER_BYTES: usize = 64 << 10;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// Serves the connection until it ends. Blocks for as long as that takes.
+pub(crate) fn serve(
+    read: Box<dyn ReadHalf>,
+    connection: &Arc<Connection>,
+    limits: &MessageLimits,
+    session: &mut SessionBox,
+) -> Ended {
+    let tracker = FrameTracker::new(TrackerLimits {
+        fragments: limits.fragments,
+        control_frames_per_second: limits.control_frames_per_second,
+    });
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(Some(limits.message_bytes))
+        .max_frame_size(Some(limits.frame_bytes));
+    let half = Half::new(read, Arc::clone(connection), tracker);
+    let mut socket = WebSocket::from_raw_socket(half, Role::Server, Some(config));
+    let ended = loop {
+        match socket.read() {
+            Ok(tungstenite::Message::Text(text)) => {
+                socket = renewed(socket, config);
+                session.message(connection, Message::from_text(text));
+            }
+            Ok(tungstenite::Message::Binary(bytes)) => {
+                socket = renewed(socket, config);
+                session.message(connection, Message::from_binary(bytes));
+            }
+            Ok(tungstenite::Message::Close(frame)) => {
+                // The next read queues the answer and then reports the end.
+                while socket.read().is_ok() {}
+                break Ended::ByPeer(frame.map(|frame| frame.code.into()));
+            }
+            // tungstenite answers pings itself.
+            Ok(_) => {}
+            Err(error) => break failed(&error, socket.get_ref().excess(), connection),
+        }
+    };
+    let read = socket.into_inner().into_read();
+    match ended.close_code() {
+        Some((code, reason)) => {
+            connection.close(code, reason, Flush::Now);
+        }
+        None if matches!(ended, Ended::Lost | Ended::Silent) => connection.outbox.abort(),
+        None => {}
+    }
+    finish(read, &connection.outbox, connection.core.limits.close_deadline);
+    ended
+}
+
+/// Gives a large message's buffer back: tungstenite would keep it for the life of the connection.
+fn renewed(mut socket: WebSocket<Half>, config: WebSocketConfig) -> WebSocket<Half> {
+    if !socket.get_mut().tracker().renewable() {
+        return socket;
+    }
+    let mut half = socket.into_inner();
+    half.tracker().renewed();
+    WebSocket::from_raw_socket(half, Role::Server, Some(config))
+}
+
+/// Why reading has failed.
+fn failed(error: &Error, excess: Option<Excess>, connection: &Connection) -> Ended {
+    match connection.mark() {
+        Mark::FrameDeadline => return Ended::FrameDeadline,
+        Mark::Silent => return Ended::Silent,
+        Mark::CloseDeadline => return Ended::ByServer,
+        Mark::None => {}
+    }
+    match excess {
+        Some(Excess::Fragments) => return Ended::TooManyFragments,
+        Some(Excess::ControlFrames) => return Ended::TooManyControlFrames,
+        None => {}
+    }
+    let ours = connection.outbox.phase() != Phase::Open;
+    match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => Ended::ByServer,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) | Error::Io(_) if ours => Ended::ByServer,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) | Error::Io(_) => Ended::Lost,
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => Ended::TooLarge,
+        Error::Utf8(_) => Ended::NotUtf8,
+        _ => Ended::Protocol,
+    }
+}
+
+/// The end of a connection: lets what is queued be written, then reads away what the peer still sends, for closing a
+/// socket with unread bytes would reset it and lose the last answer.
+pub(crate) fn finish(mut read: Box<dyn ReadHalf>, outbox: &Outbox, linger: Duration) {
+    let written = outbox.wait_written(Instant::now() + outbox.write_deadline());
+    if written == Phase::Draining {
+        let until = Instant::now() + LINGER_TIME.min(linger);
+        let mut buffer = [0; 4 << 10];
+        let mut left = LINGER_BYTES;
+        loop {
+            let time = until.saturating_duration_since(Instant::now());
+            if time.is_zero() || left == 0 || read.set_timeout(Some(time)).is_err() {
+                break;
+            }
+            match read.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => left = left.saturating_sub(count),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+    }
+    outbox.close();
+}

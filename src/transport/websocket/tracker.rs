@@ -1,0 +1,230 @@
+//! Follows the frames in the bytes that pass to tungstenite, which hides them: where a frame ends, how many fragments a
+//! message has, how many control frames come in a second.
+
+use std::io::Cursor;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+/// A frame longer than this is read by itself: never a byte of the next one, so that the buffer that grew for it can
+/// be given back.
+const LARGE: u64 = 8 << 10;
+
+/// The bounds that a tracker enforces.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TrackerLimits {
+    pub(crate) fragments: usize,
+    pub(crate) control_frames_per_second: u32,
+}
+
+/// What a peer may not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excess {
+    Fragments,
+    ControlFrames,
+}
+
+/// Where the stream stands between two reads.
+#[derive(Debug)]
+pub(crate) struct FrameTracker {
+    limits: TrackerLimits,
+    /// The head of the frame that has begun, as far as it has come.
+    head: [u8; 14],
+    head_len: usize,
+    /// Bytes of the payload that are still to come.
+    rest: u64,
+    large: bool,
+    /// A large frame has passed since the buffer was last renewed.
+    grown: bool,
+    fragments: usize,
+    window: u64,
+    control: u32,
+}
+
+impl FrameTracker {
+    pub(crate) fn new(limits: TrackerLimits) -> Self {
+        Self {
+            limits,
+            head: [0; 14],
+            head_len: 0,
+            rest: 0,
+            large: false,
+            grown: false,
+            fragments: 0,
+            window: 0,
+            control: 0,
+        }
+    }
+
+    /// How many bytes the next read may take.
+    pub(crate) fn allowance(&self) -> usize {
+        if !(self.large || self.grown) {
+            return usize::MAX;
+        }
+        if self.rest > 0 {
+            return usize::try_from(self.rest).unwrap_or(usize::MAX);
+        }
+        // Up to the end of the head, which its first two bytes tell.
+        head_length(&self.head[..self.head_len]).saturating_sub(self.head_len).max(1)
+    }
+
+    /// The buffer has grown, and at the end of a message nothing of the next one has been read: it can be renewed.
+    pub(crate) fn renewable(&self) -> bool {
+        self.grown && !self.in_frame()
+    }
+
+    pub(crate) fn renewed(&mut self) {
+        self.grown = false;
+    }
+
+    /// A frame is begun and not finished.
+    pub(crate) fn in_frame(&self) -> bool {
+        self.head_len > 0 || self.rest > 0
+    }
+
+    /// Takes note of bytes that were read at that time (milliseconds). Returns whether a frame ended in them.
+    pub(crate) fn follow(&mut self, mut bytes: &[u8], now: u64) -> Result<bool, Excess> {
+        let mut finished = false;
+        while !bytes.is_empty() {
+            if self.rest > 0 {
+                let step = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len());
+                self.rest -= step as u64;
+                bytes = bytes.get(step..).unwrap_or_default();
+                if self.rest == 0 {
+                    finished = true;
+                    self.large = false;
+                }
+                continue;
+            }
+            let wanted = head_length(&self.head[..self.head_len]);
+            let step = wanted.saturating_sub(self.head_len).min(bytes.len());
+            self.head[self.head_len..self.head_len + step].copy_from_slice(&bytes[..step]);
+            self.head_len += step;
+            bytes = &bytes[step..];
+            if self.head_len == head_length(&self.head[..self.head_len]) {
+                finished |= self.begin(now)?;
+            }
+        }
+        Ok(finished)
+    }
+
+    /// A head is complete. Returns whether the frame is, too.
+    fn begin(&mut self, now: u64) -> Result<bool, Excess> {
+        let parsed = FrameHeader::parse(&mut Cursor::new(&self.head[..self.head_len]));
+        self.head_len = 0;
+        // What cannot be parsed is refused by tungstenite, at this very head.
+        let Ok(Some((header, length))) = parsed else { return Ok(false) };
+        match header.opcode {
+            OpCode::Control(_) => {
+                if now / 1_000 != self.window {
+                    self.window = now / 1_000;
+                    self.control = 0;
+                }
+                self.control += 1;
+                if self.control > self.limits.control_frames_per_second {
+                    return Err(Excess::ControlFrames);
+                }
+            }
+            OpCode::Data(kind) => {
+                self.fragments = if kind == Data::Continue { self.fragments + 1 } else { 1 };
+                if self.fragments > self.limits.fragments {
+                    return Err(Excess::Fragments);
+                }
+            }
+        }
+        self.rest = length;
+        self.large = length > LARGE;
+        self.grown |= self.large;
+        Ok(length == 0)
+    }
+}
+
+/// How long a frame's head is, as far as its first bytes tell.
+fn head_length(head: &[u8]) -> usize {
+    let Some(second) = head.get(1) else { return 2 };
+    let extra = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let mask = if second & 0x80 == 0 { 0 } else { 4 };
+    2 + extra + mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: TrackerLimits = TrackerLimits { fragments: 3, control_frames_per_second: 2 };
+
+    fn masked(first: u8, length: usize) -> Vec<u8> {
+        let mut bytes = vec![first];
+        match length {
+            0..126 => bytes.push(0x80 | length as u8),
+            126..65_536 => {
+                bytes.push(0x80 | 126);
+                bytes.extend((length as u16).to_be_bytes());
+            }
+            _ => {
+                bytes.push(0x80 | 127);
+                bytes.extend((length as u64).to_be_bytes());
+            }
+        }
+        bytes.extend([0; 4]);
+        bytes.resize(bytes.len() + length, 0);
+        bytes
+    }
+
+    #[test]
+    fn frames_end_where_they_end_however_the_bytes_are_cut() {
+        let mut stream = Vec::new();
+        for length in [0, 1, 125, 126, 8_192, 8_193, 70_000, 5] {
+            stream.extend(masked(0x81, length));
+        }
+        for step in [1, 2, 3, 7, 100, 4_096, stream.len()] {
+            let mut tracker = FrameTracker::new(LIMITS);
+            for chunk in stream.chunks(step) {
+                tracker.follow(chunk, 0).unwrap();
+            }
+            assert!(!tracker.in_frame(), "chunks of {step}");
+            assert!(tracker.renewable());
+        }
+    }
+
+    #[test]
+    fn nothing_behind_a_large_frame_is_read_with_it() {
+        let mut stream = masked(0x81, 9_000);
+        let first = stream.len();
+        stream.extend(masked(0x81, 3));
+        let mut tracker = FrameTracker::new(LIMITS);
+        let mut at = 0;
+        while at < stream.len() {
+            let step = tracker.allowance().min(4_096).min(stream.len() - at);
+            tracker.follow(&stream[at..at + step], 0).unwrap();
+            at += step;
+            if at == first {
+                assert!(tracker.renewable());
+                tracker.renewed();
+                assert_eq!(tracker.allowance(), usize::MAX);
+                return;
+            }
+            assert!(at < first);
+        }
+    }
+
+    #[test]
+    fn fragments_and_control_frames_are_counted() {
+        let mut tracker = FrameTracker::new(LIMITS);
+        tracker.follow(&masked(0x01, 0), 0).unwrap();
+        tracker.follow(&masked(0x00, 0), 0).unwrap();
+        tracker.follow(&masked(0x89, 0), 0).unwrap();
+        tracker.follow(&masked(0x00, 0), 0).unwrap();
+        assert_eq!(tracker.follow(&masked(0x00, 0), 0), Err(Excess::Fragments));
+
+        let mut tracker = FrameTracker::new(LIMITS);
+        tracker.follow(&masked(0x89, 0), 0).unwrap();
+        tracker.follow(&masked(0x89, 0), 999).unwrap();
+        tracker.follow(&masked(0x8a, 0), 1_000).unwrap();
+        tracker.follow(&masked(0x8a, 0), 1_500).unwrap();
+        assert_eq!(tracker.follow(&masked(0x89, 0), 1_900), Err(Excess::ControlFrames));
+    }
+}
