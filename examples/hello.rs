@@ -13,8 +13,8 @@ struct Add {
 }
 
 fn main() -> Result<(), mcp_blocking::Error> {
-    let server = Server::new("hello", "1.0.0")
-        .tool("add", "Add two numbers", |_ctx, Add { a, b }| Ok(format!("{}", a + b)));
+    let server =
+        Server::new("hello", "1.0.0").tool("add", "Add two numbers", |_ctx, Add { a, b }| Ok(format!("{}", a + b)));
     let running = server.bind("127.0.0.1:8080")?.start()?;
     println!("websocket ws://{}/mcp", running.addr());
     running.join()

@@ -155,14 +155,18 @@ impl Limits {
             ("memory_bytes", self.memory_bytes < 1 << 20),
             ("page_size", self.page_size == 0),
         ];
-        zero.into_iter().filter(|(_, bad)| *bad).map(|(name, _)| format!("limit `{name}` is too small to serve anybody")).collect()
+        zero.into_iter()
+            .filter(|(_, bad)| *bad)
+            .map(|(name, _)| format!("limit `{name}` is too small to serve anybody"))
+            .collect()
     }
 }
 
 /// 256 MiB, or a quarter of the memory that there is.
 fn default_memory() -> usize {
     const MOST: usize = 256 << 20;
-    let cgroup = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<usize>().ok());
+    let cgroup =
+        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<usize>().ok());
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
         line.split_whitespace().nth(1)?.parse::<usize>().ok()?.checked_mul(1_024)

@@ -258,6 +258,9 @@ impl Guards {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("name", &self.identity.name).field("tools", &self.registry).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("name", &self.identity.name)
+            .field("tools", &self.registry)
+            .finish_non_exhaustive()
     }
 }

@@ -69,8 +69,16 @@ pub fn register(server: Server) -> Server {
             ctx.handle().tools_changed();
             Ok("Told them")
         })
-        .tool_raw(Tool::new("json_schema_2020_12_tool", "Has a schema with many keywords"), &schema_2020_12(), echo_json)
-        .tool_raw(Tool::new("test_header_tool", "Has an argument that HTTP clients mirror in a header"), &header(), echo_json)
+        .tool_raw(
+            Tool::new("json_schema_2020_12_tool", "Has a schema with many keywords"),
+            &schema_2020_12(),
+            echo_json,
+        )
+        .tool_raw(
+            Tool::new("test_header_tool", "Has an argument that HTTP clients mirror in a header"),
+            &header(),
+            echo_json,
+        )
 }
 
 fn log_steps(ctx: &Ctx) -> ToolResult<()> {

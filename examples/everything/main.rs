@@ -4,11 +4,11 @@
 //! Run it with `cargo run --release --example everything -- --listen 127.0.0.1:8080`; `--help` lists the options.
 //! When it is ready it prints one line for each endpoint to standard output; it logs to standard error.
 
+mod fixtures;
 #[path = "../shared/options.rs"]
 mod options;
 #[path = "../shared/process.rs"]
 mod process;
-mod fixtures;
 mod workload;
 
 use mcp_blocking::Server;

@@ -27,7 +27,10 @@ struct Broadcast {
 pub fn register(server: Server) -> Server {
     server
         .tool_with(
-            Tool::new("echo", "Send the text back, from the connection's own thread").read_only().closed_world().quick(),
+            Tool::new("echo", "Send the text back, from the connection's own thread")
+                .read_only()
+                .closed_world()
+                .quick(),
             |_ctx, Echo { text }| Ok(text),
         )
         .tool_with(

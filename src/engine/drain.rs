@@ -169,8 +169,8 @@ fn wait(blocked: &mut [Blocked], sleeper: &wake::Sleeper, timeout: Option<Durati
 mod wake {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
-    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[derive(Debug)]
     pub(super) struct Waker {

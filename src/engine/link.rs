@@ -57,7 +57,11 @@ pub(crate) struct Link {
 /// A plain TCP connection. The halves share the one descriptor.
 pub(crate) fn plain(stream: TcpStream) -> Link {
     let stream = Arc::new(stream);
-    Link { read: Box::new(PlainRead(Arc::clone(&stream))), write: Box::new(PlainWrite(Arc::clone(&stream))), endpoint: stream }
+    Link {
+        read: Box::new(PlainRead(Arc::clone(&stream))),
+        write: Box::new(PlainWrite(Arc::clone(&stream))),
+        endpoint: stream,
+    }
 }
 
 struct PlainRead(Arc<TcpStream>);

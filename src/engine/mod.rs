@@ -86,13 +86,8 @@ impl Core {
         };
         // Timer, drain, the accept loops and the health thread.
         threads.overdraw(8);
-        let pool = Pool::new(
-            limits.workers,
-            limits.queued_calls,
-            Arc::clone(&threads),
-            Arc::clone(&memory),
-            timer.clone(),
-        );
+        let pool =
+            Pool::new(limits.workers, limits.queued_calls, Arc::clone(&threads), Arc::clone(&memory), timer.clone());
         let shortest = limits.ping_interval.min(limits.frame_deadline);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
         let core = Self {
@@ -135,7 +130,11 @@ impl Core {
         !self.stopping.swap(true, Ordering::AcqRel)
     }
 
-    pub(crate) fn outbox(&self, link_write: Box<dyn link::WriteHalf>, endpoint: Arc<dyn link::Endpoint>) -> Arc<Outbox> {
+    pub(crate) fn outbox(
+        &self,
+        link_write: Box<dyn link::WriteHalf>,
+        endpoint: Arc<dyn link::Endpoint>,
+    ) -> Arc<Outbox> {
         let limits = OutboxLimits {
             bytes: self.limits.outbox_bytes,
             frames: self.limits.outbox_frames,

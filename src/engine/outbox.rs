@@ -323,7 +323,9 @@ impl Outbox {
     /// Waits until the last frame is written, the connection is lost, or the deadline has come. Blocks the caller.
     pub(crate) fn wait_written(&self, deadline: Instant) -> Phase {
         let mut queue = self.queue.lock();
-        while queue.phase < Phase::Draining && !(queue.phase == Phase::Open && !queue.writing && queue.frames.is_empty()) {
+        while queue.phase < Phase::Draining
+            && !(queue.phase == Phase::Open && !queue.writing && queue.frames.is_empty())
+        {
             if self.idle.wait_until(&mut queue, deadline).timed_out() {
                 break;
             }

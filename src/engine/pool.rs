@@ -196,7 +196,11 @@ struct Seat {
 
 enum SeatState {
     Free,
-    Running { work: Arc<dyn Work>, lane: Arc<Lane>, key: usize },
+    Running {
+        work: Arc<dyn Work>,
+        lane: Arc<Lane>,
+        key: usize,
+    },
     /// Its work is past the deadline: the thread is not counted any more and ends when the work does.
     WrittenOff,
 }
@@ -340,7 +344,8 @@ impl Pool {
 
     /// Starts one more worker, if there may be one.
     fn grow(&self) {
-        let grown = self.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size < self.most).then_some(size + 1));
+        let grown =
+            self.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size < self.most).then_some(size + 1));
         if grown.is_err() {
             return;
         }
@@ -385,7 +390,9 @@ impl Pool {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     // One stays, so that a single client finds a worker that is awake.
-                    let retired = self.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size > 1).then(|| size - 1));
+                    let retired = self
+                        .size
+                        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size > 1).then(|| size - 1));
                     if retired.is_ok() {
                         return self.leave(seat);
                     }
@@ -424,7 +431,8 @@ impl Pool {
                 self.watch_for_stall();
             }
         }
-        *seat.state.lock() = SeatState::Running { work: Arc::clone(&waiting.work), lane: Arc::clone(&lane), key: waiting.key };
+        *seat.state.lock() =
+            SeatState::Running { work: Arc::clone(&waiting.work), lane: Arc::clone(&lane), key: waiting.key };
         if !self.looking.swap(true, Ordering::AcqRel) {
             self.timer.add(Instant::now() + LOOK, self.own.clone());
         }

@@ -43,10 +43,8 @@ impl Timer {
         let state = State { entries: BinaryHeap::new(), sequence: 0, stopped: false };
         let timer = Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }));
         let shared = Arc::clone(&timer.0);
-        let thread = std::thread::Builder::new()
-            .name("mcp-timer".into())
-            .stack_size(256 << 10)
-            .spawn(move || shared.run())?;
+        let thread =
+            std::thread::Builder::new().name("mcp-timer".into()).stack_size(256 << 10).spawn(move || shared.run())?;
         Ok((timer, thread))
     }
 

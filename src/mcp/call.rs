@@ -176,28 +176,43 @@ impl Call {
     fn answer(&self, result: ToolResult<ToolOutput>, flush: Flush) {
         let server = self.speech.revision.is_modern().then_some(&self.mcp.identity);
         let revision = self.speech.revision;
-        let mut json = Vec::new();
+        // Sized at once: a buffer that doubles to twice a large answer stays with the allocator as that.
+        let mut json = Vec::with_capacity(result.as_ref().map_or(256, encode::tool_result_size));
         match result.map_err(ToolError::into_kind) {
             Ok(output) => {
-                encode::write_response(&mut json, &self.id, |out| encode::encode_tool_result(out, &output, revision, server));
+                encode::write_response(&mut json, &self.id, |out| {
+                    encode::encode_tool_result(out, &output, revision, server)
+                });
             }
             Err(Kind::Failed(message)) => {
                 let output = ToolOutput::error(message);
-                encode::write_response(&mut json, &self.id, |out| encode::encode_tool_result(out, &output, revision, server));
+                encode::write_response(&mut json, &self.id, |out| {
+                    encode::encode_tool_result(out, &output, revision, server)
+                });
             }
             Err(Kind::Capability(required)) if revision.is_modern() => {
-                encode::write_error(&mut json, Some(&self.id), &RpcError::missing_capability(&required), Some(revision));
+                encode::write_error(
+                    &mut json,
+                    Some(&self.id),
+                    &RpcError::missing_capability(&required),
+                    Some(revision),
+                );
             }
             Err(Kind::Capability(required)) => {
-                let output = ToolOutput::error(format!("this client lacks a capability that the tool needs: {required}"));
-                encode::write_response(&mut json, &self.id, |out| encode::encode_tool_result(out, &output, revision, server));
+                let output =
+                    ToolOutput::error(format!("this client lacks a capability that the tool needs: {required}"));
+                encode::write_response(&mut json, &self.id, |out| {
+                    encode::encode_tool_result(out, &output, revision, server)
+                });
             }
             Err(Kind::Rpc(error)) => encode::write_error(&mut json, Some(&self.id), &error, Some(revision)),
             // Somebody has answered, or nobody may; unless the handler made the error up.
             Err(Kind::Stopped) if self.stopped() => return,
             Err(Kind::Stopped) => {
                 let output = ToolOutput::error("the tool gave up");
-                encode::write_response(&mut json, &self.id, |out| encode::encode_tool_result(out, &output, revision, server));
+                encode::write_response(&mut json, &self.id, |out| {
+                    encode::encode_tool_result(out, &output, revision, server)
+                });
             }
         }
         self.conclude(Some(json), flush);
@@ -277,7 +292,14 @@ impl Call {
         }
         let key = self.key.load(Ordering::Relaxed);
         self.send_notice(key, |out| {
-            notify::write_progress(out, token, progress, total.filter(|total| total.is_finite()), message, self.speech.revision);
+            notify::write_progress(
+                out,
+                token,
+                progress,
+                total.filter(|total| total.is_finite()),
+                message,
+                self.speech.revision,
+            );
         });
     }
 

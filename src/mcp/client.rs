@@ -32,12 +32,7 @@ pub(crate) struct Legacy {
 }
 
 impl Legacy {
-    pub(crate) fn new(
-        revision: Revision,
-        capabilities: ClientCapabilities,
-        info: ClientInfo,
-        has_tools: bool,
-    ) -> Self {
+    pub(crate) fn new(revision: Revision, capabilities: ClientCapabilities, info: ClientInfo, has_tools: bool) -> Self {
         // Without `logging/setLevel` the choice is the server's (2025-11-25, server/utilities/logging).
         let level = AtomicU8::new(LogLevel::Info as u8);
         let capabilities = Arc::new(capabilities);

@@ -36,7 +36,11 @@ fn complaint<A: DeserializeOwned>(text: &str) -> String {
             // The position says nothing to who did not write the text by hand.
             let reason = inner.split(" at line ").next().unwrap_or(&inner);
             let reason = shown(reason, MESSAGE);
-            if path == "." { format!("invalid arguments: {reason}") } else { format!("invalid arguments: `{}`: {reason}", shown(&path, 128)) }
+            if path == "." {
+                format!("invalid arguments: {reason}")
+            } else {
+                format!("invalid arguments: `{}`: {reason}", shown(&path, 128))
+            }
         }
         Ok(_) => "invalid arguments".into(),
     }

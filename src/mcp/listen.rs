@@ -3,8 +3,8 @@
 use super::client::Link;
 use crate::engine::outbox::{Body, Flush};
 use crate::protocol::content::Implementation;
-use crate::protocol::id::RequestId;
 use crate::protocol::encode;
+use crate::protocol::id::RequestId;
 use crate::protocol::notify::{self, ListKind};
 use crate::protocol::subscribe::ListenFilter;
 use crate::transport::websocket::frames;

@@ -148,7 +148,10 @@ where
 pub(crate) fn raw_entry(tool: Tool, input: Box<RawValue>, handler: Handler) -> Result<Entry, Problem> {
     let object = serde_json::from_str::<serde_json::Value>(input.get()).ok();
     if object.as_ref().and_then(|object| object.get("type")).is_none_or(|kind| kind != "object") {
-        return Err(Problem::new(format!("tool `{}`", tool.name), "its schema has to have \"type\": \"object\" at its root"));
+        return Err(Problem::new(
+            format!("tool `{}`", tool.name),
+            "its schema has to have \"type\": \"object\" at its root",
+        ));
     }
     entry(tool, input, None, handler)
 }

@@ -10,7 +10,9 @@ pub(crate) fn of_input<T: JsonSchema>() -> Result<Box<RawValue>, String> {
     let schema = generate::<T>(true);
     match schema.get("type") {
         Some(Value::String(kind)) if kind == "object" => raw(&schema),
-        Some(kind) => Err(format!("its arguments are {kind}, but have to be an object: use a struct with named fields")),
+        Some(kind) => {
+            Err(format!("its arguments are {kind}, but have to be an object: use a struct with named fields"))
+        }
         // An enum with tagged variants gives `oneOf` alone, and the protocol wants the word.
         None if ["oneOf", "anyOf", "allOf", "properties"].iter().any(|key| schema.get(key).is_some()) => {
             let mut object = Map::new();
@@ -60,8 +62,20 @@ fn tidy(value: &mut Value, input: bool) {
             if let Some(Value::String(format)) = object.get("format")
                 && matches!(
                     format.as_str(),
-                    "uint" | "uint8" | "uint16" | "uint32" | "uint64" | "uint128" | "int" | "int8" | "int16" | "int32"
-                        | "int64" | "int128" | "float" | "double"
+                    "uint"
+                        | "uint8"
+                        | "uint16"
+                        | "uint32"
+                        | "uint64"
+                        | "uint128"
+                        | "int"
+                        | "int8"
+                        | "int16"
+                        | "int32"
+                        | "int64"
+                        | "int128"
+                        | "float"
+                        | "double"
                 )
             {
                 object.remove("format");

@@ -266,7 +266,8 @@ impl Session {
             cursor::encode_cursor(&format!("{rank} {name}"))
         });
         let revision = caller.revision();
-        let mut json = Vec::with_capacity(256 + page.iter().map(|entry| entry.listed(revision).len() + 1).sum::<usize>());
+        let mut json =
+            Vec::with_capacity(256 + page.iter().map(|entry| entry.listed(revision).len() + 1).sum::<usize>());
         encode::write_response(&mut json, &request.id, |out| {
             let page_of = encode::Page {
                 key: "tools",
@@ -289,7 +290,13 @@ impl Session {
         }
     }
 
-    fn call_tool(&self, text: &Text, request: &Request<'_>, caller: Caller<'_>, reply: &Reply) -> Result<Done, RpcError> {
+    fn call_tool(
+        &self,
+        text: &Text,
+        request: &Request<'_>,
+        caller: Caller<'_>,
+        reply: &Reply,
+    ) -> Result<Done, RpcError> {
         let registry = self.mcp.registry();
         if !self.offers_tools(&registry, &caller) {
             return Err(RpcError::method_not_found(&request.method));

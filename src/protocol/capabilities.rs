@@ -57,8 +57,7 @@ impl ClientCapabilities {
             match &*key {
                 "roots" => {
                     found.roots = true;
-                    found.roots_list_changed =
-                        has("listChanged").and_then(json::as_bool) == Some(true);
+                    found.roots_list_changed = has("listChanged").and_then(json::as_bool) == Some(true);
                 }
                 "sampling" => {
                     found.sampling = true;
@@ -117,9 +116,7 @@ impl ClientInfo {
                 "version" => &mut info.version,
                 _ => return,
             };
-            *slot = json::as_str(value)
-                .map(|text| cut(&text, MAX_INFO_CHARS).to_owned())
-                .unwrap_or_default();
+            *slot = json::as_str(value).map(|text| cut(&text, MAX_INFO_CHARS).to_owned()).unwrap_or_default();
         });
         info
     }
@@ -243,10 +240,7 @@ impl ServerCapabilities {
             }
         }
         if let Some(resources) = self.resources {
-            let flags = [
-                ("subscribe", resources.subscribe),
-                ("listChanged", resources.list_changed),
-            ];
+            let flags = [("subscribe", resources.subscribe), ("listChanged", resources.list_changed)];
             write_flags(object.key("resources"), &flags);
         }
         if !self.extensions.is_empty() && revision >= Revision::R2025_11_25 {
@@ -292,26 +286,16 @@ mod tests {
             r#"{"roots":{"listChanged":true},"sampling":{"tools":{},"context":{}},"elicitation":{"form":{},"url":{}},
                 "experimental":{"x":{}},"tasks":{},"future":[1],"extensions":{"io.modelcontextprotocol/ui":{"a":1},"bad":3}}"#,
         );
-        assert!(
-            all.roots
-                && all.roots_list_changed
-                && all.sampling
-                && all.sampling_tools
-                && all.sampling_context
-        );
+        assert!(all.roots && all.roots_list_changed && all.sampling && all.sampling_tools && all.sampling_context);
         assert!(all.elicitation_form && all.elicitation_url);
         assert!(all.has_extension("io.modelcontextprotocol/ui") && !all.has_extension("bad"));
-        for odd in [
-            r#"{"sampling":null,"roots":true,"elicitation":5}"#,
-            r#"{"sampling":[],"roots":"x","elicitation":1.5e3}"#,
-        ] {
+        for odd in
+            [r#"{"sampling":null,"roots":true,"elicitation":5}"#, r#"{"sampling":[],"roots":"x","elicitation":1.5e3}"#]
+        {
             assert_eq!(client(odd), ClientCapabilities::default());
         }
         for wrong in ["null", "[]", "5", "1.5", "\"{}\"", "true"] {
-            assert_eq!(
-                ClientCapabilities::parse(serde_json::from_str(wrong).unwrap()),
-                Err(NotAnObject)
-            );
+            assert_eq!(ClientCapabilities::parse(serde_json::from_str(wrong).unwrap()), Err(NotAnObject));
         }
     }
 
@@ -322,15 +306,9 @@ mod tests {
             (found.elicitation_form, found.elicitation_url)
         };
         assert_eq!(form_and_url(r#"{"elicitation":{}}"#), (true, false));
-        assert_eq!(
-            form_and_url(r#"{"elicitation":{"form":{}}}"#),
-            (true, false)
-        );
+        assert_eq!(form_and_url(r#"{"elicitation":{"form":{}}}"#), (true, false));
         assert_eq!(form_and_url(r#"{"elicitation":{"url":{}}}"#), (false, true));
-        assert_eq!(
-            form_and_url(r#"{"elicitation":{"url":{},"form":{}}}"#),
-            (true, true)
-        );
+        assert_eq!(form_and_url(r#"{"elicitation":{"url":{},"form":{}}}"#), (true, true));
         assert_eq!(form_and_url(r#"{"elicitation":null}"#), (false, false));
     }
 
@@ -346,22 +324,10 @@ mod tests {
     #[test]
     fn client_info_is_read_as_far_as_it_goes() {
         let info = |text: &str| ClientInfo::parse(serde_json::from_str(text).unwrap());
-        assert_eq!(
-            info(r#"{"name":"a","version":"1","x":2}"#),
-            ClientInfo {
-                name: "a".into(),
-                version: "1".into()
-            }
-        );
+        assert_eq!(info(r#"{"name":"a","version":"1","x":2}"#), ClientInfo { name: "a".into(), version: "1".into() });
         assert_eq!(info(r#"{"name":5}"#), ClientInfo::default());
         assert_eq!(info("[]"), ClientInfo::default());
-        assert_eq!(
-            info(&format!("{{\"name\":\"{}\"}}", "é".repeat(500)))
-                .name
-                .chars()
-                .count(),
-            128
-        );
+        assert_eq!(info(&format!("{{\"name\":\"{}\"}}", "é".repeat(500))).name.chars().count(), 128);
     }
 
     #[test]
@@ -377,19 +343,10 @@ mod tests {
 
     #[test]
     fn the_server_offers_what_a_revision_knows() {
-        let mut all = ServerCapabilities {
-            logging: true,
-            completions: true,
-            ..Default::default()
-        };
+        let mut all = ServerCapabilities { logging: true, completions: true, ..Default::default() };
         all.tools = Some(ListCapability { list_changed: true });
-        all.prompts = Some(ListCapability {
-            list_changed: false,
-        });
-        all.resources = Some(ResourcesCapability {
-            subscribe: true,
-            list_changed: true,
-        });
+        all.prompts = Some(ListCapability { list_changed: false });
+        all.resources = Some(ResourcesCapability { subscribe: true, list_changed: true });
         all.extensions.insert("a.b/c".into(), json!({"x": 1}));
         all.experimental.insert("e".into(), json!(5));
         let written = |revision| {

@@ -88,10 +88,7 @@ pub struct ModernClaim<'a> {
 ///
 /// In this order: a required `_meta` key is missing or of the wrong type (-32602), the version is not served
 /// (-32022), the log level is unknown (-32602).
-pub fn classify_request<'a>(
-    req: &Request<'a>,
-    session: Option<Revision>,
-) -> Result<Handling<'a>, RpcError> {
+pub fn classify_request<'a>(req: &Request<'a>, session: Option<Revision>) -> Result<Handling<'a>, RpcError> {
     match claim(&req.params) {
         Claim::None => {}
         // Not defined by any page: a client may do so after reading a legacy entry in `supportedVersions`.
@@ -100,9 +97,7 @@ pub fn classify_request<'a>(
             return Err(RpcError::version_needs_initialize(revision.as_str()));
         }
         Claim::Modern(_) | Claim::Unreadable => {
-            return ModernClaim::read(&req.params)?
-                .resolve()
-                .map(Handling::Modern);
+            return ModernClaim::read(&req.params)?.resolve().map(Handling::Modern);
         }
     }
     Ok(match session {
@@ -113,10 +108,7 @@ pub fn classify_request<'a>(
 }
 
 /// Decides how to serve a notification on a stream.
-pub fn classify_notification(
-    notification: &Notification<'_>,
-    session: Option<Revision>,
-) -> NotificationHandling {
+pub fn classify_notification(notification: &Notification<'_>, session: Option<Revision>) -> NotificationHandling {
     if notification.method == method::CANCELLED {
         return NotificationHandling::Cancelled;
     }
@@ -148,20 +140,12 @@ impl<'a> ModernClaim<'a> {
     /// -32602, naming the key.
     pub fn read(params: &Params<'a>) -> Result<Self, RpcError> {
         let meta = params.meta.unwrap_or_default();
-        let wrong =
-            |key, kind| RpcError::invalid_params(format!("params._meta[\"{key}\"] must be {kind}"));
+        let wrong = |key, kind| RpcError::invalid_params(format!("params._meta[\"{key}\"] must be {kind}"));
         let version = meta.protocol_version.and_then(json::as_str);
         let version = version.ok_or_else(|| wrong(meta_keys::PROTOCOL_VERSION, "a string"))?;
-        let capabilities = meta
-            .client_capabilities
-            .and_then(|raw| ClientCapabilities::parse(raw).ok());
-        let capabilities =
-            capabilities.ok_or_else(|| wrong(meta_keys::CLIENT_CAPABILITIES, "an object"))?;
-        Ok(Self {
-            version,
-            capabilities,
-            meta,
-        })
+        let capabilities = meta.client_capabilities.and_then(|raw| ClientCapabilities::parse(raw).ok());
+        let capabilities = capabilities.ok_or_else(|| wrong(meta_keys::CLIENT_CAPABILITIES, "an object"))?;
+        Ok(Self { version, capabilities, meta })
     }
 
     /// Checks the version, then the log level.
@@ -182,12 +166,7 @@ impl<'a> ModernClaim<'a> {
                 None => return Err(RpcError::invalid_params("the log level must be a string")),
             },
         };
-        Ok(ModernRequest {
-            revision,
-            capabilities: self.capabilities,
-            client_info: self.meta.client_info,
-            log_level,
-        })
+        Ok(ModernRequest { revision, capabilities: self.capabilities, client_info: self.meta.client_info, log_level })
     }
 }
 
@@ -213,26 +192,17 @@ impl InitializeParams {
     /// -32602 if `protocolVersion` is no string or `capabilities` no object.
     pub fn parse(params: &Params<'_>) -> Result<Self, RpcError> {
         let Some(requested) = params.protocol_version.as_deref() else {
-            return Err(RpcError::invalid_params(
-                "params.protocolVersion must be a string",
-            ));
+            return Err(RpcError::invalid_params("params.protocolVersion must be a string"));
         };
-        let capabilities = params
-            .capabilities
-            .and_then(|raw| ClientCapabilities::parse(raw).ok());
+        let capabilities = params.capabilities.and_then(|raw| ClientCapabilities::parse(raw).ok());
         let Some(capabilities) = capabilities else {
-            return Err(RpcError::invalid_params(
-                "params.capabilities must be an object",
-            ));
+            return Err(RpcError::invalid_params("params.capabilities must be an object"));
         };
         Ok(Self {
             requested: cut(requested, MAX_VERSION_CHARS).to_owned(),
             revision: negotiate(requested),
             capabilities,
-            client_info: params
-                .client_info
-                .map(ClientInfo::parse)
-                .unwrap_or_default(),
+            client_info: params.client_info.map(ClientInfo::parse).unwrap_or_default(),
         })
     }
 }
@@ -250,9 +220,7 @@ mod tests {
     }
 
     fn classify(text: &str, session: Option<Revision>) -> Result<String, (i64, String)> {
-        let Ok(Incoming::Request(request)) = parse(text, &ParseLimits::default()) else {
-            panic!("{text}")
-        };
+        let Ok(Incoming::Request(request)) = parse(text, &ParseLimits::default()) else { panic!("{text}") };
         match classify_request(&request, session) {
             Ok(Handling::Modern(modern)) => Ok(format!("modern {}", modern.revision)),
             Ok(Handling::Legacy(revision)) => Ok(format!("legacy {revision}")),
@@ -270,31 +238,19 @@ mod tests {
 
     #[test]
     fn without_a_claim_a_request_is_legacy() {
-        for text in [
-            message("tools/list", "{}"),
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#.to_owned(),
-        ] {
+        for text in [message("tools/list", "{}"), r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#.to_owned()] {
             assert_eq!(classify(&text, SESSION), Ok("legacy 2025-06-18".into()));
             assert_eq!(classify(&text, None), Ok("before".into()));
         }
         for session in [None, SESSION] {
-            assert_eq!(
-                classify(&message("initialize", "{}"), session),
-                Ok("handshake".into())
-            );
+            assert_eq!(classify(&message("initialize", "{}"), session), Ok("handshake".into()));
         }
     }
 
     #[test]
     fn a_claim_is_modern_whatever_the_session_and_the_method() {
         for session in [None, SESSION] {
-            for method in [
-                "tools/list",
-                "initialize",
-                "ping",
-                "server/discover",
-                "acme/x",
-            ] {
+            for method in ["tools/list", "initialize", "ping", "server/discover", "acme/x"] {
                 let text = message(method, &meta("\"2026-07-28\"", CAPS));
                 assert_eq!(classify(&text, session), Ok("modern 2026-07-28".into()));
             }
@@ -305,11 +261,7 @@ mod tests {
     fn required_keys_come_before_the_version_and_the_version_before_the_level() {
         let code = |meta: &str| classify(&message("tools/list", meta), None).unwrap_err().0;
         for version in ["null", "5", "{}", "[]", "true", "1.5"] {
-            assert_eq!(
-                code(&meta(version, CAPS)),
-                codes::INVALID_PARAMS,
-                "{version}"
-            );
+            assert_eq!(code(&meta(version, CAPS)), codes::INVALID_PARAMS, "{version}");
         }
         for caps in [
             "",
@@ -320,19 +272,10 @@ mod tests {
             assert_eq!(code(&meta("\"1900-01-01\"", caps)), codes::INVALID_PARAMS);
         }
         let bad_level = format!(r#"{CAPS},"io.modelcontextprotocol/logLevel":"loud""#);
-        assert_eq!(
-            code(&meta("\"1900-01-01\"", &bad_level)),
-            codes::UNSUPPORTED_VERSION
-        );
-        assert_eq!(
-            code(&meta("\"2026-07-28\"", &bad_level)),
-            codes::INVALID_PARAMS
-        );
+        assert_eq!(code(&meta("\"1900-01-01\"", &bad_level)), codes::UNSUPPORTED_VERSION);
+        assert_eq!(code(&meta("\"2026-07-28\"", &bad_level)), codes::INVALID_PARAMS);
         let odd_level = format!(r#"{CAPS},"io.modelcontextprotocol/logLevel":3"#);
-        assert_eq!(
-            code(&meta("\"2026-07-28\"", &odd_level)),
-            codes::INVALID_PARAMS
-        );
+        assert_eq!(code(&meta("\"2026-07-28\"", &odd_level)), codes::INVALID_PARAMS);
     }
 
     #[test]
@@ -342,22 +285,15 @@ mod tests {
         let (code, message_text) = classify(&text, None).unwrap_err();
         assert_eq!(code, codes::UNSUPPORTED_VERSION);
         assert!(message_text.contains("initialize"));
-        assert_eq!(
-            classify(&message("initialize", &meta("\"2025-11-25\"", "")), None),
-            Ok("handshake".into())
-        );
+        assert_eq!(classify(&message("initialize", &meta("\"2025-11-25\"", "")), None), Ok("handshake".into()));
     }
 
     #[test]
     fn a_modern_request_says_all_about_itself() {
         let more = r#","io.modelcontextprotocol/clientCapabilities":{"sampling":{}},"io.modelcontextprotocol/clientInfo":{"name":"n"},"io.modelcontextprotocol/logLevel":"error""#;
         let text = message("tools/list", &meta("\"2026-07-28\"", more));
-        let Ok(Incoming::Request(request)) = parse(&text, &ParseLimits::default()) else {
-            panic!()
-        };
-        let Ok(Handling::Modern(modern)) = classify_request(&request, None) else {
-            panic!()
-        };
+        let Ok(Incoming::Request(request)) = parse(&text, &ParseLimits::default()) else { panic!() };
+        let Ok(Handling::Modern(modern)) = classify_request(&request, None) else { panic!() };
         assert!(modern.capabilities.sampling && !modern.capabilities.roots);
         assert_eq!(ClientInfo::parse(modern.client_info.unwrap()).name, "n");
         assert_eq!(modern.log_level, Some(LogLevel::Error));
@@ -366,31 +302,18 @@ mod tests {
     #[test]
     fn notifications_belong_to_the_session_and_cancellations_to_both_eras() {
         let classify = |method: &str, meta: &str, session| {
-            let text =
-                format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"_meta":{meta}}}}}"#);
-            let Ok(Incoming::Notification(notification)) = parse(&text, &ParseLimits::default())
-            else {
-                panic!()
-            };
+            let text = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"_meta":{meta}}}}}"#);
+            let Ok(Incoming::Notification(notification)) = parse(&text, &ParseLimits::default()) else { panic!() };
             classify_notification(&notification, session)
         };
         let modern = meta("\"2026-07-28\"", CAPS);
         for session in [None, SESSION] {
             for meta in ["{}", modern.as_str()] {
-                assert_eq!(
-                    classify("notifications/cancelled", meta, session),
-                    NotificationHandling::Cancelled
-                );
+                assert_eq!(classify("notifications/cancelled", meta, session), NotificationHandling::Cancelled);
             }
-            assert_eq!(
-                classify("notifications/initialized", &modern, session),
-                NotificationHandling::Ignored
-            );
+            assert_eq!(classify("notifications/initialized", &modern, session), NotificationHandling::Ignored);
         }
-        assert_eq!(
-            classify("notifications/initialized", "{}", None),
-            NotificationHandling::Ignored
-        );
+        assert_eq!(classify("notifications/initialized", "{}", None), NotificationHandling::Ignored);
         assert_eq!(
             classify("notifications/initialized", "{}", SESSION),
             NotificationHandling::Legacy(Revision::R2025_06_18)
@@ -400,27 +323,20 @@ mod tests {
     #[test]
     fn initialize_needs_a_version_and_capabilities() {
         let read = |params: &str| {
-            let text =
-                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{params}}}"#);
-            let Ok(Incoming::Request(request)) = parse(&text, &ParseLimits::default()) else {
-                panic!("{text}")
-            };
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{params}}}"#);
+            let Ok(Incoming::Request(request)) = parse(&text, &ParseLimits::default()) else { panic!("{text}") };
             InitializeParams::parse(&request.params)
         };
-        let good = read(r#"{"protocolVersion":"2024-11-05","capabilities":{"roots":{}},"clientInfo":{"name":"c","version":"2"}}"#).unwrap();
+        let good = read(
+            r#"{"protocolVersion":"2024-11-05","capabilities":{"roots":{}},"clientInfo":{"name":"c","version":"2"}}"#,
+        )
+        .unwrap();
         assert_eq!(
-            (
-                good.revision,
-                good.capabilities.roots,
-                &*good.client_info.name
-            ),
+            (good.revision, good.capabilities.roots, &*good.client_info.name),
             (Revision::R2024_11_05, true, "c")
         );
         let future = read(r#"{"protocolVersion":"2026-07-28","capabilities":{}}"#).unwrap();
-        assert_eq!(
-            (future.revision, &*future.requested),
-            (Revision::LATEST_LEGACY, "2026-07-28")
-        );
+        assert_eq!((future.revision, &*future.requested), (Revision::LATEST_LEGACY, "2026-07-28"));
         for bad in [
             "{}",
             r#"{"protocolVersion":"2025-11-25"}"#,

@@ -14,7 +14,7 @@ pub type MetaMap = Map<String, Value>;
 
 /// One block of what a tool returns or a prompt says.
 ///
-/// ```ignore
+/// ```text
 /// Content::text("done").audience([Role::User]).priority(0.9)
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -239,28 +239,17 @@ pub struct ToolOutput {
 impl Content {
     /// A text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::Text(TextContent {
-            text: text.into(),
-            ..TextContent::default()
-        })
+        Self::Text(TextContent { text: text.into(), ..TextContent::default() })
     }
 
     /// A picture; `mime_type` such as `image/png`.
     pub fn image(data: impl Into<Blob>, mime_type: impl Into<String>) -> Self {
-        Self::Image(MediaContent {
-            data: data.into(),
-            mime_type: mime_type.into(),
-            ..MediaContent::default()
-        })
+        Self::Image(MediaContent { data: data.into(), mime_type: mime_type.into(), ..MediaContent::default() })
     }
 
     /// A sound; `mime_type` such as `audio/wav`.
     pub fn audio(data: impl Into<Blob>, mime_type: impl Into<String>) -> Self {
-        Self::Audio(MediaContent {
-            data: data.into(),
-            mime_type: mime_type.into(),
-            ..MediaContent::default()
-        })
+        Self::Audio(MediaContent { data: data.into(), mime_type: mime_type.into(), ..MediaContent::default() })
     }
 
     /// A link to a resource. More can be said with [`ResourceLink::new`].
@@ -270,11 +259,7 @@ impl Content {
 
     /// A resource with its contents.
     pub fn resource(contents: ResourceContents) -> Self {
-        Self::Resource(EmbeddedResource {
-            resource: contents,
-            annotations: Annotations::default(),
-            meta: None,
-        })
+        Self::Resource(EmbeddedResource { resource: contents, annotations: Annotations::default(), meta: None })
     }
 
     /// Says whom the block is for.
@@ -287,8 +272,7 @@ impl Content {
     /// Says how important the block is, from 0 to 1; what lies outside is moved to the nearer end.
     #[must_use]
     pub fn priority(mut self, priority: f64) -> Self {
-        self.annotations_mut().priority =
-            Some(priority.clamp(0.0, 1.0)).filter(|priority| !priority.is_nan());
+        self.annotations_mut().priority = Some(priority.clamp(0.0, 1.0)).filter(|priority| !priority.is_nan());
         self
     }
 
@@ -302,9 +286,7 @@ impl Content {
     /// Adds one member to the block's `_meta`.
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.meta_mut()
-            .get_or_insert_default()
-            .insert(key.into(), value.into());
+        self.meta_mut().get_or_insert_default().insert(key.into(), value.into());
         self
     }
 
@@ -356,11 +338,7 @@ impl From<ResourceContents> for Content {
 impl ResourceLink {
     /// A link with nothing but address and name.
     pub fn new(uri: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            uri: uri.into(),
-            name: name.into(),
-            ..Self::default()
-        }
+        Self { uri: uri.into(), name: name.into(), ..Self::default() }
     }
 
     /// Gives it a name for people.
@@ -402,22 +380,12 @@ impl ResourceLink {
 impl ResourceContents {
     /// A resource of text.
     pub fn text(uri: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            uri: uri.into(),
-            mime_type: None,
-            body: ResourceBody::Text(text.into()),
-            meta: None,
-        }
+        Self { uri: uri.into(), mime_type: None, body: ResourceBody::Text(text.into()), meta: None }
     }
 
     /// A resource of bytes.
     pub fn blob(uri: impl Into<String>, data: impl Into<Blob>) -> Self {
-        Self {
-            uri: uri.into(),
-            mime_type: None,
-            body: ResourceBody::Blob(data.into()),
-            meta: None,
-        }
+        Self { uri: uri.into(), mime_type: None, body: ResourceBody::Blob(data.into()), meta: None }
     }
 
     /// Says of which type it is.
@@ -430,9 +398,7 @@ impl ResourceContents {
     /// Adds one member to the `_meta` of the contents.
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.meta
-            .get_or_insert_default()
-            .insert(key.into(), value.into());
+        self.meta.get_or_insert_default().insert(key.into(), value.into());
         self
     }
 }
@@ -488,10 +454,7 @@ impl Role {
 impl Icon {
     /// An icon at an `https:` or `data:` address.
     pub fn new(src: impl Into<String>) -> Self {
-        Self {
-            src: src.into(),
-            ..Self::default()
-        }
+        Self { src: src.into(), ..Self::default() }
     }
 
     /// Says of which type it is.
@@ -529,11 +492,7 @@ impl Theme {
 impl Implementation {
     /// A program of this name and version.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            version: version.into(),
-            ..Self::default()
-        }
+        Self { name: name.into(), version: version.into(), ..Self::default() }
     }
 }
 
@@ -568,10 +527,7 @@ impl ToolOutput {
 
     /// A failure that the model should read about.
     pub fn error(text: impl Into<String>) -> Self {
-        Self {
-            is_error: true,
-            ..Self::text(text)
-        }
+        Self { is_error: true, ..Self::text(text) }
     }
 
     /// Data, sent as JSON text too.
@@ -581,10 +537,7 @@ impl ToolOutput {
     /// When the value's own `Serialize` fails, or a map has keys that are not strings.
     pub fn structured<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         let structured = serde_json::value::to_raw_value(value)?;
-        Ok(Self {
-            structured: Some(structured),
-            ..Self::default()
-        })
+        Ok(Self { structured: Some(structured), ..Self::default() })
     }
 
     /// Adds a block.
@@ -597,28 +550,20 @@ impl ToolOutput {
     /// Adds one member to the result's `_meta`.
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.meta
-            .get_or_insert_default()
-            .insert(key.into(), value.into());
+        self.meta.get_or_insert_default().insert(key.into(), value.into());
         self
     }
 }
 
 impl From<Content> for ToolOutput {
     fn from(content: Content) -> Self {
-        Self {
-            content: vec![content],
-            ..Self::default()
-        }
+        Self { content: vec![content], ..Self::default() }
     }
 }
 
 impl From<Vec<Content>> for ToolOutput {
     fn from(content: Vec<Content>) -> Self {
-        Self {
-            content,
-            ..Self::default()
-        }
+        Self { content, ..Self::default() }
     }
 }
 
@@ -633,43 +578,21 @@ mod tests {
             .priority(7.0)
             .last_modified("2025")
             .meta("a/b", 1);
-        let Content::Image(image) = &block else {
-            panic!()
-        };
-        assert_eq!(
-            (image.data.as_bytes(), image.annotations.priority),
-            (&b"abc"[..], Some(1.0))
-        );
+        let Content::Image(image) = &block else { panic!() };
+        assert_eq!((image.data.as_bytes(), image.annotations.priority), (&b"abc"[..], Some(1.0)));
         assert_eq!(image.annotations.audience, [Role::User]);
         assert_eq!(image.meta.as_ref().unwrap()["a/b"], 1);
         assert!(format!("{block:?}").contains("Blob(3 bytes)"));
-        let Content::Text(text) = Content::from("x").priority(f64::NAN) else {
-            panic!()
-        };
+        let Content::Text(text) = Content::from("x").priority(f64::NAN) else { panic!() };
         assert!(text.annotations.is_empty());
     }
 
     #[test]
     fn outputs_are_made_from_what_tools_have() {
         assert!(ToolOutput::error("no").is_error);
-        assert_eq!(
-            ToolOutput::text("a").with("b").content,
-            [Content::text("a"), Content::text("b")]
-        );
-        assert_eq!(
-            ToolOutput::structured(&[1, 2])
-                .unwrap()
-                .structured
-                .unwrap()
-                .get(),
-            "[1,2]"
-        );
-        assert_eq!(
-            ToolOutput::from(vec![Content::link("a://b", "b")])
-                .content
-                .len(),
-            1
-        );
+        assert_eq!(ToolOutput::text("a").with("b").content, [Content::text("a"), Content::text("b")]);
+        assert_eq!(ToolOutput::structured(&[1, 2]).unwrap().structured.unwrap().get(), "[1,2]");
+        assert_eq!(ToolOutput::from(vec![Content::link("a://b", "b")]).content.len(), 1);
         assert!(ToolAnnotations::default().is_empty());
     }
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::protocol::content::{
-    Annotations, Content, EmbeddedResource, Icon, Implementation, MediaContent, MetaMap,
-    ResourceBody, ResourceContents, ResourceLink, TextContent, ToolAnnotations, ToolInfo,
+    Annotations, Content, EmbeddedResource, Icon, Implementation, MediaContent, MetaMap, ResourceBody,
+    ResourceContents, ResourceLink, TextContent, ToolAnnotations, ToolInfo,
 };
 use crate::protocol::json::{self, Object};
 use crate::protocol::revision::Revision;
@@ -25,27 +25,17 @@ pub fn encode_content(out: &mut Vec<u8>, content: &Content, revision: Revision) 
         Content::Image(image) => write_media(out, "image", image, revision),
         Content::Audio(audio) if revision >= R2 => write_media(out, "audio", audio, revision),
         Content::Audio(audio) => {
-            let text = format!(
-                "[audio of type {}, {} bytes]",
-                audio.mime_type,
-                audio.data.as_bytes().len()
-            );
+            let text = format!("[audio of type {}, {} bytes]", audio.mime_type, audio.data.as_bytes().len());
             write_stand_in(out, text, &audio.annotations, revision);
         }
         Content::ResourceLink(link) if revision >= R3 => write_link(out, link, revision),
-        Content::ResourceLink(link) => {
-            write_stand_in(out, link_text(link), &link.annotations, revision)
-        }
+        Content::ResourceLink(link) => write_stand_in(out, link_text(link), &link.annotations, revision),
         Content::Resource(resource) => write_resource(out, resource, revision),
     }
 }
 
 /// Appends the contents of a resource: within a block, or as an element of the result of `resources/read`.
-pub fn encode_resource_contents(
-    out: &mut Vec<u8>,
-    contents: &ResourceContents,
-    revision: Revision,
-) {
+pub fn encode_resource_contents(out: &mut Vec<u8>, contents: &ResourceContents, revision: Revision) {
     let mut object = Object::begin(out);
     object.str("uri", &contents.uri);
     object.opt_str("mimeType", contents.mime_type.as_deref());
@@ -66,11 +56,7 @@ pub fn encode_tool_info(out: &mut Vec<u8>, tool: &ToolInfo, revision: Revision) 
     }
     object.opt_str("description", tool.description.as_deref());
     write_schema(object.key("inputSchema"), &tool.input_schema, revision);
-    if let Some(schema) = tool
-        .output_schema
-        .as_deref()
-        .filter(|schema| shows_output_schema(schema, revision))
-    {
+    if let Some(schema) = tool.output_schema.as_deref().filter(|schema| shows_output_schema(schema, revision)) {
         write_schema(object.key("outputSchema"), schema, revision);
     }
     if revision >= R2 {
@@ -82,11 +68,7 @@ pub fn encode_tool_info(out: &mut Vec<u8>, tool: &ToolInfo, revision: Revision) 
 }
 
 /// Appends who a program is.
-pub fn encode_implementation(
-    out: &mut Vec<u8>,
-    implementation: &Implementation,
-    revision: Revision,
-) {
+pub fn encode_implementation(out: &mut Vec<u8>, implementation: &Implementation, revision: Revision) {
     let mut object = Object::begin(out);
     object.str("name", &implementation.name);
     object.str("version", &implementation.version);
@@ -108,12 +90,7 @@ pub fn shows_structured(structured: &RawValue, revision: Revision) -> bool {
 
 /// Whether a tool may show this output schema: not before 2025-06-18, and only one of objects before 2026-07-28.
 pub fn shows_output_schema(schema: &RawValue, revision: Revision) -> bool {
-    let of_objects = || {
-        json::member(schema, "type")
-            .and_then(json::as_str)
-            .as_deref()
-            == Some("object")
-    };
+    let of_objects = || json::member(schema, "type").and_then(json::as_str).as_deref() == Some("object");
     json::is_object(schema) && (revision >= R5 || (revision >= R3 && of_objects()))
 }
 
@@ -182,10 +159,7 @@ fn write_resource(out: &mut Vec<u8>, content: &EmbeddedResource, revision: Revis
 }
 
 fn write_annotations(object: &mut Object<'_>, annotations: &Annotations, revision: Revision) {
-    let last_modified = annotations
-        .last_modified
-        .as_deref()
-        .filter(|_| revision >= R3);
+    let last_modified = annotations.last_modified.as_deref().filter(|_| revision >= R3);
     let priority = annotations.priority.filter(|priority| !priority.is_nan());
     if annotations.audience.is_empty() && priority.is_none() && last_modified.is_none() {
         return;
@@ -205,16 +179,8 @@ fn write_annotations(object: &mut Object<'_>, annotations: &Annotations, revisio
 
 /// `title` of its own came with 2025-06-18; towards 2025-03-26 it is moved to where that revision looks for it.
 fn write_tool_annotations(object: &mut Object<'_>, tool: &ToolInfo, revision: Revision) {
-    let ToolAnnotations {
-        title,
-        read_only,
-        destructive,
-        idempotent,
-        open_world,
-    } = &tool.annotations;
-    let title = title
-        .as_ref()
-        .or(tool.title.as_ref().filter(|_| revision < R3));
+    let ToolAnnotations { title, read_only, destructive, idempotent, open_world } = &tool.annotations;
+    let title = title.as_ref().or(tool.title.as_ref().filter(|_| revision < R3));
     if tool.annotations.is_empty() && title.is_none() {
         return;
     }
@@ -236,9 +202,7 @@ fn write_icons(object: &mut Object<'_>, icons: &[Icon], revision: Revision) {
         inner.str("src", &icon.src);
         inner.opt_str("mimeType", icon.mime_type.as_deref());
         if !icon.sizes.is_empty() {
-            json::write_array(inner.key("sizes"), &icon.sizes, |out, size| {
-                json::write_str(out, size)
-            });
+            json::write_array(inner.key("sizes"), &icon.sizes, |out, size| json::write_str(out, size));
         }
         inner.opt_str("theme", icon.theme.map(|theme| theme.as_str()));
         inner.end();
@@ -255,11 +219,7 @@ fn write_item_meta(object: &mut Object<'_>, meta: Option<&MetaMap>, revision: Re
 }
 
 /// Writes the members of a `_meta` that pass `keep`.
-pub(super) fn write_meta_members(
-    object: &mut Object<'_>,
-    meta: &MetaMap,
-    keep: impl Fn(&str) -> bool,
-) {
+pub(super) fn write_meta_members(object: &mut Object<'_>, meta: &MetaMap, keep: impl Fn(&str) -> bool) {
     for (key, value) in meta.iter().filter(|(key, _)| keep(key)) {
         let out = object.any_key(key);
         if json::write_value(out, value).is_err() {
@@ -278,9 +238,7 @@ fn legacy_schema(schema: &RawValue, revision: Revision) -> Cow<'_, str> {
     let has_boolean = || {
         let mut found = false;
         if let Some(properties) = json::member(schema, "properties") {
-            json::for_each_member(properties.get(), |_, value| {
-                found |= !json::is_object(value)
-            });
+            json::for_each_member(properties.get(), |_, value| found |= !json::is_object(value));
         }
         found
     };

@@ -19,65 +19,32 @@ fn raw(text: &str) -> Box<RawValue> {
 }
 
 fn kinds(content: &Content) -> Vec<String> {
-    Revision::ALL
-        .map(|revision| {
-            block(content, revision)["type"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
-        .into()
+    Revision::ALL.map(|revision| block(content, revision)["type"].as_str().unwrap().to_owned()).into()
 }
 
 #[test]
 fn a_block_that_a_revision_lacks_becomes_a_text() {
     assert_eq!(kinds(&Content::text("a")), ["text"; 5]);
     assert_eq!(kinds(&Content::image(b"a", "image/png")), ["image"; 5]);
-    assert_eq!(
-        kinds(&Content::audio(b"a", "audio/wav")),
-        ["audio", "audio", "audio", "audio", "text"]
-    );
-    let link = Content::from(
-        ResourceLink::new("a://b", "b")
-            .title("B")
-            .description("what it is"),
-    );
-    assert_eq!(
-        kinds(&link),
-        [
-            "resource_link",
-            "resource_link",
-            "resource_link",
-            "text",
-            "text"
-        ]
-    );
+    assert_eq!(kinds(&Content::audio(b"a", "audio/wav")), ["audio", "audio", "audio", "audio", "text"]);
+    let link = Content::from(ResourceLink::new("a://b", "b").title("B").description("what it is"));
+    assert_eq!(kinds(&link), ["resource_link", "resource_link", "resource_link", "text", "text"]);
     assert_eq!(block(&link, R2)["text"], "B: a://b\nwhat it is");
     assert_eq!(
         block(&Content::audio(b"abc", "audio/wav"), Revision::R2024_11_05)["text"],
         "[audio of type audio/wav, 3 bytes]"
     );
-    assert_eq!(
-        kinds(&Content::resource(ResourceContents::text("a://b", "c"))),
-        ["resource"; 5]
-    );
+    assert_eq!(kinds(&Content::resource(ResourceContents::text("a://b", "c"))), ["resource"; 5]);
 }
 
 #[test]
 fn binary_data_is_base64() {
-    for (bytes, text) in [
-        (&b""[..], ""),
-        (b"f", "Zg=="),
-        (b"fo", "Zm8="),
-        (b"foo", "Zm9v"),
-        (&[0xff, 0xfe, 0xfd], "//79"),
-    ] {
+    for (bytes, text) in
+        [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (&[0xff, 0xfe, 0xfd], "//79")]
+    {
         assert_eq!(block(&Content::image(bytes, "x/y"), R5)["data"], text);
         let blob = Content::resource(ResourceContents::blob("a://b", bytes).mime_type("x/y"));
-        assert_eq!(
-            block(&blob, R5)["resource"],
-            json!({"uri": "a://b", "mimeType": "x/y", "blob": text})
-        );
+        assert_eq!(block(&blob, R5)["resource"], json!({"uri": "a://b", "mimeType": "x/y", "blob": text}));
     }
 }
 
@@ -92,19 +59,9 @@ fn hints_and_metadata_appear_where_the_revision_has_them() {
         "annotations": {"audience": ["user", "assistant"], "priority": 0.5, "lastModified": "2025-01-12T15:00:58Z"}});
     let old = json!({"type": "text", "text": "t", "annotations": {"audience": ["user", "assistant"], "priority": 0.5}});
     for revision in Revision::ALL {
-        assert_eq!(
-            block(&content, revision),
-            if revision >= R3 {
-                new.clone()
-            } else {
-                old.clone()
-            }
-        );
+        assert_eq!(block(&content, revision), if revision >= R3 { new.clone() } else { old.clone() });
     }
-    assert_eq!(
-        block(&Content::text("t").last_modified("x"), R2),
-        json!({"type": "text", "text": "t"})
-    );
+    assert_eq!(block(&Content::text("t").last_modified("x"), R2), json!({"type": "text", "text": "t"}));
     let mut odd = Content::text("t");
     odd.annotations_mut().priority = Some(f64::NAN);
     assert_eq!(block(&odd, R5), json!({"type": "text", "text": "t"}));
@@ -113,22 +70,13 @@ fn hints_and_metadata_appear_where_the_revision_has_them() {
 }
 
 fn full_tool() -> ToolInfo {
-    let mut info = ToolInfo::new(
-        "t",
-        raw(r#"{"type":"object","properties":{"any":true,"s":{"type":"string"},"none":false}}"#),
-    );
+    let mut info =
+        ToolInfo::new("t", raw(r#"{"type":"object","properties":{"any":true,"s":{"type":"string"},"none":false}}"#));
     info.title = Some("T".into());
     info.description = Some("d".into());
-    info.output_schema = Some(raw(
-        r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object"}"#,
-    ));
+    info.output_schema = Some(raw(r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object"}"#));
     info.annotations.read_only = Some(true);
-    info.icons.push(
-        Icon::new("https://a/b.png")
-            .mime_type("image/png")
-            .size("48x48")
-            .theme(Theme::Dark),
-    );
+    info.icons.push(Icon::new("https://a/b.png").mime_type("image/png").size("48x48").theme(Theme::Dark));
     info.meta = Some(MetaMap::from_iter([("a/b".to_owned(), json!(1))]));
     info
 }
@@ -136,48 +84,17 @@ fn full_tool() -> ToolInfo {
 #[test]
 fn a_tool_shows_what_the_revision_knows() {
     let keys = |revision| {
-        tool(&full_tool(), revision)
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect::<std::collections::BTreeSet<_>>()
+        tool(&full_tool(), revision).as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>()
     };
-    let all = [
-        "_meta",
-        "annotations",
-        "description",
-        "icons",
-        "inputSchema",
-        "name",
-        "outputSchema",
-        "title",
-    ];
-    let without = |gone: &[&str]| {
-        all.iter()
-            .filter(|key| !gone.contains(key))
-            .map(|key| (*key).to_owned())
-            .collect()
-    };
+    let all = ["_meta", "annotations", "description", "icons", "inputSchema", "name", "outputSchema", "title"];
+    let without = |gone: &[&str]| all.iter().filter(|key| !gone.contains(key)).map(|key| (*key).to_owned()).collect();
     assert_eq!(keys(R5), without(&[]));
     assert_eq!(keys(R4), without(&[]));
     assert_eq!(keys(R3), without(&["icons"]));
-    assert_eq!(
-        keys(R2),
-        without(&["icons", "title", "outputSchema", "_meta"])
-    );
-    assert_eq!(
-        keys(Revision::R2024_11_05),
-        without(&["icons", "title", "outputSchema", "_meta", "annotations"])
-    );
-    assert_eq!(
-        tool(&full_tool(), R2)["annotations"],
-        json!({"title": "T", "readOnlyHint": true})
-    );
-    assert_eq!(
-        tool(&full_tool(), R3)["annotations"],
-        json!({"readOnlyHint": true})
-    );
+    assert_eq!(keys(R2), without(&["icons", "title", "outputSchema", "_meta"]));
+    assert_eq!(keys(Revision::R2024_11_05), without(&["icons", "title", "outputSchema", "_meta", "annotations"]));
+    assert_eq!(tool(&full_tool(), R2)["annotations"], json!({"title": "T", "readOnlyHint": true}));
+    assert_eq!(tool(&full_tool(), R3)["annotations"], json!({"readOnlyHint": true}));
     assert_eq!(
         tool(&full_tool(), R5)["icons"],
         json!([{"src": "https://a/b.png", "mimeType": "image/png", "sizes": ["48x48"], "theme": "dark"}])
@@ -209,26 +126,15 @@ fn schemas_stay_as_written_except_for_boolean_properties_before_the_newest_revis
     let info = full_tool();
     let mut out = Vec::new();
     encode_tool_info(&mut out, &info, R5);
-    assert!(
-        String::from_utf8(out)
-            .unwrap()
-            .contains(info.input_schema.get())
-    );
+    assert!(String::from_utf8(out).unwrap().contains(info.input_schema.get()));
     for revision in [R4, R3, R2] {
         let expected = json!({"any": {}, "s": {"type": "string"}, "none": {"not": {}}});
         assert_eq!(tool(&info, revision)["inputSchema"]["properties"], expected);
     }
-    let plain = ToolInfo::new(
-        "t",
-        raw(r#"{"type" : "object", "$defs":{"x":true},"properties":{"p":{"const":1.50}}}"#),
-    );
+    let plain = ToolInfo::new("t", raw(r#"{"type" : "object", "$defs":{"x":true},"properties":{"p":{"const":1.50}}}"#));
     let mut out = Vec::new();
     encode_tool_info(&mut out, &plain, R2);
-    assert!(
-        String::from_utf8(out)
-            .unwrap()
-            .contains(plain.input_schema.get())
-    );
+    assert!(String::from_utf8(out).unwrap().contains(plain.input_schema.get()));
 }
 
 #[test]
@@ -241,11 +147,7 @@ fn a_program_shows_what_the_revision_knows() {
     let members = Revision::ALL.map(|revision| {
         let mut out = Vec::new();
         encode_implementation(&mut out, &server, revision);
-        serde_json::from_slice::<Value>(&out)
-            .unwrap()
-            .as_object()
-            .unwrap()
-            .len()
+        serde_json::from_slice::<Value>(&out).unwrap().as_object().unwrap().len()
     });
     assert_eq!(members, [6, 6, 3, 2, 2]);
 }

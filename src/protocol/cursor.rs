@@ -32,8 +32,7 @@ pub fn decode_cursor(cursor: &str) -> Result<String, RpcError> {
     if cursor.is_empty() {
         return Ok(String::new());
     }
-    key_of(cursor)
-        .ok_or_else(|| RpcError::invalid_params("params.cursor is not a cursor of this server"))
+    key_of(cursor).ok_or_else(|| RpcError::invalid_params("params.cursor is not a cursor of this server"))
 }
 
 fn key_of(cursor: &str) -> Option<String> {
@@ -61,21 +60,10 @@ mod tests {
 
     #[test]
     fn a_cursor_gives_its_key_back() {
-        for key in [
-            "",
-            "a",
-            "search",
-            "file:///tmp/é 語",
-            "\u{0}\u{7f}",
-            &"x".repeat(10_000),
-        ] {
+        for key in ["", "a", "search", "file:///tmp/é 語", "\u{0}\u{7f}", &"x".repeat(10_000)] {
             let cursor = encode_cursor(key);
             assert_eq!(decode_cursor(&cursor).unwrap(), key);
-            assert!(
-                cursor
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-            );
+            assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
         }
         assert_eq!(decode_cursor("").unwrap(), "");
         assert!(!encode_cursor("").is_empty());

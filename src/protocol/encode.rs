@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::content::{Implementation, MetaMap, ToolInfo, ToolOutput};
+use crate::protocol::content::{Content, Implementation, MetaMap, ResourceBody, ToolInfo, ToolOutput};
 use crate::protocol::convert::{shows_structured, write_meta_members};
 use crate::protocol::error::RpcError;
 use crate::protocol::id::RequestId;
@@ -15,8 +15,7 @@ use crate::protocol::revision::{Revision, supported_versions};
 
 pub use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
 pub use crate::protocol::convert::{
-    encode_content, encode_implementation, encode_resource_contents, encode_tool_info,
-    shows_output_schema,
+    encode_content, encode_implementation, encode_resource_contents, encode_tool_info, shows_output_schema,
 };
 pub use crate::protocol::notify::*;
 
@@ -53,12 +52,7 @@ pub fn write_response(out: &mut Vec<u8>, id: &RequestId, result: impl FnOnce(&mu
 ///
 /// Without an id (it could not be read): 2024-11-05 to 2025-06-18 get `"id":null`, as JSON-RPC has it and their schemas
 /// demand a member; 2025-11-25 and later, and a peer of unknown revision, get none.
-pub fn write_error(
-    out: &mut Vec<u8>,
-    id: Option<&RequestId>,
-    error: &RpcError,
-    revision: Option<Revision>,
-) {
+pub fn write_error(out: &mut Vec<u8>, id: Option<&RequestId>, error: &RpcError, revision: Option<Revision>) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",");
     match id {
         Some(id) => {
@@ -86,11 +80,7 @@ pub fn write_notification(out: &mut Vec<u8>, method: &str, params: Option<&RawVa
 }
 
 /// Appends a notification; `params` appends the value of its `params` member.
-pub fn write_notification_with(
-    out: &mut Vec<u8>,
-    method: &str,
-    params: Option<impl FnOnce(&mut Vec<u8>)>,
-) {
+pub fn write_notification_with(out: &mut Vec<u8>, method: &str, params: Option<impl FnOnce(&mut Vec<u8>)>) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":");
     json::write_str(out, method);
     if let Some(params) = params {
@@ -130,27 +120,17 @@ pub fn write_request(out: &mut Vec<u8>, id: &RequestId, method: &str, params: Op
 
 /// Appends several ready messages as a batch (2025-03-26). Nothing at all if there are none: a batch of notifications has no
 /// answer. Says whether anything was appended.
-pub fn write_batch<M: AsRef<[u8]>>(
-    out: &mut Vec<u8>,
-    messages: impl IntoIterator<Item = M>,
-) -> bool {
+pub fn write_batch<M: AsRef<[u8]>>(out: &mut Vec<u8>, messages: impl IntoIterator<Item = M>) -> bool {
     let mut messages = messages.into_iter().peekable();
     let any = messages.peek().is_some();
     if any {
-        json::write_array(out, messages, |out, message| {
-            out.extend_from_slice(message.as_ref())
-        });
+        json::write_array(out, messages, |out, message| out.extend_from_slice(message.as_ref()));
     }
     any
 }
 
 /// Appends the result of `tools/call`.
-pub fn encode_tool_result(
-    out: &mut Vec<u8>,
-    output: &ToolOutput,
-    revision: Revision,
-    server: Option<&Implementation>,
-) {
+pub fn encode_tool_result(out: &mut Vec<u8>, output: &ToolOutput, revision: Revision, server: Option<&Implementation>) {
     let mut result = begin_result(out, revision);
     let structured = output.structured.as_deref();
     let content = result.key("content");
@@ -161,9 +141,7 @@ pub fn encode_tool_result(
             json::write_str(content, structured.get());
             content.extend_from_slice(b"}]");
         }
-        _ => json::write_array(content, &output.content, |out, block| {
-            encode_content(out, block, revision)
-        }),
+        _ => json::write_array(content, &output.content, |out, block| encode_content(out, block, revision)),
     }
     if let Some(structured) = structured.filter(|raw| shows_structured(raw, revision)) {
         result.raw("structuredContent", structured);
@@ -172,6 +150,24 @@ pub fn encode_tool_result(
         result.bool("isError", true);
     }
     end_result(result, revision, server, output.meta.as_ref());
+}
+
+/// About how many bytes a response with this output takes: enough, unless much of its text has to be escaped.
+pub fn tool_result_size(output: &ToolOutput) -> usize {
+    let block = |content: &Content| match content {
+        Content::Text(text) => text.text.len(),
+        Content::Image(media) | Content::Audio(media) => media.data.as_bytes().len() / 3 * 4,
+        Content::Resource(resource) => match &resource.resource.body {
+            ResourceBody::Text(text) => text.len(),
+            ResourceBody::Blob(data) => data.as_bytes().len() / 3 * 4,
+        },
+        _ => 256,
+    };
+    let content: usize = output.content.iter().map(|content| block(content) + 64).sum();
+    // Structured content goes out twice: as it is, and as text with its quotes escaped.
+    let structured = output.structured.as_ref().map_or(0, |structured| structured.get().len() * 9 / 4);
+    let escapes = content / 64;
+    256 + content + structured + escapes
 }
 
 /// Appends the result of `tools/list`.
@@ -184,21 +180,9 @@ pub fn encode_tools_page<'t>(
     scope: CacheScope,
     server: Option<&Implementation>,
 ) {
-    encode_page(
-        out,
-        Page {
-            key: "tools",
-            next_cursor,
-            revision,
-            ttl_ms,
-            scope,
-            server,
-        },
-        items,
-        |out, tool| {
-            encode_tool_info(out, tool, revision);
-        },
-    );
+    encode_page(out, Page { key: "tools", next_cursor, revision, ttl_ms, scope, server }, items, |out, tool| {
+        encode_tool_info(out, tool, revision);
+    });
 }
 
 /// What surrounds the items of a page of any list.
@@ -259,11 +243,7 @@ pub fn encode_discover_result(
 ) {
     let revision = Revision::R2026_07_28;
     let mut result = begin_result(out, revision);
-    json::write_array(
-        result.key("supportedVersions"),
-        supported_versions(),
-        json::write_str,
-    );
+    json::write_array(result.key("supportedVersions"), supported_versions(), json::write_str);
     capabilities.write_to(result.key("capabilities"), revision);
     result.opt_str("instructions", instructions);
     write_cache_hints(&mut result, revision, ttl_ms, scope);
@@ -277,11 +257,7 @@ pub fn encode_empty_result(out: &mut Vec<u8>, revision: Revision, server: Option
 }
 
 /// Appends the result that ends a `subscriptions/listen` (2026-07-28, basic/patterns/subscriptions).
-pub fn encode_listen_result(
-    out: &mut Vec<u8>,
-    subscription: &RequestId,
-    server: Option<&Implementation>,
-) {
+pub fn encode_listen_result(out: &mut Vec<u8>, subscription: &RequestId, server: Option<&Implementation>) {
     let revision = Revision::R2026_07_28;
     let mut result = begin_result(out, revision);
     let mut meta = Object::begin(result.key("_meta"));
@@ -301,12 +277,7 @@ pub fn begin_result(out: &mut Vec<u8>, revision: Revision) -> Object<'_> {
 }
 
 /// Ends a result of any method with its `_meta`: what the author set, and on modern ones who answers.
-pub fn end_result(
-    mut result: Object<'_>,
-    revision: Revision,
-    server: Option<&Implementation>,
-    meta: Option<&MetaMap>,
-) {
+pub fn end_result(mut result: Object<'_>, revision: Revision, server: Option<&Implementation>, meta: Option<&MetaMap>) {
     let server = server.filter(|_| revision.is_modern());
     let meta = meta.filter(|meta| !meta.is_empty());
     if server.is_some() || meta.is_some() {
@@ -322,12 +293,7 @@ pub fn end_result(
 }
 
 /// Adds the cache hints that six modern results must have.
-pub fn write_cache_hints(
-    result: &mut Object<'_>,
-    revision: Revision,
-    ttl_ms: u64,
-    scope: CacheScope,
-) {
+pub fn write_cache_hints(result: &mut Object<'_>, revision: Revision, ttl_ms: u64, scope: CacheScope) {
     if revision.is_modern() {
         result.u64("ttlMs", ttl_ms);
         result.str("cacheScope", scope.as_str());

@@ -8,13 +8,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::protocol::error::RpcError;
 use crate::protocol::id::RequestId;
 use crate::protocol::json::{self, Flaw, Seen, Str};
 use crate::protocol::method;
+use crate::protocol::params::Fill;
 
 pub use crate::protocol::params::{Meta, Params, raw_meta, raw_params};
 
@@ -109,10 +110,7 @@ pub fn parse<'a>(text: &'a str, limits: &ParseLimits) -> Result<Incoming<'a>, Ma
 ///
 /// As [`parse`]; a batch within a batch is -32600.
 pub fn parse_single(text: &str) -> Result<Incoming<'_>, Malformed> {
-    match serde_json::from_str::<Envelope<'_>>(text)
-        .ok()
-        .and_then(Envelope::into_incoming)
-    {
+    match Envelope::read(text) {
         Some(incoming) => Ok(incoming),
         None => parse_slowly(text),
     }
@@ -121,11 +119,7 @@ pub fn parse_single(text: &str) -> Result<Incoming<'_>, Malformed> {
 impl Malformed {
     /// An error that belongs to no request.
     fn unreadable(error: RpcError) -> Self {
-        Self {
-            id: None,
-            error,
-            answer: true,
-        }
+        Self { id: None, error, answer: true }
     }
 }
 
@@ -149,11 +143,12 @@ fn refuse_depth(text: &str, max_depth: usize) -> Malformed {
 }
 
 /// The members of a message as the quick way takes them.
+#[derive(Default)]
 struct Envelope<'a> {
     version: Option<Str<'a>>,
     id: Option<&'a RawValue>,
     method: Option<Str<'a>>,
-    params: Option<Params<'a>>,
+    params: Params<'a>,
     result: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
 }
@@ -173,77 +168,68 @@ enum Member {
 
 impl<'a> Envelope<'a> {
     /// `None` if anything at all is odd.
+    fn read(text: &'a str) -> Option<Incoming<'a>> {
+        let mut envelope = Self::default();
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        Fill(&mut envelope).deserialize(&mut deserializer).ok()?;
+        deserializer.end().ok()?;
+        envelope.into_incoming()
+    }
+
     fn into_incoming(self) -> Option<Incoming<'a>> {
         if self.version?.0 != "2.0" {
             return None;
         }
         let id = self.id.map(RequestId::from_raw).transpose().ok()?;
         match (self.method, id, self.result, self.error) {
-            (Some(method), Some(id), None, None) => Some(Incoming::Request(Request {
-                id,
-                method: method.0,
-                params: self.params.unwrap_or_default(),
-            })),
-            (Some(method), None, None, None) => Some(Incoming::Notification(Notification {
-                method: method.0,
-                params: self.params.unwrap_or_default(),
-            })),
-            (None, Some(id), Some(result), None) => Some(Incoming::Response(Response {
-                id,
-                outcome: Ok(result),
-            })),
-            (None, Some(id), None, Some(error)) => Some(Incoming::Response(Response {
-                id,
-                outcome: Err(error),
-            })),
+            (Some(method), Some(id), None, None) => {
+                Some(Incoming::Request(Request { id, method: method.0, params: self.params }))
+            }
+            (Some(method), None, None, None) => {
+                Some(Incoming::Notification(Notification { method: method.0, params: self.params }))
+            }
+            (None, Some(id), Some(result), None) => Some(Incoming::Response(Response { id, outcome: Ok(result) })),
+            (None, Some(id), None, Some(error)) => Some(Incoming::Response(Response { id, outcome: Err(error) })),
             _ => None,
         }
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Walk;
+impl<'de> DeserializeSeed<'de> for Fill<'_, Envelope<'de>> {
+    type Value = ();
 
-        impl<'de> Visitor<'de> for Walk {
-            type Value = Envelope<'de>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+impl<'de> Visitor<'de> for Fill<'_, Envelope<'de>> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(envelope) = self;
+        let mut seen = Seen::default();
+        while let Some(member) = map.next_key::<Member>()? {
+            if member != Member::Other {
+                seen.note(member as u32)?;
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<'de>, A::Error> {
-                let (mut version, mut id, mut method) = (None, None, None);
-                let (mut params, mut result, mut error) = (None, None, None);
-                let mut seen = Seen::default();
-                while let Some(member) = map.next_key::<Member>()? {
-                    if member != Member::Other {
-                        seen.note(member as u32)?;
-                    }
-                    match member {
-                        Member::JsonRpc => version = Some(map.next_value()?),
-                        Member::Id => id = Some(map.next_value()?),
-                        Member::Method => method = Some(map.next_value()?),
-                        Member::Params => params = map.next_value()?,
-                        Member::Result => result = Some(map.next_value()?),
-                        Member::Error => error = Some(map.next_value()?),
-                        Member::Other => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
+            match member {
+                Member::JsonRpc => envelope.version = Some(map.next_value()?),
+                Member::Id => envelope.id = Some(map.next_value()?),
+                Member::Method => envelope.method = Some(map.next_value()?),
+                Member::Params => map.next_value_seed(Fill(&mut envelope.params))?,
+                Member::Result => envelope.result = Some(map.next_value()?),
+                Member::Error => envelope.error = Some(map.next_value()?),
+                Member::Other => {
+                    map.next_value::<IgnoredAny>()?;
                 }
-                Ok(Envelope {
-                    version,
-                    id,
-                    method,
-                    params,
-                    result,
-                    error,
-                })
             }
         }
-
-        deserializer.deserialize_map(Walk)
+        Ok(())
     }
 }
 
@@ -264,14 +250,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
                 f.write_str("an array")
             }
 
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                mut seq: A,
-            ) -> Result<Entries<'de>, A::Error> {
-                let mut found = Entries {
-                    entries: Vec::new(),
-                    too_many: false,
-                };
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Entries<'de>, A::Error> {
+                let mut found = Entries { entries: Vec::new(), too_many: false };
                 while let Some(entry) = seq.next_element()? {
                     if found.entries.len() < MAX_BATCH {
                         found.entries.push(entry);
@@ -297,35 +277,19 @@ fn parse_slowly(text: &str) -> Result<Incoming<'_>, Malformed> {
     }
     let id = match outline.id.map(RequestId::from_raw) {
         Some(Err(_)) => {
-            return Err(outline.refuse(RpcError::invalid_request(
-                "id must be a string or an integer",
-            )));
+            return Err(outline.refuse(RpcError::invalid_request("id must be a string or an integer")));
         }
         Some(Ok(id)) => Some(id),
         None => None,
     };
     let Some(method) = outline.method else {
         return match (id, outline.result, outline.error) {
-            (Some(id), Some(result), None) => Ok(Incoming::Response(Response {
-                id,
-                outcome: Ok(result),
-            })),
-            (Some(id), None, Some(error)) => Ok(Incoming::Response(Response {
-                id,
-                outcome: Err(error),
-            })),
-            (_, Some(_), Some(_)) => {
-                Err(outline.refuse(RpcError::invalid_request("both result and error")))
-            }
-            (None, None, None) => {
-                Err(outline.refuse(RpcError::invalid_request("neither method nor id")))
-            }
-            (None, ..) => {
-                Err(outline.refuse(RpcError::invalid_request("a response without an id")))
-            }
-            (Some(_), None, None) => {
-                Err(outline.refuse(RpcError::invalid_request("method is missing")))
-            }
+            (Some(id), Some(result), None) => Ok(Incoming::Response(Response { id, outcome: Ok(result) })),
+            (Some(id), None, Some(error)) => Ok(Incoming::Response(Response { id, outcome: Err(error) })),
+            (_, Some(_), Some(_)) => Err(outline.refuse(RpcError::invalid_request("both result and error"))),
+            (None, None, None) => Err(outline.refuse(RpcError::invalid_request("neither method nor id"))),
+            (None, ..) => Err(outline.refuse(RpcError::invalid_request("a response without an id"))),
+            (Some(_), None, None) => Err(outline.refuse(RpcError::invalid_request("method is missing"))),
         };
     };
     let Some(method) = json::as_str(method) else {
@@ -335,8 +299,7 @@ fn parse_slowly(text: &str) -> Result<Incoming<'_>, Malformed> {
         return Err(outline.refuse(RpcError::invalid_request("both method and result or error")));
     }
     let params = match outline.params.filter(|raw| !json::is_null(raw)) {
-        Some(raw) => Params::read_slowly(raw, method::fields(&method))
-            .map_err(|error| outline.refuse(error))?,
+        Some(raw) => Params::read_slowly(raw, method::fields(&method)).map_err(|error| outline.refuse(error))?,
         None => Params::default(),
     };
     Ok(match id {
@@ -379,8 +342,7 @@ impl<'a> Outline<'a> {
         if whole {
             return Ok(outline);
         }
-        let not_an_object =
-            serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| !json::is_object(raw));
+        let not_an_object = serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| !json::is_object(raw));
         Err(Malformed::unreadable(if not_an_object {
             RpcError::invalid_request("a message must be an object")
         } else {
@@ -390,18 +352,11 @@ impl<'a> Outline<'a> {
 
     /// Turns an error into an answer to this message, or into something to log only.
     fn refuse(&self, error: RpcError) -> Malformed {
-        let id = self
-            .id
-            .filter(|_| !self.id_twice)
-            .and_then(|raw| RequestId::from_raw(raw).ok());
+        let id = self.id.filter(|_| !self.id_twice).and_then(|raw| RequestId::from_raw(raw).ok());
         let names_method = self.method.is_some_and(|raw| json::as_str(raw).is_some());
         let is_response = !names_method && (self.result.is_some() || self.error.is_some());
         let is_notification = names_method && self.id.is_none();
-        Malformed {
-            id,
-            error,
-            answer: !is_response && !is_notification,
-        }
+        Malformed { id, error, answer: !is_response && !is_notification }
     }
 }
 

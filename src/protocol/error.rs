@@ -75,11 +75,7 @@ pub struct RpcError {
 impl RpcError {
     /// Any error, without data.
     pub fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            data: None,
-        }
+        Self { code, message: message.into(), data: None }
     }
 
     /// The same error with data.
@@ -101,10 +97,7 @@ impl RpcError {
 
     /// -32601: the method does not exist, or not in this revision, or its capability is not offered.
     pub fn method_not_found(method: &str) -> Self {
-        Self::new(
-            codes::METHOD_NOT_FOUND,
-            format!("method not found: {}", shown(method, MESSAGE_CHARS)),
-        )
+        Self::new(codes::METHOD_NOT_FOUND, format!("method not found: {}", shown(method, MESSAGE_CHARS)))
     }
 
     /// -32602: the parameters do not fit.
@@ -124,15 +117,9 @@ impl RpcError {
 
     /// -32021: `required` is an object in the shape of client capabilities, such as `{"sampling":{}}`.
     pub fn missing_capability(required: &serde_json::Value) -> Self {
-        let mut names = required
-            .as_object()
-            .into_iter()
-            .flat_map(|object| object.keys());
+        let mut names = required.as_object().into_iter().flat_map(|object| object.keys());
         let message = match names.next() {
-            Some(name) => format!(
-                "the client lacks a required capability: {}",
-                shown(name, MESSAGE_CHARS)
-            ),
+            Some(name) => format!("the client lacks a required capability: {}", shown(name, MESSAGE_CHARS)),
             None => "the client lacks a required capability".to_owned(),
         };
         let error = Self::new(codes::MISSING_CAPABILITY, message);
@@ -145,28 +132,21 @@ impl RpcError {
 
     /// -32022: the version that a request names is not served (2026-07-28, basic/versioning).
     pub fn unsupported_version(requested: &str) -> Self {
-        let message = format!(
-            "unsupported protocol version: {}",
-            shown(requested, MESSAGE_CHARS)
-        );
+        let message = format!("unsupported protocol version: {}", shown(requested, MESSAGE_CHARS));
         Self::new(codes::UNSUPPORTED_VERSION, message).version_data(Some(requested))
     }
 
     /// -32022: the version is served, but only after an `initialize` handshake.
     pub fn version_needs_initialize(requested: &str) -> Self {
         let requested_shown = shown(requested, MESSAGE_CHARS);
-        let message = format!(
-            "protocol version {requested_shown} needs an initialize handshake on this connection"
-        );
+        let message = format!("protocol version {requested_shown} needs an initialize handshake on this connection");
         Self::new(codes::UNSUPPORTED_VERSION, message).version_data(Some(requested))
     }
 
     /// -32600: a request without a version of its own, on a connection without a session.
     pub fn before_initialize() -> Self {
         let versions = supported_versions().join(", ");
-        let message = format!(
-            "send initialize first, or name a protocol version in _meta; supported: {versions}"
-        );
+        let message = format!("send initialize first, or name a protocol version in _meta; supported: {versions}");
         Self::invalid_request(message).version_data(None)
     }
 
@@ -200,8 +180,7 @@ impl RpcError {
 
     /// -31002: this client must wait for the delay.
     pub fn rate_limited(retry_after_ms: u64) -> Self {
-        Self::new(codes::RATE_LIMITED, "too many requests")
-            .data_object(|data| data.u64("retryAfterMs", retry_after_ms))
+        Self::new(codes::RATE_LIMITED, "too many requests").data_object(|data| data.u64("retryAfterMs", retry_after_ms))
     }
 
     /// Appends the error object.
@@ -260,49 +239,22 @@ mod tests {
 
     #[test]
     fn each_error_has_its_code_and_data() {
-        assert_eq!(
-            written(&RpcError::parse_error()),
-            json!({"code": -32700, "message": "not valid JSON"})
-        );
+        assert_eq!(written(&RpcError::parse_error()), json!({"code": -32700, "message": "not valid JSON"}));
         let error = written(&RpcError::unsupported_version("1900-01-01"));
         assert_eq!(error["code"], json!(-32022));
-        assert_eq!(
-            error["data"],
-            json!({"supported": supported_versions(), "requested": "1900-01-01"})
-        );
-        let error = written(&RpcError::missing_capability(
-            &json!({"elicitation": {"url": {}}}),
-        ));
+        assert_eq!(error["data"], json!({"supported": supported_versions(), "requested": "1900-01-01"}));
+        let error = written(&RpcError::missing_capability(&json!({"elicitation": {"url": {}}})));
         assert_eq!(error["code"], json!(-32021));
-        assert_eq!(
-            error["data"],
-            json!({"requiredCapabilities": {"elicitation": {"url": {}}}})
-        );
-        assert_eq!(
-            error["message"],
-            "the client lacks a required capability: elicitation"
-        );
+        assert_eq!(error["data"], json!({"requiredCapabilities": {"elicitation": {"url": {}}}}));
+        assert_eq!(error["message"], "the client lacks a required capability: elicitation");
         let error = written(&RpcError::busy(BusyReason::ShuttingDown, 250));
-        assert_eq!(
-            error["data"],
-            json!({"reason": "shutting down", "retryAfterMs": 250})
-        );
+        assert_eq!(error["data"], json!({"reason": "shutting down", "retryAfterMs": 250}));
         assert_eq!(error["code"], json!(BUSY));
-        assert_eq!(
-            written(&RpcError::rate_limited(9))["data"],
-            json!({"retryAfterMs": 9})
-        );
+        assert_eq!(written(&RpcError::rate_limited(9))["data"], json!({"retryAfterMs": 9}));
         let error = written(&RpcError::before_initialize());
-        assert_eq!(
-            (&error["code"], &error["data"]),
-            (&json!(-32600), &json!({"supported": supported_versions()}))
-        );
+        assert_eq!((&error["code"], &error["data"]), (&json!(-32600), &json!({"supported": supported_versions()})));
         assert!(error["message"].as_str().unwrap().contains("2025-11-25"));
-        assert!(
-            RpcError::version_needs_initialize("2025-06-18")
-                .message
-                .contains("needs an initialize")
-        );
+        assert!(RpcError::version_needs_initialize("2025-06-18").message.contains("needs an initialize"));
     }
 
     #[test]
@@ -310,10 +262,7 @@ mod tests {
         let uri = "file:///a \"b\"";
         let legacy = written(&RpcError::resource_not_found(uri, Era::Legacy));
         let modern = written(&RpcError::resource_not_found(uri, Era::Modern));
-        assert_eq!(
-            (&legacy["code"], &modern["code"]),
-            (&json!(-32002), &json!(-32602))
-        );
+        assert_eq!((&legacy["code"], &modern["code"]), (&json!(-32002), &json!(-32602)));
         assert_eq!(legacy["data"], json!({"uri": uri}));
         assert_eq!(modern["data"], json!({"uri": uri}));
     }
@@ -329,20 +278,9 @@ mod tests {
             RpcError::resource_not_found(&nasty, Era::Modern),
         ] {
             assert!(!error.message.chars().any(char::is_control));
-            assert!(
-                error.message.chars().count() < 128 + 100,
-                "{}",
-                error.message
-            );
+            assert!(error.message.chars().count() < 128 + 100, "{}", error.message);
         }
-        assert!(
-            RpcError::unsupported_version(&nasty)
-                .data
-                .unwrap()
-                .get()
-                .len()
-                < 500
-        );
+        assert!(RpcError::unsupported_version(&nasty).data.unwrap().get().len() < 500);
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use crate::protocol::classify::{InitializeParams, classify_notification, classify_request};
 use crate::protocol::cursor::decode_cursor;
 use crate::protocol::encode::{write_error, write_response};
-use crate::protocol::envelope::{
-    Incoming, Malformed, ParseLimits, parse, parse_single, raw_meta, raw_params,
-};
+use crate::protocol::envelope::{Incoming, Malformed, ParseLimits, parse, parse_single, raw_meta, raw_params};
 use crate::protocol::revision::Revision;
 use crate::protocol::subscribe::ListenFilter;
 
@@ -74,11 +72,7 @@ fn mutate(text: &str, random: &mut Random) -> String {
                 let copy = chars[at..to].to_vec();
                 drop(chars.splice(at..at, copy));
             }
-            _ => chars.truncate(if random.next(20) == 0 {
-                at
-            } else {
-                chars.len()
-            }),
+            _ => chars.truncate(if random.next(20) == 0 { at } else { chars.len() }),
         }
     }
     chars.into_iter().collect()
@@ -118,18 +112,11 @@ fn serve(text: &str, incoming: Incoming<'_>, session: Option<Revision>) {
             let _ = InitializeParams::parse(&request.params);
             let _ = ListenFilter::parse(request.params.notifications);
             let _ = request.params.cursor.as_deref().map(decode_cursor);
-            let _ = (
-                request.params.progress_token(),
-                request.params.cancelled_id(),
-            );
+            let _ = (request.params.progress_token(), request.params.cancelled_id());
             let mut out = Vec::new();
             write_response(&mut out, &request.id, |out| out.extend_from_slice(b"{}"));
             let echo: serde_json::Value = serde_json::from_slice(&out).unwrap();
-            assert_eq!(
-                echo["id"],
-                serde_json::to_value(&request.id).unwrap(),
-                "{text}"
-            );
+            assert_eq!(echo["id"], serde_json::to_value(&request.id).unwrap(), "{text}");
             assert!(!request.id.to_string().chars().any(char::is_control));
         }
         Incoming::Notification(notification) => {
@@ -143,20 +130,13 @@ fn answer(malformed: &Malformed) {
     let mut out = Vec::new();
     write_error(&mut out, malformed.id.as_ref(), &malformed.error, None);
     serde_json::from_slice::<serde_json::Value>(&out).unwrap();
-    assert!(
-        malformed.error.message.chars().count() < 300
-            && !malformed.error.message.chars().any(char::is_control)
-    );
+    assert!(malformed.error.message.chars().count() < 300 && !malformed.error.message.chars().any(char::is_control));
 }
 
 #[test]
 fn mutated_messages_do_no_harm() {
     let mut random = Random(0x2545_F491_4F6C_DD1D);
-    let sessions = [
-        None,
-        Some(Revision::R2024_11_05),
-        Some(Revision::R2025_11_25),
-    ];
+    let sessions = [None, Some(Revision::R2024_11_05), Some(Revision::R2025_11_25)];
     for _ in 0..200_000 {
         let seed = SEEDS[random.next(SEEDS.len())];
         exercise(&mutate(seed, &mut random), sessions[random.next(3)]);

@@ -55,9 +55,7 @@ impl RequestId {
     pub fn from_raw(raw: &RawValue) -> Result<Self, InvalidId> {
         let text = raw.get();
         match text.as_bytes().first() {
-            Some(b'"') => json::as_str(raw)
-                .map(|text| Self(Repr::Text(text.as_ref().into())))
-                .ok_or(InvalidId),
+            Some(b'"') => json::as_str(raw).map(|text| Self(Repr::Text(text.as_ref().into()))).ok_or(InvalidId),
             Some(b'-') => text.parse::<i64>().map(Self::from).map_err(|_| InvalidId),
             Some(b'0'..=b'9') => text.parse::<u64>().map(Self::from).map_err(|_| InvalidId),
             _ => Err(InvalidId),
@@ -157,10 +155,7 @@ mod tests {
     fn written(id: &RequestId) -> String {
         let mut out = Vec::new();
         id.write_to(&mut out);
-        assert_eq!(
-            String::from_utf8(out.clone()).unwrap(),
-            serde_json::to_string(id).unwrap()
-        );
+        assert_eq!(String::from_utf8(out.clone()).unwrap(), serde_json::to_string(id).unwrap());
         String::from_utf8(out).unwrap()
     }
 
@@ -179,10 +174,7 @@ mod tests {
         ] {
             assert_eq!(written(&read(text).unwrap()), text);
         }
-        assert_eq!(
-            written(&read(r#""\u0041\u00e9\ud83d\ude00""#).unwrap()),
-            "\"Aé😀\""
-        );
+        assert_eq!(written(&read(r#""\u0041\u00e9\ud83d\ude00""#).unwrap()), "\"Aé😀\"");
         assert_eq!(written(&read("-0").unwrap()), "0");
         assert_eq!(read("-0"), read("0"));
     }
@@ -211,9 +203,8 @@ mod tests {
 
     #[test]
     fn type_and_value_decide_equality() {
-        let ids: HashSet<_> = ["1", "\"1\"", "-1", "\"-1\"", "0", "\"\"", "\"0\""]
-            .map(|text| read(text).unwrap())
-            .into();
+        let ids: HashSet<_> =
+            ["1", "\"1\"", "-1", "\"-1\"", "0", "\"\"", "\"0\""].map(|text| read(text).unwrap()).into();
         assert_eq!(ids.len(), 7);
         assert!(
             ids.contains(&RequestId::from(1_u64))
@@ -229,16 +220,8 @@ mod tests {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            let text: String = state
-                .to_le_bytes()
-                .iter()
-                .map(|&byte| char::from(byte))
-                .collect();
-            for id in [
-                RequestId::from(state),
-                RequestId::from(state as i64),
-                RequestId::from(text),
-            ] {
+            let text: String = state.to_le_bytes().iter().map(|&byte| char::from(byte)).collect();
+            for id in [RequestId::from(state), RequestId::from(state as i64), RequestId::from(text)] {
                 assert_eq!(read(&written(&id)).unwrap(), id);
             }
         }
@@ -247,15 +230,9 @@ mod tests {
     #[test]
     fn display_is_safe_for_logs() {
         assert_eq!(RequestId::from(7_u64).to_string(), "7");
-        assert_eq!(
-            RequestId::from("a\nb\u{1b}").to_string(),
-            "\"a\\nb\\u{1b}\""
-        );
+        assert_eq!(RequestId::from("a\nb\u{1b}").to_string(), "\"a\\nb\\u{1b}\"");
         let long = RequestId::from("x".repeat(1_000)).to_string();
         assert_eq!(long.chars().count(), 64 + 3);
-        assert_eq!(
-            format!("{:?}", RequestId::from("x\r")),
-            "RequestId(\"x\\r\")"
-        );
+        assert_eq!(format!("{:?}", RequestId::from("x\r")), "RequestId(\"x\\r\")");
     }
 }

@@ -29,6 +29,9 @@ pub enum Flaw {
 /// The first [`Flaw`] met.
 pub fn check(text: &str, max_depth: usize) -> Result<(), Flaw> {
     let bytes = text.as_bytes();
+    if is_plain(bytes, max_depth) {
+        return Ok(());
+    }
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(&byte) = bytes.get(at) {
         at += 1;
@@ -45,6 +48,21 @@ pub fn check(text: &str, max_depth: usize) -> Result<(), Flaw> {
         }
     }
     Ok(())
+}
+
+/// Whether there are too few brackets to be nested too deep, even counting those in strings, and no `\\u` at all. True for
+/// most messages, and found out many bytes at a time.
+fn is_plain(bytes: &[u8], max_depth: usize) -> bool {
+    let mut brackets = 0;
+    for chunk in bytes.chunks(128) {
+        let opens = |sum: u8, &byte: &u8| sum + u8::from(byte | 0x20 == b'{');
+        brackets += usize::from(chunk.iter().fold(0, opens));
+        if brackets > max_depth {
+            return false;
+        }
+    }
+    let escapes = bytes.iter().zip(bytes.iter().skip(1)).map(|(&a, &b)| (a == b'\\') & (b == b'u'));
+    !escapes.fold(false, |any, escape| any | escape)
 }
 
 /// Follows a string from behind its opening quote; gives the place behind the closing one.
@@ -65,11 +83,7 @@ fn check_string(bytes: &[u8], mut at: usize) -> Result<usize, Flaw> {
 
 /// The UTF-16 unit of a whole `\uXXXX` at this place.
 fn unit_escape(bytes: &[u8], at: usize) -> Option<u16> {
-    if bytes.get(at..at + 2)? == b"\\u" {
-        unit(bytes, at + 2)
-    } else {
-        None
-    }
+    if bytes.get(at..at + 2)? == b"\\u" { unit(bytes, at + 2) } else { None }
 }
 
 /// The four hexadecimal digits at this place.
@@ -115,12 +129,11 @@ pub fn is_null(raw: &RawValue) -> bool {
 
 /// The text of a string value; `None` for any other kind of value.
 pub fn as_str(raw: &RawValue) -> Option<Cow<'_, str>> {
-    if raw.get().starts_with('"') {
-        serde_json::from_str::<Str<'_>>(raw.get())
-            .ok()
-            .map(|text| text.0)
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str::<Str<'_>>(raw.get()).ok().map(|text| text.0)
     } else {
-        None
+        Some(Cow::Borrowed(inner))
     }
 }
 
@@ -243,8 +256,7 @@ pub fn write_str(out: &mut Vec<u8>, text: &str) {
             0x08 => out.extend_from_slice(b"\\b"),
             0x0C => out.extend_from_slice(b"\\f"),
             _ => {
-                let [high, low] =
-                    [byte >> 4, byte & 15].map(|digit| HEX.get(usize::from(digit)).copied());
+                let [high, low] = [byte >> 4, byte & 15].map(|digit| HEX.get(usize::from(digit)).copied());
                 out.extend_from_slice(b"\\u00");
                 out.extend(high.into_iter().chain(low));
             }
@@ -294,10 +306,7 @@ pub fn write_f64(out: &mut Vec<u8>, value: f64) {
 /// # Errors
 ///
 /// When the value's own `Serialize` fails, or a map has keys that are not strings.
-pub fn write_value<T: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
-    value: &T,
-) -> Result<(), serde_json::Error> {
+pub fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), serde_json::Error> {
     let start = out.len();
     serde_json::to_writer(&mut *out, value).inspect_err(|_| out.truncate(start))
 }
@@ -408,11 +417,7 @@ impl<'o> Object<'o> {
 }
 
 /// Appends an array, each element by `each`.
-pub fn write_array<T>(
-    out: &mut Vec<u8>,
-    items: impl IntoIterator<Item = T>,
-    mut each: impl FnMut(&mut Vec<u8>, T),
-) {
+pub fn write_array<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut each: impl FnMut(&mut Vec<u8>, T)) {
     out.push(b'[');
     for (index, item) in items.into_iter().enumerate() {
         if index > 0 {
@@ -436,15 +441,7 @@ mod tests {
         assert_eq!(check("[][][]", 1), Ok(()));
         assert_eq!(check("]]]]]][", 1), Ok(()));
         assert_eq!(check(&"[".repeat(1_000_000), 64), Err(Flaw::TooDeep));
-        for text in [
-            "",
-            "\"",
-            "\"\\",
-            "\"\\u",
-            "\"\\ud8",
-            "\"\\ud800",
-            "\"abc\\u12",
-        ] {
+        for text in ["", "\"", "\"\\", "\"\\u", "\"\\ud8", "\"\\ud800", "\"abc\\u12"] {
             let _ = check(text, 4);
         }
     }
@@ -452,13 +449,7 @@ mod tests {
     #[test]
     fn half_a_surrogate_pair_is_found_and_a_whole_one_passes() {
         assert_eq!(check(r#""\ud83d\ude00 \u00e9 \\ud800""#, 4), Ok(()));
-        for bad in [
-            r#""\ud83d""#,
-            r#""\ude00""#,
-            r#""\ud83dx""#,
-            r#""\ud83d\u0041""#,
-            r#""\uD83D\uD83D""#,
-        ] {
+        for bad in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83dx""#, r#""\ud83d\u0041""#, r#""\uD83D\uD83D""#] {
             assert_eq!(check(bad, 4), Err(Flaw::LoneSurrogate), "{bad}");
         }
     }
@@ -468,9 +459,7 @@ mod tests {
         let mut all: String = (0..0x250).filter_map(char::from_u32).collect();
         all.push_str("語🙂\u{2028}\u{10ffff}");
         for length in 0..40 {
-            for c in [
-                'x', '"', '\\', '\n', '\u{1}', '\u{1f}', '\u{20}', '\u{7f}', '\u{80}', 'é', '🙂',
-            ] {
+            for c in ['x', '"', '\\', '\n', '\u{1}', '\u{1f}', '\u{20}', '\u{7f}', '\u{80}', 'é', '🙂'] {
                 let text = format!("{}{c}{}", "a".repeat(length), "b".repeat(9));
                 all.push_str(&text);
                 let mut out = Vec::new();
@@ -509,18 +498,35 @@ mod tests {
     }
 
     #[test]
+    fn the_quick_look_agrees_with_the_long_one() {
+        for text in [&"{".repeat(64), &"{".repeat(65), &format!("\"{}\"", "[".repeat(400)), r"\u", r"\\u", "\"\\\\u\""]
+        {
+            let plain = is_plain(text.as_bytes(), 64);
+            assert!(!plain || check(text, 64).is_ok(), "{text}");
+        }
+        assert!(is_plain(&b"{".repeat(64), 64) && !is_plain(&b"[{".repeat(33), 64));
+        assert!(!is_plain(br#""\u0041""#, 64) && is_plain(br#""\n\\ u""#, 64));
+        // An escape across the border of two chunks.
+        let text = format!("\"{}\\ud800\"", "x".repeat(126));
+        assert_eq!(check(&text, 64), Err(Flaw::LoneSurrogate));
+    }
+
+    #[test]
+    fn text_of_a_string_is_borrowed_where_it_can_be() {
+        let text = |json| as_str(serde_json::from_str(json).unwrap());
+        assert!(matches!(text(r#""plain é""#), Some(Cow::Borrowed("plain é"))));
+        assert_eq!(text(r#""a\"b\\""#).as_deref(), Some("a\"b\\"));
+        assert_eq!(text("\"\"").as_deref(), Some(""));
+        assert!(text("5").is_none() && text("null").is_none() && text("{}").is_none());
+    }
+
+    #[test]
     fn members_are_walked_in_order_with_duplicates() {
         let mut seen = Vec::new();
-        assert!(for_each_member(
-            r#" {"a":1, "b\n":[2 ], "a":null} "#,
-            |key, value| {
-                seen.push((key.into_owned(), value.get().to_owned()));
-            }
-        ));
-        assert_eq!(
-            seen,
-            [("a", "1"), ("b\n", "[2 ]"), ("a", "null")].map(|(k, v)| (k.to_owned(), v.to_owned()))
-        );
+        assert!(for_each_member(r#" {"a":1, "b\n":[2 ], "a":null} "#, |key, value| {
+            seen.push((key.into_owned(), value.get().to_owned()));
+        }));
+        assert_eq!(seen, [("a", "1"), ("b\n", "[2 ]"), ("a", "null")].map(|(k, v)| (k.to_owned(), v.to_owned())));
         for text in ["", "1", "[]", "null", "{", "{}x", "{\"a\"}", "\"{}\""] {
             assert!(!for_each_member(text, |_, _| ()), "{text}");
         }
@@ -543,8 +549,7 @@ mod tests {
         write_array(object.key("list"), [1_u64, 2], write_u64);
         object.end();
         let value: Value = serde_json::from_slice(&out).unwrap();
-        let expected =
-            r#"{"s":"a\"b","t":true,"f":false,"n":7,"h":0.25,"odd \u0001 key":null,"list":[1,2]}"#;
+        let expected = r#"{"s":"a\"b","t":true,"f":false,"n":7,"h":0.25,"odd \u0001 key":null,"list":[1,2]}"#;
         assert_eq!(value, serde_json::from_str::<Value>(expected).unwrap());
     }
 

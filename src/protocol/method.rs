@@ -68,40 +68,16 @@ const ANSWERS: Field = Field::InputResponses;
 const STATE: Field = Field::RequestState;
 
 const REQUESTS: &[Row] = &[
-    (
-        TOOLS_CALL,
-        R1,
-        R5,
-        &[Field::Name, Field::Arguments, Field::Task, ANSWERS, STATE],
-    ),
+    (TOOLS_CALL, R1, R5, &[Field::Name, Field::Arguments, Field::Task, ANSWERS, STATE]),
     (TOOLS_LIST, R1, R5, PAGE),
     (RESOURCES_READ, R1, R5, &[Field::Uri, ANSWERS, STATE]),
     (RESOURCES_LIST, R1, R5, PAGE),
     (RESOURCE_TEMPLATES_LIST, R1, R5, PAGE),
-    (
-        PROMPTS_GET,
-        R1,
-        R5,
-        &[Field::Name, Field::Arguments, ANSWERS, STATE],
-    ),
+    (PROMPTS_GET, R1, R5, &[Field::Name, Field::Arguments, ANSWERS, STATE]),
     (PROMPTS_LIST, R1, R5, PAGE),
-    (
-        COMPLETE,
-        R1,
-        R5,
-        &[Field::Ref, Field::Argument, Field::Context],
-    ),
+    (COMPLETE, R1, R5, &[Field::Ref, Field::Argument, Field::Context]),
     (PING, R1, R4, &[]),
-    (
-        INITIALIZE,
-        R1,
-        R4,
-        &[
-            Field::ProtocolVersion,
-            Field::Capabilities,
-            Field::ClientInfo,
-        ],
-    ),
+    (INITIALIZE, R1, R4, &[Field::ProtocolVersion, Field::Capabilities, Field::ClientInfo]),
     (DISCOVER, R5, R5, &[]),
     (LISTEN, R5, R5, &[Field::Notifications]),
     (SET_LEVEL, R1, R4, &[Field::Level]),
@@ -134,9 +110,7 @@ pub fn is_notification_of(method: &str, revision: Revision) -> bool {
 /// The parameters that the protocol defines for a method of any revision: these must have the right type. None
 /// for methods of the application, whose parameters are its own.
 pub fn fields(method: &str) -> &'static [Field] {
-    find(REQUESTS, method)
-        .or_else(|| find(NOTIFICATIONS, method))
-        .map_or(&[], |row| row.3)
+    find(REQUESTS, method).or_else(|| find(NOTIFICATIONS, method)).map_or(&[], |row| row.3)
 }
 
 fn find(rows: &'static [Row], method: &str) -> Option<&'static Row> {
@@ -151,40 +125,16 @@ mod tests {
     fn methods_come_and_go_with_the_revisions() {
         for revision in Revision::ALL {
             let modern = revision == R5;
-            for method in [
-                INITIALIZE,
-                PING,
-                SET_LEVEL,
-                RESOURCES_SUBSCRIBE,
-                RESOURCES_UNSUBSCRIBE,
-            ] {
-                assert_eq!(
-                    is_request_of(method, revision),
-                    !modern,
-                    "{method} {revision}"
-                );
+            for method in [INITIALIZE, PING, SET_LEVEL, RESOURCES_SUBSCRIBE, RESOURCES_UNSUBSCRIBE] {
+                assert_eq!(is_request_of(method, revision), !modern, "{method} {revision}");
             }
             for method in [DISCOVER, LISTEN] {
-                assert_eq!(
-                    is_request_of(method, revision),
-                    modern,
-                    "{method} {revision}"
-                );
+                assert_eq!(is_request_of(method, revision), modern, "{method} {revision}");
             }
             for method in [TASKS_GET, TASKS_RESULT, TASKS_LIST, TASKS_CANCEL] {
-                assert_eq!(
-                    is_request_of(method, revision),
-                    revision == R4,
-                    "{method} {revision}"
-                );
+                assert_eq!(is_request_of(method, revision), revision == R4, "{method} {revision}");
             }
-            for method in [
-                TOOLS_LIST,
-                TOOLS_CALL,
-                RESOURCES_READ,
-                PROMPTS_GET,
-                COMPLETE,
-            ] {
+            for method in [TOOLS_LIST, TOOLS_CALL, RESOURCES_READ, PROMPTS_GET, COMPLETE] {
                 assert!(is_request_of(method, revision));
             }
             assert!(!is_request_of(TASKS_UPDATE, revision));

@@ -55,22 +55,14 @@ pub fn write_progress(
             if let Some(total) = total {
                 params.f64("total", total);
             }
-            params.opt_str(
-                "message",
-                message.filter(|_| revision >= Revision::R2025_03_26),
-            );
+            params.opt_str("message", message.filter(|_| revision >= Revision::R2025_03_26));
             params.end();
         }),
     );
 }
 
 /// Appends `notifications/message`: a log message. The data must be free of secrets (all revisions: MUST NOT).
-pub fn write_log_message(
-    out: &mut Vec<u8>,
-    level: LogLevel,
-    logger: Option<&str>,
-    data: &RawValue,
-) {
+pub fn write_log_message(out: &mut Vec<u8>, level: LogLevel, logger: Option<&str>, data: &RawValue) {
     write_notification_with(
         out,
         "notifications/message",

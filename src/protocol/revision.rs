@@ -30,22 +30,15 @@ pub enum Era {
 
 impl Revision {
     /// Every revision served, newest first.
-    pub const ALL: [Self; 5] = [
-        Self::R2026_07_28,
-        Self::R2025_11_25,
-        Self::R2025_06_18,
-        Self::R2025_03_26,
-        Self::R2024_11_05,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::R2026_07_28, Self::R2025_11_25, Self::R2025_06_18, Self::R2025_03_26, Self::R2024_11_05];
 
     /// The newest revision that a handshake may end with.
     pub const LATEST_LEGACY: Self = Self::R2025_11_25;
 
     /// The revision of exactly this name, if it is one that is served.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|revision| revision.as_str() == text)
+        Self::ALL.into_iter().find(|revision| revision.as_str() == text)
     }
 
     /// The name on the wire, such as `2025-11-25`.
@@ -62,9 +55,7 @@ impl Revision {
     /// The era this revision belongs to.
     pub const fn era(self) -> Era {
         match self {
-            Self::R2024_11_05 | Self::R2025_03_26 | Self::R2025_06_18 | Self::R2025_11_25 => {
-                Era::Legacy
-            }
+            Self::R2024_11_05 | Self::R2025_03_26 | Self::R2025_06_18 | Self::R2025_11_25 => Era::Legacy,
             Self::R2026_07_28 => Era::Modern,
         }
     }
@@ -120,27 +111,11 @@ mod tests {
         for revision in Revision::ALL {
             assert_eq!(Revision::parse(revision.as_str()), Some(revision));
             assert_eq!(revision.to_string(), revision.as_str());
-            assert_eq!(
-                serde_json::to_string(&revision).unwrap(),
-                format!("\"{revision}\"")
-            );
+            assert_eq!(serde_json::to_string(&revision).unwrap(), format!("\"{revision}\""));
         }
-        assert_eq!(
-            supported_versions().map(|name| Revision::parse(name).unwrap()),
-            Revision::ALL
-        );
-        assert_eq!(
-            Revision::ALL.iter().find(|r| !r.is_modern()),
-            Some(&Revision::LATEST_LEGACY)
-        );
-        for wrong in [
-            "",
-            " 2025-11-25",
-            "2025-11-25 ",
-            "2025-11-24",
-            "DRAFT-2026-v1",
-            "2026-07-28\0",
-        ] {
+        assert_eq!(supported_versions().map(|name| Revision::parse(name).unwrap()), Revision::ALL);
+        assert_eq!(Revision::ALL.iter().find(|r| !r.is_modern()), Some(&Revision::LATEST_LEGACY));
+        for wrong in ["", " 2025-11-25", "2025-11-25 ", "2025-11-24", "DRAFT-2026-v1", "2026-07-28\0"] {
             assert_eq!(Revision::parse(wrong), None);
         }
     }
@@ -148,11 +123,7 @@ mod tests {
     #[test]
     fn a_handshake_gives_the_same_legacy_version_or_the_latest_one() {
         for revision in Revision::ALL {
-            let expected = if revision.era() == Era::Legacy {
-                revision
-            } else {
-                Revision::LATEST_LEGACY
-            };
+            let expected = if revision.era() == Era::Legacy { revision } else { Revision::LATEST_LEGACY };
             assert_eq!(negotiate(revision.as_str()), expected);
         }
         for unknown in ["", "1.0", "2099-01-01", "2024-10-07"] {

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use crate::protocol::capabilities::{LogLevel, ServerCapabilities};
 use crate::protocol::content::{
-    Content, Icon, Implementation, ResourceContents, ResourceLink, Role, Theme, ToolInfo,
-    ToolOutput,
+    Content, Icon, Implementation, ResourceContents, ResourceLink, Role, Theme, ToolInfo, ToolOutput,
 };
 use crate::protocol::encode::*;
 use crate::protocol::error::{BusyReason, RpcError};
@@ -15,26 +14,11 @@ use crate::protocol::revision::{Era, Revision};
 use crate::protocol::subscribe::ListenFilter;
 
 const SCHEMAS: [(Revision, &str); 5] = [
-    (
-        Revision::R2024_11_05,
-        include_str!("../../tests/schemas/2024-11-05.schema.json"),
-    ),
-    (
-        Revision::R2025_03_26,
-        include_str!("../../tests/schemas/2025-03-26.schema.json"),
-    ),
-    (
-        Revision::R2025_06_18,
-        include_str!("../../tests/schemas/2025-06-18.schema.json"),
-    ),
-    (
-        Revision::R2025_11_25,
-        include_str!("../../tests/schemas/2025-11-25.schema.json"),
-    ),
-    (
-        Revision::R2026_07_28,
-        include_str!("../../tests/schemas/2026-07-28.schema.json"),
-    ),
+    (Revision::R2024_11_05, include_str!("../../tests/schemas/2024-11-05.schema.json")),
+    (Revision::R2025_03_26, include_str!("../../tests/schemas/2025-03-26.schema.json")),
+    (Revision::R2025_06_18, include_str!("../../tests/schemas/2025-06-18.schema.json")),
+    (Revision::R2025_11_25, include_str!("../../tests/schemas/2025-11-25.schema.json")),
+    (Revision::R2026_07_28, include_str!("../../tests/schemas/2026-07-28.schema.json")),
 ];
 
 struct Checker {
@@ -47,16 +31,8 @@ impl Checker {
     fn all() -> Vec<Self> {
         let checker = |(revision, text)| {
             let schema: Value = serde_json::from_str(text).unwrap();
-            let definitions = if schema.get("$defs").is_some() {
-                "$defs"
-            } else {
-                "definitions"
-            };
-            Self {
-                revision,
-                schema,
-                definitions,
-            }
+            let definitions = if schema.get("$defs").is_some() { "$defs" } else { "definitions" };
+            Self { revision, schema, definitions }
         };
         SCHEMAS.into_iter().map(checker).collect()
     }
@@ -66,23 +42,13 @@ impl Checker {
         let mut out = Vec::new();
         write(&mut out);
         let value: Value = serde_json::from_slice(&out).unwrap();
-        assert!(
-            self.has(definition),
-            "no definition of {definition} in {}",
-            self.revision
-        );
+        assert!(self.has(definition), "no definition of {definition} in {}", self.revision);
         let mut schema = self.schema.clone();
         schema["$ref"] = json!(format!("#/{}/{definition}", self.definitions));
         let validator = jsonschema::validator_for(&schema).unwrap();
-        let problems: Vec<String> = validator
-            .iter_errors(&value)
-            .map(|error| format!("{error} at {}", error.instance_path()))
-            .collect();
-        assert!(
-            problems.is_empty(),
-            "{} {definition}: {problems:?}\n{value:#}",
-            self.revision
-        );
+        let problems: Vec<String> =
+            validator.iter_errors(&value).map(|error| format!("{error} at {}", error.instance_path())).collect();
+        assert!(problems.is_empty(), "{} {definition}: {problems:?}\n{value:#}", self.revision);
         value
     }
 
@@ -105,10 +71,7 @@ fn server() -> Implementation {
 }
 
 fn icon() -> Icon {
-    Icon::new("https://example.com/a.png")
-        .mime_type("image/png")
-        .size("48x48")
-        .theme(Theme::Light)
+    Icon::new("https://example.com/a.png").mime_type("image/png").size("48x48").theme(Theme::Light)
 }
 
 fn every_block() -> Vec<Content> {
@@ -125,11 +88,7 @@ fn every_block() -> Vec<Content> {
                 .icon(icon()),
         ),
         Content::link("file:///b", "b"),
-        Content::resource(
-            ResourceContents::text("file:///c", "c")
-                .mime_type("text/plain")
-                .meta("a/b", 1),
-        ),
+        Content::resource(ResourceContents::text("file:///c", "c").mime_type("text/plain").meta("a/b", 1)),
         Content::resource(ResourceContents::blob("file:///d", b"d")),
     ];
     let rich = plain.clone().map(|block| {
@@ -146,10 +105,8 @@ fn tools() -> Vec<ToolInfo> {
     let plain = ToolInfo::new("plain", raw(json!({"type": "object"})));
     let mut rich = ToolInfo::new(
         "rich",
-        raw(
-            json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
-        "properties": {"any": true, "s": {"type": "string"}}, "required": ["s"], "$defs": {"x": false}}),
-        ),
+        raw(json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
+        "properties": {"any": true, "s": {"type": "string"}}, "required": ["s"], "$defs": {"x": false}})),
     );
     rich.title = Some("Rich".into());
     rich.description = Some("does all".into());
@@ -161,30 +118,17 @@ fn tools() -> Vec<ToolInfo> {
     rich.annotations.open_world = Some(false);
     rich.icons = vec![icon()];
     rich.meta = Some(serde_json::Map::from_iter([("a.b/c".to_owned(), json!(1))]));
-    let mut list = ToolInfo::new(
-        "list",
-        raw(json!({"type": "object", "anyOf": [{"required": ["a"]}, {}]})),
-    );
+    let mut list = ToolInfo::new("list", raw(json!({"type": "object", "anyOf": [{"required": ["a"]}, {}]})));
     list.output_schema = Some(raw(json!({"type": "array"})));
     vec![plain, rich, list]
 }
 
 fn capabilities() -> ServerCapabilities {
-    let mut all = ServerCapabilities {
-        logging: true,
-        completions: true,
-        ..ServerCapabilities::default()
-    };
+    let mut all = ServerCapabilities { logging: true, completions: true, ..ServerCapabilities::default() };
     all.tools = Some(ListCapability { list_changed: true });
-    all.prompts = Some(ListCapability {
-        list_changed: false,
-    });
-    all.resources = Some(ResourcesCapability {
-        subscribe: true,
-        list_changed: true,
-    });
-    all.extensions
-        .insert("io.modelcontextprotocol/ui".into(), json!({}));
+    all.prompts = Some(ListCapability { list_changed: false });
+    all.resources = Some(ResourcesCapability { subscribe: true, list_changed: true });
+    all.extensions.insert("io.modelcontextprotocol/ui".into(), json!({}));
     all.experimental.insert("x".into(), json!({"y": 1}));
     all
 }
@@ -195,9 +139,7 @@ fn results_are_valid() {
         let revision = checker.revision;
         for server in [None, Some(server())] {
             let server = server.as_ref();
-            checker.check("EmptyResult", |out| {
-                encode_empty_result(out, revision, server)
-            });
+            checker.check("EmptyResult", |out| encode_empty_result(out, revision, server));
             for output in [
                 ToolOutput::default(),
                 ToolOutput::error("no"),
@@ -206,21 +148,11 @@ fn results_are_valid() {
                 ToolOutput::structured(&json!(null)).unwrap(),
                 ToolOutput::from(every_block()).meta("a.b/c", 1),
             ] {
-                checker.check("CallToolResult", |out| {
-                    encode_tool_result(out, &output, revision, server)
-                });
+                checker.check("CallToolResult", |out| encode_tool_result(out, &output, revision, server));
             }
             for cursor in [None, Some("c")] {
                 checker.check("ListToolsResult", |out| {
-                    encode_tools_page(
-                        out,
-                        &tools(),
-                        cursor,
-                        revision,
-                        5,
-                        CacheScope::Private,
-                        server,
-                    )
+                    encode_tools_page(out, &tools(), cursor, revision, 5, CacheScope::Private, server)
                 });
             }
             checker.check("ListToolsResult", |out| {
@@ -230,22 +162,11 @@ fn results_are_valid() {
         for tool in tools() {
             checker.check("Tool", |out| encode_tool_info(out, &tool, revision));
         }
-        checker.check("Implementation", |out| {
-            encode_implementation(out, &server(), revision)
-        });
-        checker.check("ServerCapabilities", |out| {
-            capabilities().write_to(out, revision)
-        });
+        checker.check("Implementation", |out| encode_implementation(out, &server(), revision));
+        checker.check("ServerCapabilities", |out| capabilities().write_to(out, revision));
         if revision.is_modern() {
             checker.check("DiscoverResult", |out| {
-                encode_discover_result(
-                    out,
-                    &capabilities(),
-                    Some(&server()),
-                    Some("i"),
-                    1,
-                    CacheScope::Public,
-                )
+                encode_discover_result(out, &capabilities(), Some(&server()), Some("i"), 1, CacheScope::Public)
             });
             checker.check("SubscriptionsListenResult", |out| {
                 encode_listen_result(out, &RequestId::from(0_u64), Some(&server()))
@@ -263,12 +184,7 @@ fn blocks_have_types_of_their_revision() {
     for checker in Checker::all() {
         for block in every_block() {
             let value = checker.check("CallToolResult", |out| {
-                encode_tool_result(
-                    out,
-                    &ToolOutput::from(block.clone()),
-                    checker.revision,
-                    None,
-                );
+                encode_tool_result(out, &ToolOutput::from(block.clone()), checker.revision, None);
             });
             let kind = value["content"][0]["type"].as_str().unwrap();
             let definition = match kind {
@@ -278,9 +194,7 @@ fn blocks_have_types_of_their_revision() {
                 "resource" => "EmbeddedResource",
                 _ => "ResourceLink",
             };
-            checker.check(definition, |out| {
-                encode_content(out, &block, checker.revision)
-            });
+            checker.check(definition, |out| encode_content(out, &block, checker.revision));
         }
     }
 }
@@ -302,28 +216,16 @@ fn notifications_are_valid() {
             ("PromptListChangedNotification", ListKind::Prompts),
             ("ResourceListChangedNotification", ListKind::Resources),
         ] {
-            checker.check(definition, |out| {
-                write_list_changed(out, kind, subscription)
-            });
+            checker.check(definition, |out| write_list_changed(out, kind, subscription));
         }
-        checker.check("ResourceUpdatedNotification", |out| {
-            write_resource_updated(out, "a://b", subscription)
-        });
-        checker.check("ProgressNotification", |out| {
-            write_progress(out, &id, 1.5, Some(3.0), Some("m"), revision)
-        });
+        checker.check("ResourceUpdatedNotification", |out| write_resource_updated(out, "a://b", subscription));
+        checker.check("ProgressNotification", |out| write_progress(out, &id, 1.5, Some(3.0), Some("m"), revision));
         for level in LogLevel::ALL {
-            checker.check("LoggingMessageNotification", |out| {
-                write_log_message(out, level, Some("l"), &data)
-            });
+            checker.check("LoggingMessageNotification", |out| write_log_message(out, level, Some("l"), &data));
         }
-        checker.check("CancelledNotification", |out| {
-            write_cancelled(out, &id, Some("r"))
-        });
+        checker.check("CancelledNotification", |out| write_cancelled(out, &id, Some("r")));
         if revision.is_modern() {
-            checker.check("SubscriptionsAcknowledgedNotification", |out| {
-                write_acknowledged(out, &id, &filter)
-            });
+            checker.check("SubscriptionsAcknowledgedNotification", |out| write_acknowledged(out, &id, &filter));
         }
     }
 }
@@ -333,19 +235,9 @@ fn responses_and_errors_are_valid() {
     for checker in Checker::all() {
         let revision = checker.revision;
         let id = RequestId::from(7_u64);
-        let response = if checker.has("JSONRPCResultResponse") {
-            "JSONRPCResultResponse"
-        } else {
-            "JSONRPCResponse"
-        };
-        checker.check(response, |out| {
-            write_response(out, &id, |out| encode_empty_result(out, revision, None))
-        });
-        let error = if checker.has("JSONRPCErrorResponse") {
-            "JSONRPCErrorResponse"
-        } else {
-            "JSONRPCError"
-        };
+        let response = if checker.has("JSONRPCResultResponse") { "JSONRPCResultResponse" } else { "JSONRPCResponse" };
+        checker.check(response, |out| write_response(out, &id, |out| encode_empty_result(out, revision, None)));
+        let error = if checker.has("JSONRPCErrorResponse") { "JSONRPCErrorResponse" } else { "JSONRPCError" };
         for problem in [
             RpcError::parse_error(),
             RpcError::method_not_found("x"),
@@ -354,24 +246,19 @@ fn responses_and_errors_are_valid() {
             RpcError::resource_not_found("a://b", Era::Legacy),
             RpcError::before_initialize(),
         ] {
-            checker.check(error, |out| {
-                write_error(out, Some(&id), &problem, Some(revision))
-            });
+            checker.check(error, |out| write_error(out, Some(&id), &problem, Some(revision)));
         }
         if revision >= Revision::R2025_11_25 {
-            checker.check(error, |out| {
-                write_error(out, None, &RpcError::parse_error(), Some(revision))
-            });
+            checker.check(error, |out| write_error(out, None, &RpcError::parse_error(), Some(revision)));
         }
         if revision.is_modern() {
             let needs = RpcError::missing_capability(&json!({"sampling": {}}));
             checker.check("MissingRequiredClientCapabilityError", |out| {
                 write_error(out, Some(&id), &needs, Some(revision))
             });
-            for problem in [
-                RpcError::unsupported_version("1900-01-01"),
-                RpcError::version_needs_initialize("2025-11-25"),
-            ] {
+            for problem in
+                [RpcError::unsupported_version("1900-01-01"), RpcError::version_needs_initialize("2025-11-25")]
+            {
                 checker.check("UnsupportedProtocolVersionError", |out| {
                     write_error(out, Some(&id), &problem, Some(revision))
                 });

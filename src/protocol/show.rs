@@ -22,10 +22,7 @@ pub fn shown(text: &str, max_chars: usize) -> Shown<'_> {
 
 /// At most `max_chars` characters of `text`, unescaped: for values that are kept, not displayed.
 pub fn cut(text: &str, max_chars: usize) -> &str {
-    text.char_indices()
-        .nth(max_chars)
-        .and_then(|(end, _)| text.get(..end))
-        .unwrap_or(text)
+    text.char_indices().nth(max_chars).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
 impl fmt::Display for Shown<'_> {
@@ -42,11 +39,7 @@ impl fmt::Display for Shown<'_> {
                 c => f.write_char(c)?,
             }
         }
-        if chars.next().is_some() {
-            f.write_char('…')
-        } else {
-            Ok(())
-        }
+        if chars.next().is_some() { f.write_char('…') } else { Ok(()) }
     }
 }
 
@@ -76,14 +69,8 @@ mod tests {
     #[test]
     fn control_and_direction_characters_are_escaped() {
         assert_eq!(shown("plain é 語 🙂", 64).to_string(), "plain é 語 🙂");
-        assert_eq!(
-            shown("a\nb\r\t\u{1b}[31m", 64).to_string(),
-            "a\\nb\\r\\t\\u{1b}[31m"
-        );
-        assert_eq!(
-            shown("\u{202e}evil\u{2028}\u{feff}", 64).to_string(),
-            "\\u{202e}evil\\u{2028}\\u{feff}"
-        );
+        assert_eq!(shown("a\nb\r\t\u{1b}[31m", 64).to_string(), "a\\nb\\r\\t\\u{1b}[31m");
+        assert_eq!(shown("\u{202e}evil\u{2028}\u{feff}", 64).to_string(), "\\u{202e}evil\\u{2028}\\u{feff}");
         assert_eq!(shown("\"q\"\\", 64).to_string(), "\\\"q\\\"\\\\");
         assert_eq!(shown("\u{85}\u{7f}", 64).to_string(), "\\u{85}\\u{7f}");
     }

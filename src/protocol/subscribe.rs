@@ -32,10 +32,7 @@ pub struct ListenFilter {
     pub resource_subscriptions: Vec<String>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -70,11 +67,7 @@ impl ListenFilter {
             };
             match json::as_bool(value) {
                 Some(set) => *flag = set,
-                None => {
-                    fault = fault
-                        .take()
-                        .or_else(|| Some(wrong(&format!(".{key} must be a boolean"))))
-                }
+                None => fault = fault.take().or_else(|| Some(wrong(&format!(".{key} must be a boolean")))),
             }
         });
         match fault {
@@ -88,18 +81,13 @@ impl ListenFilter {
     #[must_use]
     pub fn honoured(&self, capabilities: &ServerCapabilities) -> Self {
         let resources = capabilities.resources.unwrap_or_default();
-        let changes = |list: Option<crate::protocol::capabilities::ListCapability>| {
-            list.is_some_and(|list| list.list_changed)
-        };
+        let changes =
+            |list: Option<crate::protocol::capabilities::ListCapability>| list.is_some_and(|list| list.list_changed);
         Self {
             tools_list_changed: self.tools_list_changed && changes(capabilities.tools),
             prompts_list_changed: self.prompts_list_changed && changes(capabilities.prompts),
             resources_list_changed: self.resources_list_changed && resources.list_changed,
-            resource_subscriptions: if resources.subscribe {
-                self.resource_subscriptions.clone()
-            } else {
-                Vec::new()
-            },
+            resource_subscriptions: if resources.subscribe { self.resource_subscriptions.clone() } else { Vec::new() },
         }
     }
 
@@ -113,26 +101,19 @@ impl ListenFilter {
 
     /// Whether it watches exactly this resource.
     pub fn watches(&self, uri: &str) -> bool {
-        self.resource_subscriptions
-            .iter()
-            .any(|watched| watched == uri)
+        self.resource_subscriptions.iter().any(|watched| watched == uri)
     }
 
     /// Bytes held for the URIs: for the budgets that count what a peer makes us keep.
     pub fn heap_bytes(&self) -> usize {
         let slots = self.resource_subscriptions.capacity() * size_of::<String>();
-        self.resource_subscriptions
-            .iter()
-            .fold(slots, |sum, uri| sum + uri.capacity())
+        self.resource_subscriptions.iter().fold(slots, |sum, uri| sum + uri.capacity())
     }
 }
 
 fn uris(raw: &RawValue) -> Result<Vec<String>, RpcError> {
-    let wrong = |what: &str| {
-        RpcError::invalid_params(format!("params.notifications.resourceSubscriptions {what}"))
-    };
-    let entries: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|_| wrong("must be an array of strings"))?;
+    let wrong = |what: &str| RpcError::invalid_params(format!("params.notifications.resourceSubscriptions {what}"));
+    let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong("must be an array of strings"))?;
     if entries.len() > MAX_URIS {
         return Err(wrong(&format!("may hold {MAX_URIS} entries at most")));
     }
@@ -141,9 +122,7 @@ fn uris(raw: &RawValue) -> Result<Vec<String>, RpcError> {
     for entry in entries {
         let uri = json::as_str(entry).ok_or_else(|| wrong("must be an array of strings"))?;
         if uri.len() > MAX_URI_BYTES {
-            return Err(wrong(&format!(
-                "may hold URIs of {MAX_URI_BYTES} bytes at most"
-            )));
+            return Err(wrong(&format!("may hold URIs of {MAX_URI_BYTES} bytes at most")));
         }
         if seen.insert(uri.clone()) {
             uris.push(uri.into_owned());
@@ -169,21 +148,14 @@ mod tests {
             "resourceSubscriptions":["a://1","a://2","a://1"],"taskIds":["x"],"future":5}"#,
         )
         .unwrap();
-        assert!(
-            filter.tools_list_changed
-                && !filter.prompts_list_changed
-                && !filter.resources_list_changed
-        );
+        assert!(filter.tools_list_changed && !filter.prompts_list_changed && !filter.resources_list_changed);
         assert!(filter.watches("a://2") && !filter.watches("a://"));
         assert_eq!(
             serde_json::to_value(&filter).unwrap(),
             json!({"toolsListChanged": true, "resourceSubscriptions": ["a://1", "a://2"]})
         );
         assert!(read("{}").unwrap().is_empty());
-        assert_eq!(
-            serde_json::to_value(ListenFilter::default()).unwrap(),
-            json!({})
-        );
+        assert_eq!(serde_json::to_value(ListenFilter::default()).unwrap(), json!({}));
     }
 
     #[test]
@@ -191,10 +163,7 @@ mod tests {
         for (text, part) in [
             ("[]", "must be an object"),
             ("null", "must be an object"),
-            (
-                r#"{"toolsListChanged":1}"#,
-                ".toolsListChanged must be a boolean",
-            ),
+            (r#"{"toolsListChanged":1}"#, ".toolsListChanged must be a boolean"),
             (r#"{"resourceSubscriptions":"a"}"#, "array of strings"),
             (r#"{"resourceSubscriptions":[1]}"#, "array of strings"),
             (r#"{"resourceSubscriptions":{}}"#, "array of strings"),
@@ -214,13 +183,9 @@ mod tests {
                 json!((0..count).map(|n| format!("a://{n}")).collect::<Vec<_>>())
             )
         };
-        assert_eq!(
-            read(&list(MAX_URIS)).unwrap().resource_subscriptions.len(),
-            MAX_URIS
-        );
+        assert_eq!(read(&list(MAX_URIS)).unwrap().resource_subscriptions.len(), MAX_URIS);
         assert!(read(&list(MAX_URIS + 1)).is_err());
-        let long =
-            |bytes: usize| format!(r#"{{"resourceSubscriptions":["{}"]}}"#, "x".repeat(bytes));
+        let long = |bytes: usize| format!(r#"{{"resourceSubscriptions":["{}"]}}"#, "x".repeat(bytes));
         assert!(read(&long(MAX_URI_BYTES)).is_ok());
         assert!(read(&long(MAX_URI_BYTES + 1)).is_err());
     }
@@ -229,15 +194,12 @@ mod tests {
     fn only_what_is_offered_is_honoured() {
         let filter = read(r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"resourceSubscriptions":["a"]}"#).unwrap();
         assert!(filter.honoured(&ServerCapabilities::default()).is_empty());
-        let mut capabilities = ServerCapabilities::default();
-        capabilities.tools = Some(ListCapability { list_changed: true });
-        capabilities.prompts = Some(ListCapability {
-            list_changed: false,
-        });
-        capabilities.resources = Some(ResourcesCapability {
-            subscribe: true,
-            list_changed: false,
-        });
+        let capabilities = ServerCapabilities {
+            tools: Some(ListCapability { list_changed: true }),
+            prompts: Some(ListCapability { list_changed: false }),
+            resources: Some(ResourcesCapability { subscribe: true, list_changed: false }),
+            ..Default::default()
+        };
         let honoured = filter.honoured(&capabilities);
         assert_eq!(
             serde_json::to_value(honoured).unwrap(),

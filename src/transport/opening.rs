@@ -64,7 +64,11 @@ fn read_head(read: &mut dyn ReadHalf, door: &Door, accepted: Instant) -> Result<
             Ok(Progress::More) => {}
             Ok(Progress::Done { used, .. }) if used < count => {
                 // RFC 6455, 4.1: the client sends nothing before the answer to its handshake.
-                return Err(Refusal::new(400, "early-bytes", "send nothing behind the request head before it is answered"));
+                return Err(Refusal::new(
+                    400,
+                    "early-bytes",
+                    "send nothing behind the request head before it is answered",
+                ));
             }
             Ok(Progress::Done { head, .. }) => return Ok(Some(head)),
             Err(error) => {

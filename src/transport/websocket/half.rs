@@ -6,27 +6,43 @@ use crate::engine::link::ReadHalf;
 use crate::engine::outbox::{Flush, Frame};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 /// What tungstenite takes for the connection.
 pub(crate) struct Half {
     read: Box<dyn ReadHalf>,
     connection: Arc<Connection>,
     tracker: FrameTracker,
+    config: WebSocketConfig,
+    /// What takes the place of a context whose buffer has grown. Made before that buffer grows, so that it has a low
+    /// place in the allocator's memory and what is above can go back to the system.
+    spare: Option<WebSocketContext>,
     /// What the peer overdid, for the code of the close frame.
     excess: Option<Excess>,
 }
 
 impl Half {
-    pub(crate) fn new(read: Box<dyn ReadHalf>, connection: Arc<Connection>, tracker: FrameTracker) -> Self {
-        Self { read, connection, tracker, excess: None }
+    pub(crate) fn new(
+        read: Box<dyn ReadHalf>,
+        connection: Arc<Connection>,
+        tracker: FrameTracker,
+        config: WebSocketConfig,
+    ) -> Self {
+        Self { read, connection, tracker, config, spare: None, excess: None }
     }
 
     pub(crate) fn excess(&self) -> Option<Excess> {
         self.excess
     }
 
-    pub(crate) fn tracker(&mut self) -> &mut FrameTracker {
-        &mut self.tracker
+    /// A new context, if the old one's buffer has grown for a large message that has passed: tungstenite would keep it for
+    /// the life of the connection.
+    pub(crate) fn renewed(&mut self) -> Option<WebSocketContext> {
+        if !self.tracker.renewable() {
+            return None;
+        }
+        self.tracker.renewed();
+        self.spare.take()
     }
 
     /// The socket, for reading what is left at the end.
@@ -51,7 +67,12 @@ impl Read for Half {
         };
         let bytes = buffer.get(..count).unwrap_or_default();
         match self.tracker.follow(bytes, self.connection.core.now()) {
-            Ok(finished) => self.connection.heard(finished, self.tracker.in_frame()),
+            Ok(finished) => {
+                self.connection.heard(finished, self.tracker.in_frame());
+                if self.tracker.grown() && self.spare.is_none() {
+                    self.spare = Some(WebSocketContext::new(Role::Server, Some(self.config)));
+                }
+            }
             Err(excess) => {
                 self.excess = Some(excess);
                 return Err(io::ErrorKind::InvalidData.into());

@@ -12,9 +12,9 @@ use half::Half;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracker::{Excess, FrameTracker, TrackerLimits};
+use tungstenite::Error;
 use tungstenite::error::{CapacityError, ProtocolError};
-use tungstenite::protocol::{Role, WebSocketConfig};
-use tungstenite::{Error, WebSocket};
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 /// tungstenite's read buffer: the default of 128 KiB is zeroed at each read and kept by each connection.
 const READ_BUFFER: usize = 8 << 10;
@@ -38,29 +38,30 @@ pub(crate) fn serve(
         .write_buffer_size(0)
         .max_message_size(Some(limits.message_bytes))
         .max_frame_size(Some(limits.frame_bytes));
-    let half = Half::new(read, Arc::clone(connection), tracker);
-    let mut socket = WebSocket::from_raw_socket(half, Role::Server, Some(config));
+    let mut half = Half::new(read, Arc::clone(connection), tracker, config);
+    let mut context = WebSocketContext::new(Role::Server, Some(config));
     let ended = loop {
-        match socket.read() {
-            Ok(tungstenite::Message::Text(text)) => {
-                socket = renewed(socket, config);
-                session.message(connection, Message::from_text(text));
-            }
-            Ok(tungstenite::Message::Binary(bytes)) => {
-                socket = renewed(socket, config);
-                session.message(connection, Message::from_binary(bytes));
-            }
+        let read = context.read(&mut half);
+        // Only behind a whole message: behind a ping, the fragments of another may be waiting in the context.
+        if let Ok(tungstenite::Message::Text(_) | tungstenite::Message::Binary(_)) = read
+            && let Some(renewed) = half.renewed()
+        {
+            context = renewed;
+        }
+        match read {
+            Ok(tungstenite::Message::Text(text)) => session.message(connection, Message::from_text(text)),
+            Ok(tungstenite::Message::Binary(bytes)) => session.message(connection, Message::from_binary(bytes)),
             Ok(tungstenite::Message::Close(frame)) => {
                 // The next read queues the answer and then reports the end.
-                while socket.read().is_ok() {}
+                while context.read(&mut half).is_ok() {}
                 break Ended::ByPeer(frame.map(|frame| frame.code.into()));
             }
             // tungstenite answers pings itself.
             Ok(_) => {}
-            Err(error) => break failed(&error, socket.get_ref().excess(), connection),
+            Err(error) => break failed(&error, half.excess(), connection),
         }
     };
-    let read = socket.into_inner().into_read();
+    let read = half.into_read();
     match ended.close_code() {
         Some((code, reason)) => {
             connection.close(code, reason, Flush::Now);
@@ -70,16 +71,6 @@ pub(crate) fn serve(
     }
     finish(read, &connection.outbox, connection.core.limits.close_deadline);
     ended
-}
-
-/// Gives a large message's buffer back: tungstenite would keep it for the life of the connection.
-fn renewed(mut socket: WebSocket<Half>, config: WebSocketConfig) -> WebSocket<Half> {
-    if !socket.get_mut().tracker().renewable() {
-        return socket;
-    }
-    let mut half = socket.into_inner();
-    half.tracker().renewed();
-    WebSocket::from_raw_socket(half, Role::Server, Some(config))
 }
 
 /// Why reading has failed.

@@ -67,6 +67,11 @@ impl FrameTracker {
         head_length(&self.head[..self.head_len]).saturating_sub(self.head_len).max(1)
     }
 
+    /// The buffer grows, or has grown.
+    pub(crate) fn grown(&self) -> bool {
+        self.grown
+    }
+
     /// The buffer has grown, and at the end of a message nothing of the next one has been read: it can be renewed.
     pub(crate) fn renewable(&self) -> bool {
         self.grown && !self.in_frame()
