@@ -1,6 +1,8 @@
 //! Model Context Protocol servers on plain threads.
 
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![warn(unreachable_pub, missing_debug_implementations)]
 
 mod engine;
 mod error;

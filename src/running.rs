@@ -39,7 +39,7 @@ impl Bound {
     ///
     /// # Errors
     /// As for [`Server::bind`].
-    pub fn and_bind(mut self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, Error> {
+    pub fn and_bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, Error> {
         let unclear = |source| Error::Address { address: format!("{address:?}"), source };
         let addresses: Vec<_> = address.to_socket_addrs().map_err(unclear)?.collect();
         let mut failed = None;

@@ -272,7 +272,7 @@ impl From<Refused> for SendError {
 /// A service without its session type, for the connection threads.
 pub(crate) trait AnyService: Send + Sync {
     fn open(self: Arc<Self>, peer: &Peer) -> Result<SessionBox, ClosedBy>;
-    fn choose<'a>(&'a self, offered: &dyn Fn(&str) -> bool) -> Option<&'a str>;
+    fn subprotocols(&self) -> &[&str];
     fn message_limits(&self, limits: &mut MessageLimits);
     fn stopping(&self);
 }
@@ -297,8 +297,8 @@ impl<S: Service> AnyService for S {
         Ok(SessionBox(Some(Box::new(Open { service: self, session, peer: peer.clone() }))))
     }
 
-    fn choose<'a>(&'a self, offered: &dyn Fn(&str) -> bool) -> Option<&'a str> {
-        self.subprotocols().iter().copied().find(|name| offered(name))
+    fn subprotocols(&self) -> &[&str] {
+        Service::subprotocols(self)
     }
 
     fn message_limits(&self, limits: &mut MessageLimits) {

@@ -89,9 +89,9 @@ impl WriteHalf for PlainWrite {
 #[cfg(unix)]
 pub(crate) fn send_without_blocking(stream: &TcpStream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     use rustix::net::SendFlags;
-    #[cfg(any(target_vendor = "apple"))]
+    #[cfg(target_vendor = "apple")]
     let flags = SendFlags::DONTWAIT;
-    #[cfg(not(any(target_vendor = "apple")))]
+    #[cfg(not(target_vendor = "apple"))]
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     let sent = match parts {
         [one] => rustix::net::send(stream, one, flags)?,

@@ -57,7 +57,7 @@ impl fmt::Display for ClientAddr {
 
 /// How many connections are let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressLimits {
+pub(crate) struct AddressLimits {
     /// Connections in all, half-open ones included: each has a thread.
     pub total: usize,
     /// Connections whose handshake is not finished. An honest one is over in milliseconds.
@@ -77,7 +77,7 @@ impl Default for AddressLimits {
 ///
 /// Its memory is bounded by `total`, since an address is forgotten with its last connection.
 #[derive(Debug)]
-pub struct AddressCounter {
+pub(crate) struct AddressCounter {
     limits: AddressLimits,
     open: usize,
     half_open: usize,
@@ -88,7 +88,7 @@ pub struct AddressCounter {
 /// twice or under another address; hand it to [`AddressCounter::release`] in the end.
 #[derive(Debug)]
 #[must_use = "the place stays taken until it is handed to AddressCounter::release"]
-pub struct Seat {
+pub(crate) struct Seat {
     group: Option<IpAddr>,
     half_open: bool,
 }
@@ -96,7 +96,7 @@ pub struct Seat {
 impl AddressCounter {
     /// Nobody is connected.
     #[must_use]
-    pub fn new(limits: AddressLimits) -> Self {
+    pub(crate) fn new(limits: AddressLimits) -> Self {
         Self { limits, open: 0, half_open: 0, per_address: HashMap::new() }
     }
 
@@ -105,7 +105,7 @@ impl AddressCounter {
     /// # Errors
     ///
     /// A cap is reached; nothing was counted.
-    pub fn try_admit(&mut self, address: ClientAddr) -> Result<Seat, Refused> {
+    pub(crate) fn try_admit(&mut self, address: ClientAddr) -> Result<Seat, Refused> {
         if self.open >= self.limits.total {
             return Err(Refused::Total { limit: self.limits.total });
         }
@@ -126,14 +126,14 @@ impl AddressCounter {
     }
 
     /// The handshake of this connection is finished. Calling it again changes nothing.
-    pub fn established(&mut self, seat: &mut Seat) {
+    pub(crate) fn established(&mut self, seat: &mut Seat) {
         if std::mem::take(&mut seat.half_open) {
             self.half_open = self.half_open.saturating_sub(1);
         }
     }
 
     /// Gives the place back, whether the handshake was finished or not.
-    pub fn release(&mut self, mut seat: Seat) {
+    pub(crate) fn release(&mut self, mut seat: Seat) {
         self.established(&mut seat);
         self.open = self.open.saturating_sub(1);
         let Some(group) = seat.group else { return };
@@ -147,20 +147,20 @@ impl AddressCounter {
 
     /// Connections in all.
     #[must_use]
-    pub const fn open(&self) -> usize {
+    pub(crate) const fn open(&self) -> usize {
         self.open
     }
 
     /// Connections whose handshake is not finished.
     #[must_use]
-    pub const fn half_open(&self) -> usize {
+    pub(crate) const fn half_open(&self) -> usize {
         self.half_open
     }
 }
 
 /// Which cap was reached. `Display` names the setting that raises it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// Too many connections in all.
     Total {
         /// The cap.
@@ -181,7 +181,7 @@ pub enum Refused {
 impl Refused {
     /// A short word for counters and logs.
     #[must_use]
-    pub const fn label(&self) -> &'static str {
+    pub(crate) const fn label(&self) -> &'static str {
         match self {
             Self::Total { .. } => "max-connections",
             Self::HalfOpen { .. } => "max-half-open",
@@ -196,18 +196,18 @@ impl fmt::Display for Refused {
             Self::Total { limit } => {
                 write!(
                     f,
-                    "{limit} connections are open, which is the limit (max_connections, option --max-connections)"
+                    "{limit} connections are open, which is the limit (`limits.connections`, option --max-connections)"
                 )
             }
             Self::HalfOpen { limit } => {
                 write!(
                     f,
-                    "{limit} handshakes are under way, which is the limit (max_half_open, option --max-half-open)"
+                    "{limit} handshakes are under way, which is the limit (`limits.half_open`, option --max-half-open)"
                 )
             }
             Self::PerAddress { limit } => write!(
                 f,
-                "{limit} connections are open from this address, which is the limit (max_per_address, option --max-per-address)"
+                "{limit} connections are open from this address, which is the limit (`limits.connections_per_address`, option --max-connections-per-address)"
             ),
         }
     }
@@ -272,7 +272,7 @@ mod tests {
         seats.push(counter.try_admit(from("192.0.2.1")).unwrap());
         seats.push(counter.try_admit(from("::ffff:192.0.2.1")).unwrap());
         let refused = counter.try_admit(from("192.0.2.1")).unwrap_err();
-        assert!(refused.to_string().contains("max_per_address"), "{refused}");
+        assert!(refused.to_string().contains("connections_per_address"), "{refused}");
         for mut seat in seats {
             counter.established(&mut seat);
             counter.release(seat);

@@ -14,7 +14,7 @@ const LABEL_BYTES: usize = 63;
 
 /// A host, in the one spelling that is compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Host {
+pub(crate) enum Host {
     /// A registered name in lower-case ASCII; punycode labels (`xn--…`) are left as they are.
     Name(String),
     /// An IPv4 address, written as four decimal numbers.
@@ -30,7 +30,7 @@ impl Host {
     /// `something.localhost`, which some resolvers send to the network, nor for `0.0.0.0`, which
     /// reaches local servers from web pages on some systems ("0.0.0.0 day").
     #[must_use]
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         match self {
             Self::Name(name) => name == "localhost",
             Self::V4(address) => address.is_loopback(),
@@ -40,7 +40,7 @@ impl Host {
 
     /// Whether this is a name that ends in `.suffix`, with at least one label before it.
     #[must_use]
-    pub fn is_below(&self, suffix: &str) -> bool {
+    pub(crate) fn is_below(&self, suffix: &str) -> bool {
         let Self::Name(name) = self else { return false };
         name.strip_suffix(suffix).and_then(|rest| rest.strip_suffix('.')).is_some_and(|rest| !rest.is_empty())
     }
@@ -89,7 +89,7 @@ impl fmt::Display for Host {
 ///
 /// `Display` writes the normal form, which parses to an equal value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Authority {
+pub(crate) struct Authority {
     /// The host.
     pub host: Host,
     /// The port as written: `None` is not the same as the default port of some scheme.
@@ -102,7 +102,7 @@ impl Authority {
     /// # Errors
     ///
     /// The text is anything else; the error says what is odd about it.
-    pub fn parse(text: &str) -> Result<Self, AuthorityError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, AuthorityError> {
         if !text.is_ascii() {
             return Err(AuthorityError::NotAscii);
         }
@@ -130,7 +130,7 @@ impl Authority {
 
     /// Whether the host can only mean the machine itself; see [`Host::is_loopback`].
     #[must_use]
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         self.host.is_loopback()
     }
 }
@@ -145,7 +145,7 @@ impl fmt::Display for Authority {
 /// What is odd about a text that should name a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AuthorityError {
+pub(crate) enum AuthorityError {
     /// There is no host.
     Empty,
     /// A letter outside ASCII; international names are written in punycode (`xn--…`).
@@ -175,7 +175,7 @@ pub enum AuthorityError {
 impl AuthorityError {
     /// What to write instead, as fixed text.
     #[must_use]
-    pub const fn advice(self) -> &'static str {
+    pub(crate) const fn advice(self) -> &'static str {
         match self {
             Self::Empty => "name a host",
             Self::NotAscii => "write the name in ASCII; international names as punycode (xn--…)",

@@ -14,9 +14,9 @@ use crate::http::head::{Head, is_token};
 use crate::http::refusal::Refusal;
 
 /// The shortest token that is taken: 16 random characters of base64 are 96 bits.
-pub const TOKEN_BYTES_MIN: usize = 16;
+pub(crate) const TOKEN_BYTES_MIN: usize = 16;
 /// The longest token that is taken; the whole head has 8 KiB.
-pub const TOKEN_BYTES_MAX: usize = 4096;
+pub(crate) const TOKEN_BYTES_MAX: usize = 4096;
 
 const REALM: &str = "Bearer realm=\"mcp\"";
 
@@ -25,7 +25,7 @@ const REALM: &str = "Bearer realm=\"mcp\"";
 /// Only SHA-256 hashes are kept, so a memory dump or a debug line shows no token. A fast hash
 /// is right here: tokens are long and random, not passwords.
 #[derive(Clone, Default)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     entries: Vec<Entry>,
 }
 
@@ -38,7 +38,7 @@ struct Entry {
 impl Tokens {
     /// No tokens: [`Tokens::check`] lets everybody pass without a name.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { entries: Vec::new() }
     }
 
@@ -49,7 +49,7 @@ impl Tokens {
     /// The token is shorter than 16 or longer than 4096 characters, could never be sent
     /// (RFC 6750, 2.1: letters, digits, `-._~+/`, then `=`), repeats one character, or is
     /// already there; or the name is empty. The error does not contain the token.
-    pub fn add(&mut self, name: impl Into<String>, token: &str) -> Result<(), ConfigError> {
+    pub(crate) fn add(&mut self, name: impl Into<String>, token: &str) -> Result<(), ConfigError> {
         let wrong = |problem: &str| Err(ConfigError::new("token", problem));
         let name = name.into();
         if name.is_empty() {
@@ -80,7 +80,7 @@ impl Tokens {
 
     /// Whether there is no token, so that nobody is asked for one.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
@@ -89,7 +89,7 @@ impl Tokens {
     /// Every entry is compared to its last byte, whether it matches or not, so the time
     /// says neither how much of a guess was right nor which entry it was close to.
     #[must_use]
-    pub fn holder(&self, token: &str) -> Option<&str> {
+    pub(crate) fn holder(&self, token: &str) -> Option<&str> {
         let offered = hash(token);
         let mut found = None;
         for entry in &self.entries {
@@ -107,7 +107,7 @@ impl Tokens {
     ///
     /// 401 with a challenge if no token or an unknown one was sent (RFC 6750, 3: no `error`
     /// parameter in the first case), 400 if the header is garbage.
-    pub fn check(&self, head: &Head) -> Result<Option<&str>, Refusal> {
+    pub(crate) fn check(&self, head: &Head) -> Result<Option<&str>, Refusal> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -136,7 +136,7 @@ impl fmt::Debug for Tokens {
 ///
 /// 400 with `error="invalid_request"` (RFC 6750, 3.1) for several `Authorization` headers, two
 /// tokens in one, or anything that is no token.
-pub fn bearer(head: &Head) -> Result<Option<&str>, Refusal> {
+pub(crate) fn bearer(head: &Head) -> Result<Option<&str>, Refusal> {
     let mut values = head.values("authorization");
     let Some(value) = values.next() else {
         return Ok(None);

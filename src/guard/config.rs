@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A setting that cannot be meant as written. Meant for the author of the server, at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     /// The setting, as it is written in code: `allow_host`, `allow_origin`, …
     pub setting: &'static str,
     /// What is wrong and what to write instead; never contains a secret.
@@ -14,7 +14,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error about `setting`.
     #[must_use]
-    pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self { setting, problem: problem.into() }
     }
 }

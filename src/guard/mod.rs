@@ -14,22 +14,18 @@
 //! | [`text`] | how is a peer's text shown without doing harm? |
 //! | [`config`] | what is wrong with a setting of the author's? |
 
-pub mod address;
-pub mod authority;
-pub mod bearer;
-pub mod config;
-pub mod origin;
-pub mod rate;
-pub mod text;
+#![allow(
+    dead_code,
+    reason = "complete and tested as a unit; what nothing asks for yet stands ready for the transports to come"
+)]
+
+pub(crate) mod address;
+pub(crate) mod authority;
+pub(crate) mod bearer;
+pub(crate) mod config;
+pub(crate) mod origin;
+pub(crate) mod rate;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod mutation_tests;
-
-pub use crate::http::refusal::Refusal;
-pub use address::{AddressCounter, AddressLimits, ClientAddr, Refused, Seat};
-pub use authority::{Authority, AuthorityError, Host};
-pub use bearer::{Tokens, bearer};
-pub use config::ConfigError;
-pub use origin::{HostPattern, HostPolicy, Origin, OriginPattern, OriginPolicy};
-pub use rate::{RetryAfter, TokenBucket};
-pub use text::Escaped;

@@ -1,8 +1,13 @@
 //! Broken input must never panic, whatever it is. A small deterministic mutator over good
 //! requests; the fuzz targets go deeper, this one runs with every `cargo test`.
 
-use crate::guard::{Authority, Escaped, HostPolicy, Origin, OriginPolicy, Tokens, bearer};
-use crate::http::{Head, HeadLimits, HeadReader, Progress, upgrade};
+use crate::guard::authority::Authority;
+use crate::guard::bearer::{Tokens, bearer};
+use crate::guard::origin::{HostPolicy, Origin, OriginPolicy};
+use crate::guard::text::Escaped;
+use crate::http::head::Head;
+use crate::http::reader::{HeadLimits, HeadReader, Progress};
+use crate::http::upgrade;
 
 const SEEDS: [&[u8]; 4] = [
     b"GET /mcp HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nOrigin: http://localhost:8080\r\n\

@@ -24,7 +24,7 @@ const PRIVATE_SUFFIXES: [&str; 4] = ["localhost", "local", "internal", "test"];
 /// Loopback names and addresses always are; everything else is named by the author with
 /// [`allow`](Self::allow). An empty list means "loopback only", not "any".
 #[derive(Debug, Clone, Default)]
-pub struct HostPolicy {
+pub(crate) struct HostPolicy {
     /// The hosts named by the author.
     pub allowed: Vec<HostPattern>,
 }
@@ -32,7 +32,7 @@ pub struct HostPolicy {
 impl HostPolicy {
     /// Loopback only.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { allowed: Vec::new() }
     }
 
@@ -41,14 +41,14 @@ impl HostPolicy {
     /// # Errors
     ///
     /// The pattern cannot be read; the error says what to write instead.
-    pub fn allow(&mut self, pattern: &str) -> Result<(), ConfigError> {
+    pub(crate) fn allow(&mut self, pattern: &str) -> Result<(), ConfigError> {
         self.allowed.push(HostPattern::parse(pattern)?);
         Ok(())
     }
 
     /// Whether `authority` is ours.
     #[must_use]
-    pub fn allows(&self, authority: &Authority) -> bool {
+    pub(crate) fn allows(&self, authority: &Authority) -> bool {
         authority.is_loopback() || self.allowed.iter().any(|pattern| pattern.matches(authority))
     }
 
@@ -57,7 +57,7 @@ impl HostPolicy {
     /// # Errors
     ///
     /// 400 if it is missing, doubled or malformed (RFC 9112, 3.2), 403 if it is not ours.
-    pub fn check_host(&self, head: &Head) -> Result<Authority, Refusal> {
+    pub(crate) fn check_host(&self, head: &Head) -> Result<Authority, Refusal> {
         let bad = |reason: String| Refusal::new(400, "host", reason);
         let mut values = head.values("host");
         let value = values.next().ok_or_else(|| bad("send a Host header".to_owned()))?;
@@ -82,7 +82,7 @@ impl HostPolicy {
 
 /// One host named by the author.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostPattern {
+pub(crate) struct HostPattern {
     authority: Authority,
     subdomains: bool,
 }
@@ -99,7 +99,7 @@ impl HostPattern {
     /// # Errors
     ///
     /// The pattern cannot be read, or its wildcard covers a public suffix of one label.
-    pub fn parse(pattern: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(pattern: &str) -> Result<Self, ConfigError> {
         let wrong =
             |problem: &str| ConfigError::new(Self::SETTING, format!("{} {problem}", Quoted(pattern.as_bytes())));
         if pattern.contains("://") {
@@ -114,7 +114,7 @@ impl HostPattern {
 
     /// Whether `authority`, as a client sent it in `Host`, is meant by this pattern.
     #[must_use]
-    pub fn matches(&self, authority: &Authority) -> bool {
+    pub(crate) fn matches(&self, authority: &Authority) -> bool {
         let port = match (self.authority.port, authority.port) {
             (None, _) | (Some(80 | 443), None) => true,
             (Some(own), Some(port)) => own == port,
@@ -126,7 +126,7 @@ impl HostPattern {
 
 /// The origin of a web page (RFC 6454).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// `null`: a sandboxed frame, a `file:` or `data:` page, a redirect. Anyone can make one.
     Null,
     /// A scheme with a host and a port.
@@ -146,7 +146,7 @@ impl Origin {
     /// # Errors
     ///
     /// What is odd about the text.
-    pub fn parse(text: &str) -> Result<Self, AuthorityError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, AuthorityError> {
         if text == "null" {
             return Ok(Self::Null);
         }
@@ -184,7 +184,7 @@ impl fmt::Display for Origin {
 /// `Origin` passes if the page came from this server itself (same host and port as in `Host`)
 /// or is named by the author. A page of another local port is foreign.
 #[derive(Debug, Clone, Default)]
-pub struct OriginPolicy {
+pub(crate) struct OriginPolicy {
     /// The origins named by the author.
     pub allowed: Vec<OriginPattern>,
     /// Whether the listener speaks TLS. Then an `http` page of the same name is foreign:
@@ -195,7 +195,7 @@ pub struct OriginPolicy {
 impl OriginPolicy {
     /// No origin but the server's own.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { allowed: Vec::new(), over_tls: false }
     }
 
@@ -204,14 +204,14 @@ impl OriginPolicy {
     /// # Errors
     ///
     /// The pattern cannot be read; the error says what to write instead.
-    pub fn allow(&mut self, pattern: &str) -> Result<(), ConfigError> {
+    pub(crate) fn allow(&mut self, pattern: &str) -> Result<(), ConfigError> {
         self.allowed.push(OriginPattern::parse(pattern)?);
         Ok(())
     }
 
     /// Whether a page of `origin` may talk to `host`.
     #[must_use]
-    pub fn allows(&self, origin: &Origin, host: &Authority) -> bool {
+    pub(crate) fn allows(&self, origin: &Origin, host: &Authority) -> bool {
         origin.is_same_as(host, self.over_tls) || self.allowed.iter().any(|pattern| pattern.matches(origin))
     }
 
@@ -220,7 +220,7 @@ impl OriginPolicy {
     /// # Errors
     ///
     /// 400 for several `Origin` headers, 403 for a malformed or foreign one.
-    pub fn check_origin(&self, head: &Head, host: &Authority) -> Result<Option<Origin>, Refusal> {
+    pub(crate) fn check_origin(&self, head: &Head, host: &Authority) -> Result<Option<Origin>, Refusal> {
         let mut values = head.values("origin");
         let Some(value) = values.next() else {
             return Ok(None);
@@ -248,7 +248,7 @@ impl OriginPolicy {
 
 /// One origin named by the author.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginPattern {
+pub(crate) struct OriginPattern {
     origin: Origin,
     subdomains: bool,
 }
@@ -265,7 +265,7 @@ impl OriginPattern {
     /// # Errors
     ///
     /// The pattern cannot be read, or its wildcard covers a public suffix of one label.
-    pub fn parse(pattern: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(pattern: &str) -> Result<Self, ConfigError> {
         let wrong =
             |problem: &str| ConfigError::new(Self::SETTING, format!("{} {problem}", Quoted(pattern.as_bytes())));
         if pattern == "null" {
@@ -285,7 +285,7 @@ impl OriginPattern {
 
     /// Whether `origin` is meant by this pattern.
     #[must_use]
-    pub fn matches(&self, origin: &Origin) -> bool {
+    pub(crate) fn matches(&self, origin: &Origin) -> bool {
         match (&self.origin, origin) {
             (Origin::Null, Origin::Null) => true,
             (Origin::Site { scheme: own_scheme, authority: own }, Origin::Site { scheme, authority }) => {

@@ -14,7 +14,7 @@ const PARTS: u128 = 1_000_000_000;
 /// is, as the duration since some fixed moment (the server's start). Time that goes backwards
 /// counts as standing still.
 #[derive(Debug, Clone)]
-pub struct TokenBucket {
+pub(crate) struct TokenBucket {
     rate: u64,
     burst: u64,
     /// Parts that were taken and have not come back by `seen`.
@@ -26,7 +26,7 @@ impl TokenBucket {
     /// A full bucket. `rate_per_s` of 0 means **no limit**; a `burst` of 0 counts as 1, since
     /// nothing would ever pass otherwise.
     #[must_use]
-    pub fn new(rate_per_s: u64, burst: u64) -> Self {
+    pub(crate) fn new(rate_per_s: u64, burst: u64) -> Self {
         Self { rate: rate_per_s, burst: burst.max(1), owed: 0, seen: Duration::ZERO }
     }
 
@@ -39,7 +39,7 @@ impl TokenBucket {
     ///
     /// Not enough is left. Nothing was taken; after the returned time `n` will fit, if nobody
     /// takes from the bucket meanwhile.
-    pub fn take(&mut self, now: Duration, n: u64) -> Result<(), RetryAfter> {
+    pub(crate) fn take(&mut self, now: Duration, n: u64) -> Result<(), RetryAfter> {
         if self.rate == 0 {
             return Ok(());
         }
@@ -60,7 +60,7 @@ impl TokenBucket {
     /// Whether the bucket is full at time `now`: forgetting it then changes nothing, which is
     /// how a table of buckets stays small.
     #[must_use]
-    pub fn is_full(&mut self, now: Duration) -> bool {
+    pub(crate) fn is_full(&mut self, now: Duration) -> bool {
         self.refill(now);
         self.owed == 0
     }
@@ -75,12 +75,12 @@ impl TokenBucket {
 
 /// How long to wait before trying again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryAfter(pub Duration);
+pub(crate) struct RetryAfter(pub Duration);
 
 impl RetryAfter {
     /// Whole seconds, rounded up and at least 1, for a `Retry-After` header (RFC 9110, 10.2.3).
     #[must_use]
-    pub fn seconds(self) -> u64 {
+    pub(crate) fn seconds(self) -> u64 {
         self.0.as_secs().saturating_add(u64::from(self.0.subsec_nanos() > 0)).max(1)
     }
 }

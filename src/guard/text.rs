@@ -7,7 +7,7 @@
 use std::fmt::{self, Write as _};
 
 /// How much of a peer's text a log line or an error shows unless said otherwise.
-pub const SHOWN: usize = 120;
+pub(crate) const SHOWN: usize = 120;
 
 /// Shows peer-supplied text as one line of printable characters.
 ///
@@ -20,7 +20,7 @@ pub const SHOWN: usize = 120;
 /// nothing and never looks at more than the first `4 * limit` bytes, so a megabyte costs no
 /// more than a line.
 #[derive(Clone, Copy)]
-pub struct Escaped<'a> {
+pub(crate) struct Escaped<'a> {
     bytes: &'a [u8],
     limit: usize,
 }
@@ -28,13 +28,13 @@ pub struct Escaped<'a> {
 impl<'a> Escaped<'a> {
     /// Shows `text`, a `&str` or `&[u8]`, with at most `limit` characters.
     #[must_use]
-    pub fn new<T: AsRef<[u8]> + ?Sized>(text: &'a T, limit: usize) -> Self {
+    pub(crate) fn new<T: AsRef<[u8]> + ?Sized>(text: &'a T, limit: usize) -> Self {
         Self { bytes: text.as_ref(), limit }
     }
 
     /// Shows `text` with at most [`SHOWN`] characters.
     #[must_use]
-    pub fn short<T: AsRef<[u8]> + ?Sized>(text: &'a T) -> Self {
+    pub(crate) fn short<T: AsRef<[u8]> + ?Sized>(text: &'a T) -> Self {
         Self::new(text, SHOWN)
     }
 }

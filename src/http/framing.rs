@@ -9,7 +9,7 @@ use super::head::{Head, HeadError, HeadErrorKind, is_token, trim_blanks};
 
 /// The body that a head announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyLength {
+pub(crate) enum BodyLength {
     /// Neither `Content-Length` nor `Transfer-Encoding`: no body (RFC 9112, 6.3, item 7).
     None,
     /// Exactly this many bytes; may be 0.
@@ -21,7 +21,7 @@ pub enum BodyLength {
 impl BodyLength {
     /// Whether no byte of a body follows the head.
     #[must_use]
-    pub const fn is_empty(self) -> bool {
+    pub(crate) const fn is_empty(self) -> bool {
         matches!(self, Self::None | Self::Length(0))
     }
 }
@@ -33,7 +33,7 @@ impl Head {
     ///
     /// 400 for both fields at once (RFC 9112, 6.1: "ought to be handled as an error"), a
     /// repeated or odd one; 501 for a transfer coding other than `chunked`.
-    pub fn body(&self) -> Result<BodyLength, HeadError> {
+    pub(crate) fn body(&self) -> Result<BodyLength, HeadError> {
         let length = self.content_length()?;
         let chunked = self.is_chunked()?;
         match (length, chunked) {
@@ -50,7 +50,7 @@ impl Head {
     ///
     /// 400 if the field occurs twice, is a list (`5, 5`), or is anything but 1 to 19 digits.
     /// RFC 9112, 6.3, item 5 allows equal duplicates to be merged; honest clients send none.
-    pub fn content_length(&self) -> Result<Option<u64>, HeadError> {
+    pub(crate) fn content_length(&self) -> Result<Option<u64>, HeadError> {
         const ODD: HeadError = HeadError::bad("send one Content-Length of 1 to 19 digits");
         let mut values = self.values("content-length");
         let Some(value) = values.next() else {
@@ -92,7 +92,7 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::HeadLimits;
+    use crate::http::reader::HeadLimits;
 
     fn body(fields: &str) -> Result<BodyLength, u16> {
         let text = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");

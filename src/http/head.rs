@@ -13,7 +13,7 @@ use super::reader::{HeadLimits, HeadReader, Progress};
 /// Its `Debug` form shows names but no header values and no query: both may carry
 /// credentials, and a head ends up in a debug log sooner or later.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// The method as sent. Methods are case-sensitive (RFC 9110, 9.1).
     pub method: String,
     /// The request target as sent: origin-form (`/path?query`), or `*` for `OPTIONS`.
@@ -33,7 +33,7 @@ impl Head {
     /// # Errors
     ///
     /// The head breaks a rule or a limit; see [`HeadError`].
-    pub fn parse(buffer: &[u8], limits: HeadLimits) -> Result<Option<(Self, usize)>, HeadError> {
+    pub(crate) fn parse(buffer: &[u8], limits: HeadLimits) -> Result<Option<(Self, usize)>, HeadError> {
         match HeadReader::new(limits).push(buffer)? {
             Progress::More => Ok(None),
             Progress::Done { head, used } => Ok(Some((head, used))),
@@ -44,12 +44,12 @@ impl Head {
     ///
     /// Use [`Head::single`] wherever two different values would be a way around a check.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         self.values(name).next()
     }
 
     /// All values of a field, one per line, in order; `name` must be in lower case.
-    pub fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_slice())
     }
 
@@ -59,7 +59,7 @@ impl Head {
     ///
     /// 400 if the field occurs twice (even with equal values: two readers may pick
     /// different ones) or contains anything but printable ASCII, blank and tab.
-    pub fn single(&self, name: &str) -> Result<Option<&str>, HeadError> {
+    pub(crate) fn single(&self, name: &str) -> Result<Option<&str>, HeadError> {
         let mut values = self.values(name);
         let Some(value) = values.next() else {
             return Ok(None);
@@ -79,7 +79,7 @@ impl Head {
     /// Made for lists of tokens (`Connection`, `Upgrade`, `Sec-WebSocket-Protocol`): it
     /// does not know quoted strings. An element that is not ASCII comes out as U+FFFD,
     /// which equals no token and passes no token check.
-    pub fn list<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn list<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.values(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
             .map(trim_blanks)
@@ -92,20 +92,20 @@ impl Head {
 
     /// Whether the list in `name` contains `token`, compared without ASCII case.
     #[must_use]
-    pub fn has_token(&self, name: &str, token: &str) -> bool {
+    pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         self.list(name).any(|element| element.eq_ignore_ascii_case(token))
     }
 
     /// The target without its query. Nothing is percent-decoded: paths are compared as
     /// they were sent, so no second spelling of a path exists.
     #[must_use]
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }
 
     /// What follows the first `?` of the target.
     #[must_use]
-    pub fn query(&self) -> Option<&str> {
+    pub(crate) fn query(&self) -> Option<&str> {
         self.target.split_once('?').map(|(_, query)| query)
     }
 
@@ -113,13 +113,13 @@ impl Head {
     ///
     /// This only routes the request; [`check`](super::upgrade::check) decides.
     #[must_use]
-    pub fn wants_upgrade(&self) -> bool {
+    pub(crate) fn wants_upgrade(&self) -> bool {
         self.has_token("upgrade", "websocket")
     }
 
     /// Whether the client asks to close the connection after this request.
     #[must_use]
-    pub fn wants_close(&self) -> bool {
+    pub(crate) fn wants_close(&self) -> bool {
         self.has_token("connection", "close")
     }
 
@@ -128,7 +128,7 @@ impl Head {
     /// # Errors
     ///
     /// 417 for any other expectation (RFC 9110, 10.1.1).
-    pub fn expects_continue(&self) -> Result<bool, HeadError> {
+    pub(crate) fn expects_continue(&self) -> Result<bool, HeadError> {
         match self.single("expect")? {
             None => Ok(false),
             Some(value) if value.eq_ignore_ascii_case("100-continue") => Ok(true),
@@ -152,7 +152,7 @@ impl fmt::Debug for Head {
 
 /// Why a head was refused: the status to answer with and what the sender should change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadError {
+pub(crate) struct HeadError {
     /// The HTTP status of the answer.
     pub status: u16,
     /// What to change. Fixed text without anything of the peer's, so safe to send and to log.
@@ -163,7 +163,7 @@ pub struct HeadError {
 
 /// The families of head errors that are told apart in logs and counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadErrorKind {
+pub(crate) enum HeadErrorKind {
     /// The bytes are not a request head, or one that two readers could read differently.
     Malformed,
     /// A limit of [`HeadLimits`] or of the target was passed.
@@ -186,7 +186,7 @@ impl HeadError {
 
     /// A short word for counters and logs.
     #[must_use]
-    pub const fn label(&self) -> &'static str {
+    pub(crate) const fn label(&self) -> &'static str {
         match self.kind {
             HeadErrorKind::Malformed => "head",
             HeadErrorKind::TooLarge => "head-size",
@@ -206,13 +206,13 @@ impl std::error::Error for HeadError {}
 
 /// Whether `text` is a token (RFC 9110, 5.6.2): not empty and made of `tchar`.
 #[must_use]
-pub fn is_token(text: &[u8]) -> bool {
+pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
 }
 
 /// Whether `byte` is a `tchar` (RFC 9110, 5.6.2).
 #[must_use]
-pub const fn is_token_byte(byte: u8) -> bool {
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

@@ -40,7 +40,7 @@ const TLS: HeadError = HeadError::new(
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadLimits {
+pub(crate) struct HeadLimits {
     /// Bytes of the whole head, its final empty line included. 8 KiB is what common
     /// servers and proxies take (nginx, Apache), so no honest client relies on more.
     pub bytes: usize,
@@ -56,7 +56,7 @@ impl Default for HeadLimits {
 
 /// What became of the bytes that were pushed.
 #[derive(Debug)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// All bytes were taken; the head goes on.
     More,
     /// The head is complete. The bytes from `used` on belong to what follows it: a body, a
@@ -75,7 +75,7 @@ pub enum Progress {
 /// at once, so slow senders cost no extra work. After [`Progress::Done`] the reader is
 /// ready for the next head of the connection; after an error it stays in error, since where
 /// the next head would begin is unknown.
-pub struct HeadReader {
+pub(crate) struct HeadReader {
     limits: HeadLimits,
     buffer: Vec<u8>,
     lines: usize,
@@ -109,7 +109,7 @@ enum Step {
 impl HeadReader {
     /// A reader for the heads of one connection.
     #[must_use]
-    pub const fn new(limits: HeadLimits) -> Self {
+    pub(crate) const fn new(limits: HeadLimits) -> Self {
         Self { limits, buffer: Vec::new(), lines: 0, state: State::Start }
     }
 
@@ -119,7 +119,7 @@ impl HeadReader {
     ///
     /// The first byte that breaks a rule or a limit ends it; answer with
     /// [`HeadError::status`] and close. Every later call returns the same error.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Progress, HeadError> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Progress, HeadError> {
         let outcome = self.advance(bytes);
         if let Err(error) = &outcome {
             self.state = State::Failed(*error);
@@ -130,7 +130,7 @@ impl HeadReader {
 
     /// Whether no byte of a head has come yet: the connection is idle, not half-open.
     #[must_use]
-    pub const fn is_idle(&self) -> bool {
+    pub(crate) const fn is_idle(&self) -> bool {
         matches!(self.state, State::Start)
     }
 

@@ -10,7 +10,7 @@ use super::response::Response;
 /// One type for every check of the gate, so that a transport has one way to answer and the
 /// log one way to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The HTTP status of the answer.
     pub status: u16,
     /// What was wrong and which setting would allow it. Peer-supplied parts are escaped and
@@ -25,20 +25,20 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal without extra header fields.
     #[must_use]
-    pub fn new(status: u16, label: &'static str, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(status: u16, label: &'static str, reason: impl Into<String>) -> Self {
         Self { status, reason: reason.into(), headers: Vec::new(), label }
     }
 
     /// Adds a header field to the answer.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
     /// The answer: plain text, `Connection: close`.
     #[must_use]
-    pub fn to_response(&self) -> Response {
+    pub(crate) fn to_response(&self) -> Response {
         let response = Response::new(self.status).text(format!("{}\n", self.reason));
         self.headers.iter().fold(response, |response, (name, value)| response.header(name, value.as_str()))
     }

@@ -10,7 +10,7 @@
 /// Unless said otherwise it closes the connection: after a refusal the rest of what the
 /// peer sent is of unknown shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Response {
+pub(crate) struct Response {
     status: u16,
     headers: Vec<(&'static str, String)>,
     content_type: Option<&'static str>,
@@ -21,7 +21,7 @@ pub struct Response {
 impl Response {
     /// An answer without a body.
     #[must_use]
-    pub const fn new(status: u16) -> Self {
+    pub(crate) const fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), content_type: None, body: Vec::new(), keep_alive: false }
     }
 
@@ -33,7 +33,7 @@ impl Response {
     /// `Connection`, `Transfer-Encoding`, `Content-Type`, `Cache-Control`,
     /// `X-Content-Type-Options`).
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
         const OURS: [&str; 6] = [
             "content-length",
             "connection",
@@ -51,32 +51,32 @@ impl Response {
 
     /// Sets a body of plain text.
     #[must_use]
-    pub fn text(self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn text(self, body: impl Into<Vec<u8>>) -> Self {
         self.with_body("text/plain; charset=utf-8", body.into())
     }
 
     /// Sets a body that is already JSON.
     #[must_use]
-    pub fn json(self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn json(self, body: impl Into<Vec<u8>>) -> Self {
         self.with_body("application/json", body.into())
     }
 
     /// Leaves the connection open. Only for answers to requests that were read to their end.
     #[must_use]
-    pub const fn keep_alive(mut self, yes: bool) -> Self {
+    pub(crate) const fn keep_alive(mut self, yes: bool) -> Self {
         self.keep_alive = yes;
         self
     }
 
     /// The status code.
     #[must_use]
-    pub const fn status(&self) -> u16 {
+    pub(crate) const fn status(&self) -> u16 {
         self.status
     }
 
     /// The whole answer.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.to_bytes_without_body();
         if self.may_have_body() {
             bytes.extend_from_slice(&self.body);
@@ -87,7 +87,7 @@ impl Response {
     /// The answer to a `HEAD` request: the same head, the body's length included, but no
     /// body (RFC 9110, 9.3.2).
     #[must_use]
-    pub fn to_bytes_without_body(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes_without_body(&self) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {:03} {}\r\n", self.status, phrase(self.status));
         let mut field = |name: &str, value: &str| {
             head.push_str(name);
@@ -132,7 +132,7 @@ impl Response {
 
 /// The phrase for a status code; empty for codes that nobody here sends.
 #[must_use]
-pub const fn phrase(status: u16) -> &'static str {
+pub(crate) const fn phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         101 => "Switching Protocols",

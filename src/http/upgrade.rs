@@ -19,7 +19,7 @@ const PROTOCOL_BYTES: usize = 4096;
 
 /// A handshake that passed every check.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Upgrade {
+pub(crate) struct Upgrade {
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
     /// The subprotocols that the client offered, in its order. An entry may carry a
@@ -33,7 +33,7 @@ impl Upgrade {
     /// Compared byte by byte. The answer is the server's own string, never the client's, so
     /// an entry that carries a token cannot be echoed.
     #[must_use]
-    pub fn choose<'a>(&self, supported: &[&'a str]) -> Option<&'a str> {
+    pub(crate) fn choose<'a>(&self, supported: &[&'a str]) -> Option<&'a str> {
         self.protocols.iter().find_map(|offered| supported.iter().find(|name| *name == offered).copied())
     }
 }
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Upgrade {
 ///
 /// 405 if the method is not `GET`, 426 if no WebSocket of version 13 is asked for, 400 for
 /// everything else that is missing, doubled or malformed.
-pub fn check(head: &Head) -> Result<Upgrade, Refusal> {
+pub(crate) fn check(head: &Head) -> Result<Upgrade, Refusal> {
     if head.method != "GET" {
         return Err(Refusal::new(405, "method", "open a WebSocket with GET").header("Allow", "GET"));
     }
@@ -82,7 +82,7 @@ pub fn check(head: &Head) -> Result<Upgrade, Refusal> {
 /// `protocol` must be one of ours, as [`Upgrade::choose`] gives it; one that is no token is
 /// left away, so nothing can be smuggled into the head.
 #[must_use]
-pub fn switching_protocols(accept: &str, protocol: Option<&str>) -> Vec<u8> {
+pub(crate) fn switching_protocols(accept: &str, protocol: Option<&str>) -> Vec<u8> {
     let mut head = String::from("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
     // Base64 of a hash; anything else means that the caller made it up.
     head.push_str("Sec-WebSocket-Accept: ");

@@ -2,6 +2,7 @@
 
 use super::client::Link;
 use crate::engine::outbox::Flush;
+use crate::protocol::encode;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -55,16 +56,8 @@ impl Batch {
             std::mem::take(&mut state.answers)
         };
         // Notifications alone are not answered at all.
-        if !answers.is_empty() {
-            let mut json = Vec::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 2);
-            json.push(b'[');
-            for (position, answer) in answers.iter().enumerate() {
-                if position > 0 {
-                    json.push(b',');
-                }
-                json.extend_from_slice(answer);
-            }
-            json.push(b']');
+        let mut json = Vec::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 2);
+        if encode::write_batch(&mut json, &answers) {
             link.send(json, flush);
         }
     }

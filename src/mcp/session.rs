@@ -210,7 +210,10 @@ impl Session {
 
     fn empty(&self, request: &Request<'_>) -> Vec<u8> {
         let mut json = Vec::with_capacity(48);
-        encode::write_response(&mut json, &request.id, |out| out.extend_from_slice(b"{}"));
+        // Only legacy revisions have methods with nothing to say.
+        encode::write_response(&mut json, &request.id, |out| {
+            encode::encode_empty_result(out, Revision::LATEST_LEGACY, None);
+        });
         json
     }
 

@@ -9,7 +9,7 @@ use crate::protocol::revision::Revision;
 use crate::protocol::show::cut;
 
 /// Most extensions of a client that are remembered; further ones count as not declared.
-pub const MAX_EXTENSIONS: usize = 32;
+pub(crate) const MAX_EXTENSIONS: usize = 32;
 /// Longest extension id that is remembered, in bytes.
 const MAX_EXTENSION_BYTES: usize = 256;
 /// Most characters kept of a client's name or version.
@@ -99,7 +99,7 @@ fn extension_ids(raw: &RawValue) -> Vec<Box<str>> {
 /// Who the client says it is. For display and logs; nothing may be decided on it (2026-07-28, basic/index).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct ClientInfo {
+pub(crate) struct ClientInfo {
     /// Its name, cut to 128 characters, not escaped. Empty if it was not readable.
     pub name: String,
     /// Its version, likewise.
@@ -108,7 +108,7 @@ pub struct ClientInfo {
 
 impl ClientInfo {
     /// Reads what can be read of an `Implementation` object.
-    pub fn parse(raw: &RawValue) -> Self {
+    pub(crate) fn parse(raw: &RawValue) -> Self {
         let mut info = Self::default();
         json::for_each_member(raw.get(), |key, value| {
             let slot = match &*key {
@@ -188,7 +188,7 @@ impl LogLevel {
 /// What the server offers. A method whose capability is not here is answered -32601.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
-pub struct ServerCapabilities {
+pub(crate) struct ServerCapabilities {
     /// Has tools.
     pub tools: Option<ListCapability>,
     /// Has prompts.
@@ -207,14 +207,14 @@ pub struct ServerCapabilities {
 
 /// Settings of a list that clients can page through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ListCapability {
+pub(crate) struct ListCapability {
     /// Clients are told when it changes.
     pub list_changed: bool,
 }
 
 /// Settings of the resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ResourcesCapability {
+pub(crate) struct ResourcesCapability {
     /// Clients can watch single resources.
     pub subscribe: bool,
     /// Clients are told when the list changes.
@@ -223,7 +223,7 @@ pub struct ResourcesCapability {
 
 impl ServerCapabilities {
     /// Appends the capabilities object as this revision knows it.
-    pub fn write_to(&self, out: &mut Vec<u8>, revision: Revision) {
+    pub(crate) fn write_to(&self, out: &mut Vec<u8>, revision: Revision) {
         let mut object = Object::begin(out);
         if !self.experimental.is_empty() {
             write_settings(object.key("experimental"), &self.experimental);

@@ -17,14 +17,14 @@ use crate::protocol::params::{Meta, Params, meta_keys};
 use crate::protocol::revision::{Revision, negotiate};
 use crate::protocol::show::cut;
 
-pub use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel};
+pub(crate) use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel};
 
 /// Most characters kept of a version that is not ours.
 const MAX_VERSION_CHARS: usize = 64;
 
 /// How a request is to be served.
 #[derive(Debug, Clone)]
-pub enum Handling<'a> {
+pub(crate) enum Handling<'a> {
     /// Statelessly, by what it says about itself.
     Modern(ModernRequest<'a>),
     /// It opens a session: `initialize`. A second one on the same connection is for the caller to refuse
@@ -38,7 +38,7 @@ pub enum Handling<'a> {
 
 /// What a modern request says about itself.
 #[derive(Debug, Clone)]
-pub struct ModernRequest<'a> {
+pub(crate) struct ModernRequest<'a> {
     /// The revision it speaks.
     pub revision: Revision,
     /// What its sender can do.
@@ -51,7 +51,7 @@ pub struct ModernRequest<'a> {
 
 /// How a notification is to be served. Nothing is ever answered to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotificationHandling {
+pub(crate) enum NotificationHandling {
     /// `notifications/cancelled`: look the id up among the requests of either era.
     Cancelled,
     /// Within the session of its connection.
@@ -62,7 +62,7 @@ pub enum NotificationHandling {
 
 /// What a message claims to be, by its `_meta` alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claim<'a> {
+pub(crate) enum Claim<'a> {
     /// It names no version: legacy.
     None,
     /// It names a version that only a handshake can select.
@@ -75,7 +75,7 @@ pub enum Claim<'a> {
 
 /// A modern request with its required keys, before its version is looked at. HTTP compares its headers in between.
 #[derive(Debug, Clone)]
-pub struct ModernClaim<'a> {
+pub(crate) struct ModernClaim<'a> {
     /// The version that it names.
     pub version: Cow<'a, str>,
     capabilities: ClientCapabilities,
@@ -88,7 +88,7 @@ pub struct ModernClaim<'a> {
 ///
 /// In this order: a required `_meta` key is missing or of the wrong type (-32602), the version is not served
 /// (-32022), the log level is unknown (-32602).
-pub fn classify_request<'a>(req: &Request<'a>, session: Option<Revision>) -> Result<Handling<'a>, RpcError> {
+pub(crate) fn classify_request<'a>(req: &Request<'a>, session: Option<Revision>) -> Result<Handling<'a>, RpcError> {
     match claim(&req.params) {
         Claim::None => {}
         // Not defined by any page: a client may do so after reading a legacy entry in `supportedVersions`.
@@ -108,7 +108,10 @@ pub fn classify_request<'a>(req: &Request<'a>, session: Option<Revision>) -> Res
 }
 
 /// Decides how to serve a notification on a stream.
-pub fn classify_notification(notification: &Notification<'_>, session: Option<Revision>) -> NotificationHandling {
+pub(crate) fn classify_notification(
+    notification: &Notification<'_>,
+    session: Option<Revision>,
+) -> NotificationHandling {
     if notification.method == method::CANCELLED {
         return NotificationHandling::Cancelled;
     }
@@ -119,7 +122,7 @@ pub fn classify_notification(notification: &Notification<'_>, session: Option<Re
 }
 
 /// What the `_meta` of a message claims.
-pub fn claim<'a>(params: &Params<'a>) -> Claim<'a> {
+pub(crate) fn claim<'a>(params: &Params<'a>) -> Claim<'a> {
     let Some(raw) = params.meta.and_then(|meta| meta.protocol_version) else {
         return Claim::None;
     };
@@ -138,7 +141,7 @@ impl<'a> ModernClaim<'a> {
     /// # Errors
     ///
     /// -32602, naming the key.
-    pub fn read(params: &Params<'a>) -> Result<Self, RpcError> {
+    pub(crate) fn read(params: &Params<'a>) -> Result<Self, RpcError> {
         let meta = params.meta.unwrap_or_default();
         let wrong = |key, kind| RpcError::invalid_params(format!("params._meta[\"{key}\"] must be {kind}"));
         let version = meta.protocol_version.and_then(json::as_str);
@@ -153,7 +156,7 @@ impl<'a> ModernClaim<'a> {
     /// # Errors
     ///
     /// -32022 for a version that is not served without a handshake, -32602 for an unknown level.
-    pub fn resolve(self) -> Result<ModernRequest<'a>, RpcError> {
+    pub(crate) fn resolve(self) -> Result<ModernRequest<'a>, RpcError> {
         let revision = match Revision::parse(&self.version) {
             Some(revision) if revision.is_modern() => revision,
             Some(revision) => return Err(RpcError::version_needs_initialize(revision.as_str())),
@@ -173,7 +176,7 @@ impl<'a> ModernClaim<'a> {
 /// What `initialize` brings (2024-11-05 to 2025-11-25, basic/lifecycle).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct InitializeParams {
+pub(crate) struct InitializeParams {
     /// The version that the client asked for, cut to 64 characters.
     pub requested: String,
     /// The version that the session gets.
@@ -190,7 +193,7 @@ impl InitializeParams {
     /// # Errors
     ///
     /// -32602 if `protocolVersion` is no string or `capabilities` no object.
-    pub fn parse(params: &Params<'_>) -> Result<Self, RpcError> {
+    pub(crate) fn parse(params: &Params<'_>) -> Result<Self, RpcError> {
         let Some(requested) = params.protocol_version.as_deref() else {
             return Err(RpcError::invalid_params("params.protocolVersion must be a string"));
         };

@@ -19,7 +19,7 @@ use crate::protocol::revision::Revision;
 use Revision::{R2025_03_26 as R2, R2025_06_18 as R3, R2025_11_25 as R4, R2026_07_28 as R5};
 
 /// Appends one content block.
-pub fn encode_content(out: &mut Vec<u8>, content: &Content, revision: Revision) {
+pub(crate) fn encode_content(out: &mut Vec<u8>, content: &Content, revision: Revision) {
     match content {
         Content::Text(text) => write_text(out, text, revision),
         Content::Image(image) => write_media(out, "image", image, revision),
@@ -35,7 +35,7 @@ pub fn encode_content(out: &mut Vec<u8>, content: &Content, revision: Revision) 
 }
 
 /// Appends the contents of a resource: within a block, or as an element of the result of `resources/read`.
-pub fn encode_resource_contents(out: &mut Vec<u8>, contents: &ResourceContents, revision: Revision) {
+pub(crate) fn encode_resource_contents(out: &mut Vec<u8>, contents: &ResourceContents, revision: Revision) {
     let mut object = Object::begin(out);
     object.str("uri", &contents.uri);
     object.opt_str("mimeType", contents.mime_type.as_deref());
@@ -48,7 +48,7 @@ pub fn encode_resource_contents(out: &mut Vec<u8>, contents: &ResourceContents, 
 }
 
 /// Appends the description of a tool. Depends on nothing but its arguments, so it can be kept per revision.
-pub fn encode_tool_info(out: &mut Vec<u8>, tool: &ToolInfo, revision: Revision) {
+pub(crate) fn encode_tool_info(out: &mut Vec<u8>, tool: &ToolInfo, revision: Revision) {
     let mut object = Object::begin(out);
     object.str("name", &tool.name);
     if revision >= R3 {
@@ -68,7 +68,7 @@ pub fn encode_tool_info(out: &mut Vec<u8>, tool: &ToolInfo, revision: Revision) 
 }
 
 /// Appends who a program is.
-pub fn encode_implementation(out: &mut Vec<u8>, implementation: &Implementation, revision: Revision) {
+pub(crate) fn encode_implementation(out: &mut Vec<u8>, implementation: &Implementation, revision: Revision) {
     let mut object = Object::begin(out);
     object.str("name", &implementation.name);
     object.str("version", &implementation.version);
@@ -84,12 +84,12 @@ pub fn encode_implementation(out: &mut Vec<u8>, implementation: &Implementation,
 }
 
 /// Whether a result may carry this structured content: not before 2025-06-18, and only objects before 2026-07-28.
-pub fn shows_structured(structured: &RawValue, revision: Revision) -> bool {
+pub(crate) fn shows_structured(structured: &RawValue, revision: Revision) -> bool {
     revision >= R5 || (revision >= R3 && json::is_object(structured))
 }
 
 /// Whether a tool may show this output schema: not before 2025-06-18, and only one of objects before 2026-07-28.
-pub fn shows_output_schema(schema: &RawValue, revision: Revision) -> bool {
+pub(crate) fn shows_output_schema(schema: &RawValue, revision: Revision) -> bool {
     let of_objects = || json::member(schema, "type").and_then(json::as_str).as_deref() == Some("object");
     json::is_object(schema) && (revision >= R5 || (revision >= R3 && of_objects()))
 }

@@ -10,12 +10,12 @@ use data_encoding::BASE64URL_NOPAD;
 use crate::protocol::error::RpcError;
 
 /// Longest cursor that is looked at, in bytes.
-pub const MAX_CURSOR_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_CURSOR_BYTES: usize = 16 * 1024;
 
 const VERSION: u8 = 1;
 
 /// The cursor for the page behind the item with this key. Keys beyond 12,000 bytes give cursors that are refused.
-pub fn encode_cursor(after: &str) -> String {
+pub(crate) fn encode_cursor(after: &str) -> String {
     let mut bytes = Vec::with_capacity(after.len() + 5);
     bytes.push(VERSION);
     bytes.extend_from_slice(&checksum(after.as_bytes()));
@@ -28,7 +28,7 @@ pub fn encode_cursor(after: &str) -> String {
 /// # Errors
 ///
 /// -32602 if the cursor is not one of ours.
-pub fn decode_cursor(cursor: &str) -> Result<String, RpcError> {
+pub(crate) fn decode_cursor(cursor: &str) -> Result<String, RpcError> {
     if cursor.is_empty() {
         return Ok(String::new());
     }

@@ -13,15 +13,12 @@ use crate::protocol::json::{self, Object};
 use crate::protocol::params::meta_keys;
 use crate::protocol::revision::{Revision, supported_versions};
 
-pub use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
-pub use crate::protocol::convert::{
-    encode_content, encode_implementation, encode_resource_contents, encode_tool_info, shows_output_schema,
-};
-pub use crate::protocol::notify::*;
+pub(crate) use crate::protocol::capabilities::ServerCapabilities;
+pub(crate) use crate::protocol::convert::{encode_content, encode_implementation, encode_tool_info};
 
 /// Who may keep a copy of a result (2026-07-28, server/utilities/caching).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum CacheScope {
+pub(crate) enum CacheScope {
     /// Only whoever asked. The safe choice.
     #[default]
     Private,
@@ -31,7 +28,7 @@ pub enum CacheScope {
 
 impl CacheScope {
     /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Private => "private",
             Self::Public => "public",
@@ -40,7 +37,7 @@ impl CacheScope {
 }
 
 /// Appends a response; `result` appends the value of its `result` member.
-pub fn write_response(out: &mut Vec<u8>, id: &RequestId, result: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn write_response(out: &mut Vec<u8>, id: &RequestId, result: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
     id.write_to(out);
     out.extend_from_slice(b",\"result\":");
@@ -52,7 +49,7 @@ pub fn write_response(out: &mut Vec<u8>, id: &RequestId, result: impl FnOnce(&mu
 ///
 /// Without an id (it could not be read): 2024-11-05 to 2025-06-18 get `"id":null`, as JSON-RPC has it and their schemas
 /// demand a member; 2025-11-25 and later, and a peer of unknown revision, get none.
-pub fn write_error(out: &mut Vec<u8>, id: Option<&RequestId>, error: &RpcError, revision: Option<Revision>) {
+pub(crate) fn write_error(out: &mut Vec<u8>, id: Option<&RequestId>, error: &RpcError, revision: Option<Revision>) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",");
     match id {
         Some(id) => {
@@ -71,7 +68,7 @@ pub fn write_error(out: &mut Vec<u8>, id: Option<&RequestId>, error: &RpcError, 
 }
 
 /// Appends a notification with ready parameters.
-pub fn write_notification(out: &mut Vec<u8>, method: &str, params: Option<&RawValue>) {
+pub(crate) fn write_notification(out: &mut Vec<u8>, method: &str, params: Option<&RawValue>) {
     write_notification_with(
         out,
         method,
@@ -80,7 +77,7 @@ pub fn write_notification(out: &mut Vec<u8>, method: &str, params: Option<&RawVa
 }
 
 /// Appends a notification; `params` appends the value of its `params` member.
-pub fn write_notification_with(out: &mut Vec<u8>, method: &str, params: Option<impl FnOnce(&mut Vec<u8>)>) {
+pub(crate) fn write_notification_with(out: &mut Vec<u8>, method: &str, params: Option<impl FnOnce(&mut Vec<u8>)>) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":");
     json::write_str(out, method);
     if let Some(params) = params {
@@ -95,7 +92,7 @@ pub fn write_notification_with(out: &mut Vec<u8>, method: &str, params: Option<i
 /// # Errors
 ///
 /// When the parameters cannot be serialized; nothing is appended then.
-pub fn write_notification_of<T: Serialize + ?Sized>(
+pub(crate) fn write_notification_of<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     method: &str,
     params: &T,
@@ -106,7 +103,7 @@ pub fn write_notification_of<T: Serialize + ?Sized>(
 }
 
 /// Appends a request of the server: legacy era only, no modern server sends any.
-pub fn write_request(out: &mut Vec<u8>, id: &RequestId, method: &str, params: Option<&RawValue>) {
+pub(crate) fn write_request(out: &mut Vec<u8>, id: &RequestId, method: &str, params: Option<&RawValue>) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
     id.write_to(out);
     out.extend_from_slice(b",\"method\":");
@@ -120,7 +117,7 @@ pub fn write_request(out: &mut Vec<u8>, id: &RequestId, method: &str, params: Op
 
 /// Appends several ready messages as a batch (2025-03-26). Nothing at all if there are none: a batch of notifications has no
 /// answer. Says whether anything was appended.
-pub fn write_batch<M: AsRef<[u8]>>(out: &mut Vec<u8>, messages: impl IntoIterator<Item = M>) -> bool {
+pub(crate) fn write_batch<M: AsRef<[u8]>>(out: &mut Vec<u8>, messages: impl IntoIterator<Item = M>) -> bool {
     let mut messages = messages.into_iter().peekable();
     let any = messages.peek().is_some();
     if any {
@@ -130,7 +127,12 @@ pub fn write_batch<M: AsRef<[u8]>>(out: &mut Vec<u8>, messages: impl IntoIterato
 }
 
 /// Appends the result of `tools/call`.
-pub fn encode_tool_result(out: &mut Vec<u8>, output: &ToolOutput, revision: Revision, server: Option<&Implementation>) {
+pub(crate) fn encode_tool_result(
+    out: &mut Vec<u8>,
+    output: &ToolOutput,
+    revision: Revision,
+    server: Option<&Implementation>,
+) {
     let mut result = begin_result(out, revision);
     let structured = output.structured.as_deref();
     let content = result.key("content");
@@ -153,7 +155,7 @@ pub fn encode_tool_result(out: &mut Vec<u8>, output: &ToolOutput, revision: Revi
 }
 
 /// About how many bytes a response with this output takes: enough, unless much of its text has to be escaped.
-pub fn tool_result_size(output: &ToolOutput) -> usize {
+pub(crate) fn tool_result_size(output: &ToolOutput) -> usize {
     let block = |content: &Content| match content {
         Content::Text(text) => text.text.len(),
         Content::Image(media) | Content::Audio(media) => media.data.as_bytes().len() / 3 * 4,
@@ -171,7 +173,7 @@ pub fn tool_result_size(output: &ToolOutput) -> usize {
 }
 
 /// Appends the result of `tools/list`.
-pub fn encode_tools_page<'t>(
+pub(crate) fn encode_tools_page<'t>(
     out: &mut Vec<u8>,
     items: impl IntoIterator<Item = &'t ToolInfo>,
     next_cursor: Option<&str>,
@@ -187,7 +189,7 @@ pub fn encode_tools_page<'t>(
 
 /// What surrounds the items of a page of any list.
 #[derive(Debug, Clone, Copy)]
-pub struct Page<'a> {
+pub(crate) struct Page<'a> {
     /// The member that holds the items: `tools`, `prompts`, `resources`, `resourceTemplates`.
     pub key: &'static str,
     /// The cursor of the next page, if there is one.
@@ -203,7 +205,7 @@ pub struct Page<'a> {
 }
 
 /// Appends a page of any list; `each` appends one item.
-pub fn encode_page<T>(
+pub(crate) fn encode_page<T>(
     out: &mut Vec<u8>,
     page: Page<'_>,
     items: impl IntoIterator<Item = T>,
@@ -217,7 +219,7 @@ pub fn encode_page<T>(
 }
 
 /// Appends the result of `initialize` (2024-11-05 to 2025-11-25, basic/lifecycle).
-pub fn encode_initialize_result(
+pub(crate) fn encode_initialize_result(
     out: &mut Vec<u8>,
     revision: Revision,
     capabilities: &ServerCapabilities,
@@ -233,7 +235,7 @@ pub fn encode_initialize_result(
 }
 
 /// Appends the result of `server/discover` (2026-07-28, server/discover).
-pub fn encode_discover_result(
+pub(crate) fn encode_discover_result(
     out: &mut Vec<u8>,
     capabilities: &ServerCapabilities,
     server: Option<&Implementation>,
@@ -251,13 +253,13 @@ pub fn encode_discover_result(
 }
 
 /// Appends a result that says nothing but that it was done: of `ping`, `logging/setLevel`, …
-pub fn encode_empty_result(out: &mut Vec<u8>, revision: Revision, server: Option<&Implementation>) {
+pub(crate) fn encode_empty_result(out: &mut Vec<u8>, revision: Revision, server: Option<&Implementation>) {
     let result = begin_result(out, revision);
     end_result(result, revision, server, None);
 }
 
 /// Appends the result that ends a `subscriptions/listen` (2026-07-28, basic/patterns/subscriptions).
-pub fn encode_listen_result(out: &mut Vec<u8>, subscription: &RequestId, server: Option<&Implementation>) {
+pub(crate) fn encode_listen_result(out: &mut Vec<u8>, subscription: &RequestId, server: Option<&Implementation>) {
     let revision = Revision::R2026_07_28;
     let mut result = begin_result(out, revision);
     let mut meta = Object::begin(result.key("_meta"));
@@ -268,7 +270,7 @@ pub fn encode_listen_result(out: &mut Vec<u8>, subscription: &RequestId, server:
 }
 
 /// Begins a result of any method; a modern one with its `resultType`.
-pub fn begin_result(out: &mut Vec<u8>, revision: Revision) -> Object<'_> {
+pub(crate) fn begin_result(out: &mut Vec<u8>, revision: Revision) -> Object<'_> {
     let mut result = Object::begin(out);
     if revision.is_modern() {
         result.str("resultType", "complete");
@@ -277,7 +279,12 @@ pub fn begin_result(out: &mut Vec<u8>, revision: Revision) -> Object<'_> {
 }
 
 /// Ends a result of any method with its `_meta`: what the author set, and on modern ones who answers.
-pub fn end_result(mut result: Object<'_>, revision: Revision, server: Option<&Implementation>, meta: Option<&MetaMap>) {
+pub(crate) fn end_result(
+    mut result: Object<'_>,
+    revision: Revision,
+    server: Option<&Implementation>,
+    meta: Option<&MetaMap>,
+) {
     let server = server.filter(|_| revision.is_modern());
     let meta = meta.filter(|meta| !meta.is_empty());
     if server.is_some() || meta.is_some() {
@@ -293,7 +300,7 @@ pub fn end_result(mut result: Object<'_>, revision: Revision, server: Option<&Im
 }
 
 /// Adds the cache hints that six modern results must have.
-pub fn write_cache_hints(result: &mut Object<'_>, revision: Revision, ttl_ms: u64, scope: CacheScope) {
+pub(crate) fn write_cache_hints(result: &mut Object<'_>, revision: Revision, ttl_ms: u64, scope: CacheScope) {
     if revision.is_modern() {
         result.u64("ttlMs", ttl_ms);
         result.str("cacheScope", scope.as_str());

@@ -1,7 +1,9 @@
 use super::*;
 use crate::protocol::capabilities::LogLevel;
+use crate::protocol::capabilities::*;
 use crate::protocol::content::Content;
 use crate::protocol::error::RpcError;
+use crate::protocol::notify::*;
 use crate::protocol::revision::Era;
 use crate::protocol::subscribe::ListenFilter;
 use serde_json::{Value, json};

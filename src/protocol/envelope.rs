@@ -17,14 +17,14 @@ use crate::protocol::json::{self, Flaw, Seen, Str};
 use crate::protocol::method;
 use crate::protocol::params::Fill;
 
-pub use crate::protocol::params::{Meta, Params, raw_meta, raw_params};
+pub(crate) use crate::protocol::params::Params;
 
 /// Most entries of a batch. A client can hardly have more requests under way anyhow.
-pub const MAX_BATCH: usize = 1_024;
+pub(crate) const MAX_BATCH: usize = 1_024;
 
 /// What a message may cost to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ParseLimits {
+pub(crate) struct ParseLimits {
     /// How deep arrays and objects may be nested, the message itself included. Recursive code further on (typed
     /// arguments, schema validation) relies on it; 64 is far beyond any sane tool and far below any stack.
     pub max_depth: usize,
@@ -38,7 +38,7 @@ impl Default for ParseLimits {
 
 /// One message of the peer, borrowed from its text.
 #[derive(Debug, Clone)]
-pub enum Incoming<'a> {
+pub(crate) enum Incoming<'a> {
     /// Wants exactly one answer.
     Request(Request<'a>),
     /// Wants none.
@@ -51,7 +51,7 @@ pub enum Incoming<'a> {
 
 /// A request of the peer.
 #[derive(Debug, Clone)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// To be echoed.
     pub id: RequestId,
     /// Case-sensitive.
@@ -62,7 +62,7 @@ pub struct Request<'a> {
 
 /// A notification of the peer.
 #[derive(Debug, Clone)]
-pub struct Notification<'a> {
+pub(crate) struct Notification<'a> {
     /// Case-sensitive.
     pub method: Cow<'a, str>,
     /// Empty if there were none.
@@ -71,7 +71,7 @@ pub struct Notification<'a> {
 
 /// A response of the peer to a request of ours.
 #[derive(Debug, Clone)]
-pub struct Response<'a> {
+pub(crate) struct Response<'a> {
     /// The id that we gave.
     pub id: RequestId,
     /// The `result`, or the `error`, whatever it holds.
@@ -80,7 +80,7 @@ pub struct Response<'a> {
 
 /// A message that cannot be served.
 #[derive(Debug, Clone)]
-pub struct Malformed {
+pub(crate) struct Malformed {
     /// The id to echo, if it could be read.
     pub id: Option<RequestId>,
     /// What to answer, or to log.
@@ -95,7 +95,7 @@ pub struct Malformed {
 ///
 /// [`Malformed`], with -32700 for what is not JSON (lone surrogates included), -32600 for what is no JSON-RPC message, -32602 for
 /// parameters of the wrong type.
-pub fn parse<'a>(text: &'a str, limits: &ParseLimits) -> Result<Incoming<'a>, Malformed> {
+pub(crate) fn parse<'a>(text: &'a str, limits: &ParseLimits) -> Result<Incoming<'a>, Malformed> {
     match json::check(text, limits.max_depth) {
         Ok(()) if text.trim_ascii_start().starts_with('[') => parse_batch(text),
         Ok(()) => parse_single(text),
@@ -109,7 +109,7 @@ pub fn parse<'a>(text: &'a str, limits: &ParseLimits) -> Result<Incoming<'a>, Ma
 /// # Errors
 ///
 /// As [`parse`]; a batch within a batch is -32600.
-pub fn parse_single(text: &str) -> Result<Incoming<'_>, Malformed> {
+pub(crate) fn parse_single(text: &str) -> Result<Incoming<'_>, Malformed> {
     match Envelope::read(text) {
         Some(incoming) => Ok(incoming),
         None => parse_slowly(text),

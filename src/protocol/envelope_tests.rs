@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::params::{raw_meta, raw_params};
 
 fn read(text: &str) -> Result<Incoming<'_>, Malformed> {
     parse(text, &ParseLimits::default())

@@ -10,34 +10,32 @@ use crate::protocol::revision::{Era, supported_versions};
 use crate::protocol::show::{MESSAGE_CHARS, cut, shown};
 
 /// Error codes. Names as in 2026-07-28, basic/index, and JSON-RPC 2.0.
-pub mod codes {
+pub(crate) mod codes {
     /// The text is not JSON.
-    pub const PARSE_ERROR: i64 = -32700;
+    pub(crate) const PARSE_ERROR: i64 = -32700;
     /// JSON, but not a JSON-RPC message that may be sent here.
-    pub const INVALID_REQUEST: i64 = -32600;
+    pub(crate) const INVALID_REQUEST: i64 = -32600;
     /// No such method in this revision, or its capability is not offered.
-    pub const METHOD_NOT_FOUND: i64 = -32601;
+    pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
     /// Parameters that do not fit the method.
-    pub const INVALID_PARAMS: i64 = -32602;
+    pub(crate) const INVALID_PARAMS: i64 = -32602;
     /// A fault of the server.
-    pub const INTERNAL_ERROR: i64 = -32603;
+    pub(crate) const INTERNAL_ERROR: i64 = -32603;
     /// No such resource, in the legacy era only (2025-11-25, server/resources).
-    pub const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
+    pub(crate) const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
     /// The user must open a URL first, in 2025-11-25 only (client/elicitation).
-    pub const URL_ELICITATION_REQUIRED: i64 = -32042;
+    pub(crate) const URL_ELICITATION_REQUIRED: i64 = -32042;
     /// A header and the body disagree (2026-07-28, basic/transports/streamable-http).
-    pub const HEADER_MISMATCH: i64 = -32020;
+    pub(crate) const HEADER_MISMATCH: i64 = -32020;
     /// The work needs a client capability that was not declared (2026-07-28, basic/index).
-    pub const MISSING_CAPABILITY: i64 = -32021;
+    pub(crate) const MISSING_CAPABILITY: i64 = -32021;
     /// The request names a revision that is not served (2026-07-28, basic/versioning).
-    pub const UNSUPPORTED_VERSION: i64 = -32022;
+    pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
     /// Of this library: too much work waits, or the server is stopping. Not in the reserved range, as 2026-07-28 asks.
-    pub const BUSY: i64 = -31001;
+    pub(crate) const BUSY: i64 = -31001;
     /// Of this library: this client asks more often than it may.
-    pub const RATE_LIMITED: i64 = -31002;
+    pub(crate) const RATE_LIMITED: i64 = -31002;
 }
-
-pub use codes::{BUSY, RATE_LIMITED};
 
 /// Why a request was turned away with [`codes::BUSY`]; goes into `data.reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -249,7 +247,7 @@ mod tests {
         assert_eq!(error["message"], "the client lacks a required capability: elicitation");
         let error = written(&RpcError::busy(BusyReason::ShuttingDown, 250));
         assert_eq!(error["data"], json!({"reason": "shutting down", "retryAfterMs": 250}));
-        assert_eq!(error["code"], json!(BUSY));
+        assert_eq!(error["code"], json!(codes::BUSY));
         assert_eq!(written(&RpcError::rate_limited(9))["data"], json!({"retryAfterMs": 9}));
         let error = written(&RpcError::before_initialize());
         assert_eq!((&error["code"], &error["data"]), (&json!(-32600), &json!({"supported": supported_versions()})));

@@ -3,7 +3,8 @@
 use crate::protocol::classify::{InitializeParams, classify_notification, classify_request};
 use crate::protocol::cursor::decode_cursor;
 use crate::protocol::encode::{write_error, write_response};
-use crate::protocol::envelope::{Incoming, Malformed, ParseLimits, parse, parse_single, raw_meta, raw_params};
+use crate::protocol::envelope::{Incoming, Malformed, ParseLimits, parse, parse_single};
+use crate::protocol::params::{raw_meta, raw_params};
 use crate::protocol::revision::Revision;
 use crate::protocol::subscribe::ListenFilter;
 

@@ -20,10 +20,10 @@ const DISPLAY_CHARS: usize = 64;
 /// Equal only if type and value are equal: `1` and `"1"` are two ids. A clone copies no text. `Display` is meant for logs: strings
 /// appear quoted, escaped and cut.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(Repr);
+pub(crate) struct RequestId(Repr);
 
 /// What a progress token looks like: exactly like a request id (all revisions, basic/utilities/progress).
-pub type ProgressToken = RequestId;
+pub(crate) type ProgressToken = RequestId;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Repr {
@@ -35,7 +35,7 @@ enum Repr {
 
 /// The JSON value is not a string and not an integer in range: null, a fraction, a boolean, an object, `2^64`, …
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidId;
+pub(crate) struct InvalidId;
 
 impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,7 +52,7 @@ impl RequestId {
     ///
     /// [`InvalidId`] for everything but a string or an integer. `1.0` and `1e3` count as fractions: they could not be
     /// echoed as they came.
-    pub fn from_raw(raw: &RawValue) -> Result<Self, InvalidId> {
+    pub(crate) fn from_raw(raw: &RawValue) -> Result<Self, InvalidId> {
         let text = raw.get();
         match text.as_bytes().first() {
             Some(b'"') => json::as_str(raw).map(|text| Self(Repr::Text(text.as_ref().into()))).ok_or(InvalidId),
@@ -63,7 +63,7 @@ impl RequestId {
     }
 
     /// Appends the id as JSON.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         match &self.0 {
             Repr::Text(text) => json::write_str(out, text),
             Repr::Natural(number) => json::write_u64(out, *number),
@@ -72,7 +72,7 @@ impl RequestId {
     }
 
     /// The text of an id that is a string.
-    pub fn as_str(&self) -> Option<&str> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
         match &self.0 {
             Repr::Text(text) => Some(text),
             Repr::Natural(_) | Repr::Negative(_) => None,
@@ -80,7 +80,7 @@ impl RequestId {
     }
 
     /// The number of an id that is a natural one: what this library itself gives to its requests.
-    pub fn as_u64(&self) -> Option<u64> {
+    pub(crate) fn as_u64(&self) -> Option<u64> {
         match self.0 {
             Repr::Natural(number) => Some(number),
             Repr::Text(_) | Repr::Negative(_) => None,
@@ -88,7 +88,7 @@ impl RequestId {
     }
 
     /// Bytes held beside the id itself: for the budgets that count what a peer makes us keep.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.as_str().map_or(0, str::len)
     }
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 /// What [`check`] found wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub(crate) enum Flaw {
     /// Arrays and objects are nested deeper than allowed.
     TooDeep,
     /// A `\u` escape names half of a surrogate pair: such a string has no meaning as text.
@@ -27,7 +27,7 @@ pub enum Flaw {
 /// # Errors
 ///
 /// The first [`Flaw`] met.
-pub fn check(text: &str, max_depth: usize) -> Result<(), Flaw> {
+pub(crate) fn check(text: &str, max_depth: usize) -> Result<(), Flaw> {
     let bytes = text.as_bytes();
     if is_plain(bytes, max_depth) {
         return Ok(());
@@ -118,17 +118,17 @@ fn next_special(bytes: &[u8], mut at: usize, controls: bool) -> usize {
 }
 
 /// Whether this value is an object. Raw values carry no leading white space.
-pub fn is_object(raw: &RawValue) -> bool {
+pub(crate) fn is_object(raw: &RawValue) -> bool {
     raw.get().starts_with('{')
 }
 
 /// Whether this value is `null`.
-pub fn is_null(raw: &RawValue) -> bool {
+pub(crate) fn is_null(raw: &RawValue) -> bool {
     raw.get() == "null"
 }
 
 /// The text of a string value; `None` for any other kind of value.
-pub fn as_str(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(crate) fn as_str(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
         serde_json::from_str::<Str<'_>>(raw.get()).ok().map(|text| text.0)
@@ -138,7 +138,7 @@ pub fn as_str(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// The value of a boolean; `None` for any other kind of value.
-pub fn as_bool(raw: &RawValue) -> Option<bool> {
+pub(crate) fn as_bool(raw: &RawValue) -> Option<bool> {
     match raw.get() {
         "true" => Some(true),
         "false" => Some(false),
@@ -147,7 +147,7 @@ pub fn as_bool(raw: &RawValue) -> Option<bool> {
 }
 
 /// Calls `each` with every member of an object, in order, duplicates included. `false` if `text` is not an object.
-pub fn for_each_member<'a>(text: &'a str, each: impl FnMut(Cow<'a, str>, &'a RawValue)) -> bool {
+pub(crate) fn for_each_member<'a>(text: &'a str, each: impl FnMut(Cow<'a, str>, &'a RawValue)) -> bool {
     struct Walk<F>(F);
 
     impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue)> Visitor<'de> for Walk<F> {
@@ -178,7 +178,7 @@ pub fn for_each_member<'a>(text: &'a str, each: impl FnMut(Cow<'a, str>, &'a Raw
 }
 
 /// The member of this name, or `None` if it is absent or `object` is not an object.
-pub fn member<'a>(object: &'a RawValue, name: &str) -> Option<&'a RawValue> {
+pub(crate) fn member<'a>(object: &'a RawValue, name: &str) -> Option<&'a RawValue> {
     let mut found = None;
     let whole = for_each_member(object.get(), |key, value| {
         if key == name {
@@ -190,7 +190,7 @@ pub fn member<'a>(object: &'a RawValue, name: &str) -> Option<&'a RawValue> {
 
 /// A string borrowed from the text where it has no escapes.
 #[derive(Debug)]
-pub struct Str<'a>(pub Cow<'a, str>);
+pub(crate) struct Str<'a>(pub Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -218,7 +218,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
 
 /// Remembers which members were seen, and refuses the second of a kind.
 #[derive(Debug, Default)]
-pub struct Seen(u64);
+pub(crate) struct Seen(u64);
 
 impl Seen {
     /// Notes member number `bit`.
@@ -226,7 +226,7 @@ impl Seen {
     /// # Errors
     ///
     /// If it was noted before.
-    pub fn note<E: serde::de::Error>(&mut self, bit: u32) -> Result<(), E> {
+    pub(crate) fn note<E: serde::de::Error>(&mut self, bit: u32) -> Result<(), E> {
         let mask = 1_u64.checked_shl(bit).unwrap_or(0);
         if self.0 & mask != 0 {
             return Err(E::custom("duplicate member"));
@@ -237,7 +237,7 @@ impl Seen {
 }
 
 /// Appends a string with its quotes.
-pub fn write_str(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
@@ -267,7 +267,7 @@ pub fn write_str(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends an unsigned integer.
-pub fn write_u64(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn write_u64(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0_u8; 20];
     let mut used = 0;
     for slot in digits.iter_mut().rev() {
@@ -282,7 +282,7 @@ pub fn write_u64(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a signed integer.
-pub fn write_i64(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn write_i64(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
         out.push(b'-');
     }
@@ -290,7 +290,7 @@ pub fn write_i64(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends a number, whole ones without a fraction. JSON has no infinities: those and NaN become 0.
-pub fn write_f64(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn write_f64(out: &mut Vec<u8>, value: f64) {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.is_finite() && value.fract() == 0.0 && value.abs() <= EXACT {
         write_i64(out, value as i64);
@@ -306,7 +306,7 @@ pub fn write_f64(out: &mut Vec<u8>, value: f64) {
 /// # Errors
 ///
 /// When the value's own `Serialize` fails, or a map has keys that are not strings.
-pub fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), serde_json::Error> {
+pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), serde_json::Error> {
     let start = out.len();
     serde_json::to_writer(&mut *out, value).inspect_err(|_| out.truncate(start))
 }
@@ -316,7 +316,7 @@ pub fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Resul
 /// # Errors
 ///
 /// As [`write_value`].
-pub fn to_raw<T: Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, serde_json::Error> {
+pub(crate) fn to_raw<T: Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, serde_json::Error> {
     serde_json::value::to_raw_value(value)
 }
 
@@ -325,7 +325,7 @@ pub fn to_raw<T: Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, serde_j
 /// # Errors
 ///
 /// If they are not one JSON value.
-pub fn raw_from_bytes(bytes: Vec<u8>) -> Result<Box<RawValue>, serde_json::Error> {
+pub(crate) fn raw_from_bytes(bytes: Vec<u8>) -> Result<Box<RawValue>, serde_json::Error> {
     let text = String::from_utf8(bytes).map_err(serde_json::Error::custom)?;
     RawValue::from_string(text)
 }
@@ -333,25 +333,25 @@ pub fn raw_from_bytes(bytes: Vec<u8>) -> Result<Box<RawValue>, serde_json::Error
 /// An object being appended to a buffer. Call [`Object::end`] when it is complete.
 #[derive(Debug)]
 #[must_use = "an object without its end is not JSON"]
-pub struct Object<'o> {
+pub(crate) struct Object<'o> {
     out: &'o mut Vec<u8>,
     empty: bool,
 }
 
 impl<'o> Object<'o> {
     /// Opens an object.
-    pub fn begin(out: &'o mut Vec<u8>) -> Self {
+    pub(crate) fn begin(out: &'o mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out, empty: true }
     }
 
     /// Closes it.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         self.out.push(b'}');
     }
 
     /// Writes a key that needs no escaping; its value must be appended to what is returned.
-    pub fn key(&mut self, key: &'static str) -> &mut Vec<u8> {
+    pub(crate) fn key(&mut self, key: &'static str) -> &mut Vec<u8> {
         self.comma();
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
@@ -360,7 +360,7 @@ impl<'o> Object<'o> {
     }
 
     /// Writes a key made elsewhere; its value must be appended to what is returned.
-    pub fn any_key(&mut self, key: &str) -> &mut Vec<u8> {
+    pub(crate) fn any_key(&mut self, key: &str) -> &mut Vec<u8> {
         self.comma();
         write_str(self.out, key);
         self.out.push(b':');
@@ -368,42 +368,42 @@ impl<'o> Object<'o> {
     }
 
     /// A string member.
-    pub fn str(&mut self, key: &'static str, value: &str) {
+    pub(crate) fn str(&mut self, key: &'static str, value: &str) {
         write_str(self.key(key), value);
     }
 
     /// A string member, left out if there is none.
-    pub fn opt_str(&mut self, key: &'static str, value: Option<&str>) {
+    pub(crate) fn opt_str(&mut self, key: &'static str, value: Option<&str>) {
         if let Some(value) = value {
             self.str(key, value);
         }
     }
 
     /// A boolean member.
-    pub fn bool(&mut self, key: &'static str, value: bool) {
+    pub(crate) fn bool(&mut self, key: &'static str, value: bool) {
         let text: &[u8] = if value { b"true" } else { b"false" };
         self.key(key).extend_from_slice(text);
     }
 
     /// A boolean member, left out if there is none.
-    pub fn opt_bool(&mut self, key: &'static str, value: Option<bool>) {
+    pub(crate) fn opt_bool(&mut self, key: &'static str, value: Option<bool>) {
         if let Some(value) = value {
             self.bool(key, value);
         }
     }
 
     /// An integer member.
-    pub fn u64(&mut self, key: &'static str, value: u64) {
+    pub(crate) fn u64(&mut self, key: &'static str, value: u64) {
         write_u64(self.key(key), value);
     }
 
     /// A number member.
-    pub fn f64(&mut self, key: &'static str, value: f64) {
+    pub(crate) fn f64(&mut self, key: &'static str, value: f64) {
         write_f64(self.key(key), value);
     }
 
     /// A member of ready JSON.
-    pub fn raw(&mut self, key: &'static str, value: &RawValue) {
+    pub(crate) fn raw(&mut self, key: &'static str, value: &RawValue) {
         self.key(key).extend_from_slice(value.get().as_bytes());
     }
 
@@ -417,7 +417,11 @@ impl<'o> Object<'o> {
 }
 
 /// Appends an array, each element by `each`.
-pub fn write_array<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut each: impl FnMut(&mut Vec<u8>, T)) {
+pub(crate) fn write_array<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut each: impl FnMut(&mut Vec<u8>, T),
+) {
     out.push(b'[');
     for (index, item) in items.into_iter().enumerate() {
         if index > 0 {

@@ -6,55 +6,55 @@ use crate::protocol::params::Field;
 use crate::protocol::revision::Revision;
 
 /// Opens a legacy session.
-pub const INITIALIZE: &str = "initialize";
+pub(crate) const INITIALIZE: &str = "initialize";
 /// Is the other side alive? Legacy era only.
-pub const PING: &str = "ping";
+pub(crate) const PING: &str = "ping";
 /// What a modern server can do.
-pub const DISCOVER: &str = "server/discover";
+pub(crate) const DISCOVER: &str = "server/discover";
 /// Lists tools, page by page.
-pub const TOOLS_LIST: &str = "tools/list";
+pub(crate) const TOOLS_LIST: &str = "tools/list";
 /// Runs a tool.
-pub const TOOLS_CALL: &str = "tools/call";
+pub(crate) const TOOLS_CALL: &str = "tools/call";
 /// Lists resources, page by page.
-pub const RESOURCES_LIST: &str = "resources/list";
+pub(crate) const RESOURCES_LIST: &str = "resources/list";
 /// Lists resource templates, page by page.
-pub const RESOURCE_TEMPLATES_LIST: &str = "resources/templates/list";
+pub(crate) const RESOURCE_TEMPLATES_LIST: &str = "resources/templates/list";
 /// Reads one resource.
-pub const RESOURCES_READ: &str = "resources/read";
+pub(crate) const RESOURCES_READ: &str = "resources/read";
 /// Watches one resource; legacy era only.
-pub const RESOURCES_SUBSCRIBE: &str = "resources/subscribe";
+pub(crate) const RESOURCES_SUBSCRIBE: &str = "resources/subscribe";
 /// Ends watching one resource; legacy era only.
-pub const RESOURCES_UNSUBSCRIBE: &str = "resources/unsubscribe";
+pub(crate) const RESOURCES_UNSUBSCRIBE: &str = "resources/unsubscribe";
 /// Lists prompts, page by page.
-pub const PROMPTS_LIST: &str = "prompts/list";
+pub(crate) const PROMPTS_LIST: &str = "prompts/list";
 /// Renders one prompt.
-pub const PROMPTS_GET: &str = "prompts/get";
+pub(crate) const PROMPTS_GET: &str = "prompts/get";
 /// Suggests values for an argument.
-pub const COMPLETE: &str = "completion/complete";
+pub(crate) const COMPLETE: &str = "completion/complete";
 /// Sets the session's log level; legacy era only.
-pub const SET_LEVEL: &str = "logging/setLevel";
+pub(crate) const SET_LEVEL: &str = "logging/setLevel";
 /// Opens a stream of change notices; modern era only.
-pub const LISTEN: &str = "subscriptions/listen";
+pub(crate) const LISTEN: &str = "subscriptions/listen";
 /// The state of a task; 2025-11-25, and the modern tasks extension.
-pub const TASKS_GET: &str = "tasks/get";
+pub(crate) const TASKS_GET: &str = "tasks/get";
 /// The result of a task; 2025-11-25 only.
-pub const TASKS_RESULT: &str = "tasks/result";
+pub(crate) const TASKS_RESULT: &str = "tasks/result";
 /// Lists tasks; 2025-11-25 only.
-pub const TASKS_LIST: &str = "tasks/list";
+pub(crate) const TASKS_LIST: &str = "tasks/list";
 /// Stops a task; 2025-11-25, and the modern tasks extension.
-pub const TASKS_CANCEL: &str = "tasks/cancel";
+pub(crate) const TASKS_CANCEL: &str = "tasks/cancel";
 /// Gives a task its input; the modern tasks extension only.
-pub const TASKS_UPDATE: &str = "tasks/update";
+pub(crate) const TASKS_UPDATE: &str = "tasks/update";
 /// The client has read the answer to `initialize`.
-pub const INITIALIZED: &str = "notifications/initialized";
+pub(crate) const INITIALIZED: &str = "notifications/initialized";
 /// The sender of a request does not want its answer any more.
-pub const CANCELLED: &str = "notifications/cancelled";
+pub(crate) const CANCELLED: &str = "notifications/cancelled";
 /// How far a request has come.
-pub const PROGRESS: &str = "notifications/progress";
+pub(crate) const PROGRESS: &str = "notifications/progress";
 /// The client's roots are others now; legacy era only.
-pub const ROOTS_LIST_CHANGED: &str = "notifications/roots/list_changed";
+pub(crate) const ROOTS_LIST_CHANGED: &str = "notifications/roots/list_changed";
 /// A task that the client runs changed its state; 2025-11-25 only.
-pub const TASKS_STATUS: &str = "notifications/tasks/status";
+pub(crate) const TASKS_STATUS: &str = "notifications/tasks/status";
 
 use Revision::{R2024_11_05 as R1, R2025_11_25 as R4, R2026_07_28 as R5};
 
@@ -98,18 +98,18 @@ const NOTIFICATIONS: &[Row] = &[
 ];
 
 /// Whether a client may send this request in this revision. Extensions (modern tasks) are not counted.
-pub fn is_request_of(method: &str, revision: Revision) -> bool {
+pub(crate) fn is_request_of(method: &str, revision: Revision) -> bool {
     find(REQUESTS, method).is_some_and(|row| (row.1..=row.2).contains(&revision))
 }
 
 /// Whether a client may send this notification in this revision.
-pub fn is_notification_of(method: &str, revision: Revision) -> bool {
+pub(crate) fn is_notification_of(method: &str, revision: Revision) -> bool {
     find(NOTIFICATIONS, method).is_some_and(|row| (row.1..=row.2).contains(&revision))
 }
 
 /// The parameters that the protocol defines for a method of any revision: these must have the right type. None
 /// for methods of the application, whose parameters are its own.
-pub fn fields(method: &str) -> &'static [Field] {
+pub(crate) fn fields(method: &str) -> &'static [Field] {
     find(REQUESTS, method).or_else(|| find(NOTIFICATIONS, method)).map_or(&[], |row| row.3)
 }
 

@@ -22,22 +22,27 @@
 //! | `cursor` | what is a page cursor? |
 //! | `subscribe` | what does a `subscriptions/listen` ask for? |
 
-pub mod capabilities;
-pub mod classify;
-pub mod content;
-pub mod convert;
-pub mod cursor;
-pub mod encode;
-pub mod envelope;
-pub mod error;
-pub mod id;
-pub mod json;
-pub mod method;
-pub mod notify;
-pub mod params;
-pub mod revision;
-pub mod show;
-pub mod subscribe;
+#![allow(
+    dead_code,
+    reason = "complete and tested as a unit; what nothing asks for yet stands ready for the transports to come"
+)]
+
+pub(crate) mod capabilities;
+pub(crate) mod classify;
+pub(crate) mod content;
+pub(crate) mod convert;
+pub(crate) mod cursor;
+pub(crate) mod encode;
+pub(crate) mod envelope;
+pub(crate) mod error;
+pub(crate) mod id;
+pub(crate) mod json;
+pub(crate) mod method;
+pub(crate) mod notify;
+pub(crate) mod params;
+pub(crate) mod revision;
+pub(crate) mod show;
+pub(crate) mod subscribe;
 
 #[cfg(test)]
 mod fuzz_tests;

@@ -16,7 +16,7 @@ use crate::protocol::subscribe::ListenFilter;
 
 /// A list that clients can be told about when it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ListKind {
+pub(crate) enum ListKind {
     /// The tools.
     Tools,
     /// The prompts.
@@ -27,7 +27,7 @@ pub enum ListKind {
 
 impl ListKind {
     /// The notification that says so.
-    pub const fn method(self) -> &'static str {
+    pub(crate) const fn method(self) -> &'static str {
         match self {
             Self::Tools => "notifications/tools/list_changed",
             Self::Prompts => "notifications/prompts/list_changed",
@@ -37,7 +37,7 @@ impl ListKind {
 }
 
 /// Appends `notifications/progress`: how far the request with this token has come. `message` from 2025-03-26 on.
-pub fn write_progress(
+pub(crate) fn write_progress(
     out: &mut Vec<u8>,
     token: &ProgressToken,
     progress: f64,
@@ -62,7 +62,7 @@ pub fn write_progress(
 }
 
 /// Appends `notifications/message`: a log message. The data must be free of secrets (all revisions: MUST NOT).
-pub fn write_log_message(out: &mut Vec<u8>, level: LogLevel, logger: Option<&str>, data: &RawValue) {
+pub(crate) fn write_log_message(out: &mut Vec<u8>, level: LogLevel, logger: Option<&str>, data: &RawValue) {
     write_notification_with(
         out,
         "notifications/message",
@@ -77,7 +77,7 @@ pub fn write_log_message(out: &mut Vec<u8>, level: LogLevel, logger: Option<&str
 }
 
 /// Appends the notice that a list has changed.
-pub fn write_list_changed(out: &mut Vec<u8>, kind: ListKind, subscription: Option<&RequestId>) {
+pub(crate) fn write_list_changed(out: &mut Vec<u8>, kind: ListKind, subscription: Option<&RequestId>) {
     write_notification_with(
         out,
         kind.method(),
@@ -92,7 +92,7 @@ pub fn write_list_changed(out: &mut Vec<u8>, kind: ListKind, subscription: Optio
 }
 
 /// Appends `notifications/resources/updated`: a watched resource has changed.
-pub fn write_resource_updated(out: &mut Vec<u8>, uri: &str, subscription: Option<&RequestId>) {
+pub(crate) fn write_resource_updated(out: &mut Vec<u8>, uri: &str, subscription: Option<&RequestId>) {
     write_notification_with(
         out,
         "notifications/resources/updated",
@@ -108,7 +108,7 @@ pub fn write_resource_updated(out: &mut Vec<u8>, uri: &str, subscription: Option
 }
 
 /// Appends `notifications/subscriptions/acknowledged`, the first message of a listen stream, with what is honoured.
-pub fn write_acknowledged(out: &mut Vec<u8>, subscription: &RequestId, honoured: &ListenFilter) {
+pub(crate) fn write_acknowledged(out: &mut Vec<u8>, subscription: &RequestId, honoured: &ListenFilter) {
     write_notification_with(
         out,
         "notifications/subscriptions/acknowledged",
@@ -125,7 +125,7 @@ pub fn write_acknowledged(out: &mut Vec<u8>, subscription: &RequestId, honoured:
 }
 
 /// Appends `notifications/cancelled`: a request of ours (legacy), or a listen stream that the server ends (modern).
-pub fn write_cancelled(out: &mut Vec<u8>, request: &RequestId, reason: Option<&str>) {
+pub(crate) fn write_cancelled(out: &mut Vec<u8>, request: &RequestId, reason: Option<&str>) {
     write_notification_with(
         out,
         method::CANCELLED,

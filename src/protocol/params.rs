@@ -15,26 +15,26 @@ use crate::protocol::id::{InvalidId, ProgressToken, RequestId};
 use crate::protocol::json::{self, Seen, Str};
 
 /// The `_meta` keys of the protocol itself (2026-07-28, basic/index).
-pub mod meta_keys {
+pub(crate) mod meta_keys {
     /// The revision that a modern request speaks.
-    pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+    pub(crate) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
     /// What the sender of a modern request can do.
-    pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+    pub(crate) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
     /// Who sends a modern request: for display only.
-    pub const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+    pub(crate) const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
     /// From which level on a modern request wants log messages.
-    pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+    pub(crate) const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
     /// Who answers, on modern results.
-    pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+    pub(crate) const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
     /// Which listen request a modern notification belongs to.
-    pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+    pub(crate) const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 }
 
 /// The parameters of any method of the protocol, as far as they are there; everything else is ignored.
 ///
 /// An explicit `null` counts as absent, except for [`Params::input_responses`].
 #[derive(Debug, Clone, Default)]
-pub struct Params<'a> {
+pub(crate) struct Params<'a> {
     /// `name` of a tool or prompt.
     pub name: Option<Cow<'a, str>>,
     /// `uri` of a resource.
@@ -79,7 +79,7 @@ pub struct Params<'a> {
 
 /// The members of a request's `_meta` that the protocol gives a meaning, unchecked.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Meta<'a> {
+pub(crate) struct Meta<'a> {
     /// `io.modelcontextprotocol/protocolVersion`. `null` is kept: any value here claims the modern era.
     pub protocol_version: Option<&'a RawValue>,
     /// `io.modelcontextprotocol/clientCapabilities`. `null` is kept.
@@ -101,7 +101,7 @@ pub struct Meta<'a> {
 /// The members of `params` that are known here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
-pub enum Field {
+pub(crate) enum Field {
     /// `name`
     Name,
     /// `uri`
@@ -209,7 +209,7 @@ impl<'a> Params<'a> {
     /// # Errors
     ///
     /// [`InvalidId`]: such a cancellation is to be ignored.
-    pub fn cancelled_id(&self) -> Result<Option<RequestId>, InvalidId> {
+    pub(crate) fn cancelled_id(&self) -> Result<Option<RequestId>, InvalidId> {
         self.request_id.map(RequestId::from_raw).transpose()
     }
 
@@ -218,7 +218,7 @@ impl<'a> Params<'a> {
     /// # Errors
     ///
     /// -32602 if it is neither a string nor an integer.
-    pub fn progress_token(&self) -> Result<Option<ProgressToken>, RpcError> {
+    pub(crate) fn progress_token(&self) -> Result<Option<ProgressToken>, RpcError> {
         self.meta.as_ref().map_or(Ok(None), Meta::progress_token)
     }
 
@@ -287,7 +287,7 @@ impl<'a> Meta<'a> {
     /// # Errors
     ///
     /// -32602 if it is neither a string nor an integer.
-    pub fn progress_token(&self) -> Result<Option<ProgressToken>, RpcError> {
+    pub(crate) fn progress_token(&self) -> Result<Option<ProgressToken>, RpcError> {
         let token = self.progress_token.map(ProgressToken::from_raw).transpose();
         token.map_err(|_| RpcError::invalid_params("params._meta.progressToken must be a string or an integer"))
     }
@@ -406,7 +406,7 @@ impl<'de> Visitor<'de> for Fill<'_, Option<Meta<'de>>> {
 }
 
 /// The whole `params` of a message as JSON text: for methods of the application. Reads the message again.
-pub fn raw_params(message: &str) -> Option<&RawValue> {
+pub(crate) fn raw_params(message: &str) -> Option<&RawValue> {
     let mut found = None;
     let whole = json::for_each_member(message, |key, value| {
         if key == "params" {
@@ -417,6 +417,6 @@ pub fn raw_params(message: &str) -> Option<&RawValue> {
 }
 
 /// The whole `_meta` of a message's `params` as JSON text: for handlers that read keys of their own.
-pub fn raw_meta(message: &str) -> Option<&RawValue> {
+pub(crate) fn raw_meta(message: &str) -> Option<&RawValue> {
     raw_params(message).and_then(|params| json::member(params, "_meta")).filter(|raw| json::is_object(raw))
 }

@@ -84,7 +84,7 @@ impl Serialize for Revision {
 }
 
 /// The names of every revision served, newest first: what `supportedVersions` and `data.supported` list.
-pub const fn supported_versions() -> [&'static str; 5] {
+pub(crate) const fn supported_versions() -> [&'static str; 5] {
     let [a, b, c, d, e] = Revision::ALL;
     [a.as_str(), b.as_str(), c.as_str(), d.as_str(), e.as_str()]
 }
@@ -94,7 +94,7 @@ pub const fn supported_versions() -> [&'static str; 5] {
 /// 2025-11-25, basic/lifecycle: "If the server supports the requested protocol version, it MUST respond with the same
 /// version. Otherwise, the server MUST respond with another protocol version it supports." A modern revision is
 /// never the outcome of a handshake.
-pub fn negotiate(requested: &str) -> Revision {
+pub(crate) fn negotiate(requested: &str) -> Revision {
     match Revision::parse(requested) {
         Some(revision) if !revision.is_modern() => revision,
         _ => Revision::LATEST_LEGACY,

@@ -1,5 +1,7 @@
 //! What is encoded is valid by the protocol's own schemas, in every revision.
 
+use crate::protocol::capabilities::*;
+use crate::protocol::notify::*;
 use serde_json::{Value, json};
 
 use crate::protocol::capabilities::{LogLevel, ServerCapabilities};

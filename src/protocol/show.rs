@@ -6,22 +6,22 @@
 use std::fmt::{self, Write as _};
 
 /// Most characters of a peer's text that an error message repeats.
-pub const MESSAGE_CHARS: usize = 128;
+pub(crate) const MESSAGE_CHARS: usize = 128;
 
 /// Text of a peer, made safe to display: escaped, and cut after a number of characters.
 #[derive(Clone, Copy)]
-pub struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     text: &'a str,
     max_chars: usize,
 }
 
 /// `text` cut to `max_chars` characters of the original, with everything escaped that is not plainly visible.
-pub fn shown(text: &str, max_chars: usize) -> Shown<'_> {
+pub(crate) fn shown(text: &str, max_chars: usize) -> Shown<'_> {
     Shown { text, max_chars }
 }
 
 /// At most `max_chars` characters of `text`, unescaped: for values that are kept, not displayed.
-pub fn cut(text: &str, max_chars: usize) -> &str {
+pub(crate) fn cut(text: &str, max_chars: usize) -> &str {
     text.char_indices().nth(max_chars).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 

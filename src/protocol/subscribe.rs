@@ -10,14 +10,14 @@ use crate::protocol::error::RpcError;
 use crate::protocol::json;
 
 /// Most resources that one subscription can watch.
-pub const MAX_URIS: usize = 1_024;
+pub(crate) const MAX_URIS: usize = 1_024;
 /// Longest URI that can be watched, in bytes.
-pub const MAX_URI_BYTES: usize = 4 * 1024;
+pub(crate) const MAX_URI_BYTES: usize = 4 * 1024;
 
 /// The kinds of change that a subscription wants to hear of: only what was asked for may be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ListenFilter {
+pub(crate) struct ListenFilter {
     /// The list of tools.
     #[serde(skip_serializing_if = "is_false")]
     pub tools_list_changed: bool,
@@ -43,7 +43,7 @@ impl ListenFilter {
     /// # Errors
     ///
     /// -32602 if it is missing or no object, a flag is no boolean, a URI no string, or there is too much of it.
-    pub fn parse(notifications: Option<&RawValue>) -> Result<Self, RpcError> {
+    pub(crate) fn parse(notifications: Option<&RawValue>) -> Result<Self, RpcError> {
         let wrong = |what: &str| RpcError::invalid_params(format!("params.notifications{what}"));
         let Some(raw) = notifications else {
             return Err(wrong(" must be an object"));
@@ -79,7 +79,7 @@ impl ListenFilter {
 
     /// The part of this filter that a server with these capabilities can deliver: what the acknowledgement names.
     #[must_use]
-    pub fn honoured(&self, capabilities: &ServerCapabilities) -> Self {
+    pub(crate) fn honoured(&self, capabilities: &ServerCapabilities) -> Self {
         let resources = capabilities.resources.unwrap_or_default();
         let changes =
             |list: Option<crate::protocol::capabilities::ListCapability>| list.is_some_and(|list| list.list_changed);
@@ -92,7 +92,7 @@ impl ListenFilter {
     }
 
     /// Whether it asks for nothing at all.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.tools_list_changed
             && !self.prompts_list_changed
             && !self.resources_list_changed
@@ -100,12 +100,12 @@ impl ListenFilter {
     }
 
     /// Whether it watches exactly this resource.
-    pub fn watches(&self, uri: &str) -> bool {
+    pub(crate) fn watches(&self, uri: &str) -> bool {
         self.resource_subscriptions.iter().any(|watched| watched == uri)
     }
 
     /// Bytes held for the URIs: for the budgets that count what a peer makes us keep.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         let slots = self.resource_subscriptions.capacity() * size_of::<String>();
         self.resource_subscriptions.iter().fold(slots, |sum, uri| sum + uri.capacity())
     }

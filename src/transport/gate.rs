@@ -46,8 +46,7 @@ impl Gate {
         };
         let route = self.routes.iter().find(|route| route.path == head.path()).ok_or_else(|| self.not_found())?;
         let upgrade = upgrade::check(head)?;
-        let protocol = route.service.choose(&|name| upgrade.protocols.iter().any(|offered| offered == name));
-        let protocol = protocol.map(str::to_owned);
+        let protocol = upgrade.choose(route.service.subprotocols()).map(str::to_owned);
         Ok(Passed { service: Arc::clone(&route.service), accept: upgrade.accept, protocol, principal })
     }
 
