@@ -15,6 +15,8 @@ mod protocol;
 mod running;
 mod server;
 mod service;
+mod settings;
+mod status;
 mod transport;
 
 /// What a tool can return, and how tools and servers are described.
@@ -37,9 +39,12 @@ pub use mcp::tool_error::{ToolError, ToolResult};
 pub use principal::Principal;
 pub use protocol::capabilities::{ClientCapabilities, LogLevel};
 pub use protocol::revision::{Era, Revision};
-pub use running::{Bound, Handle, Running, Status};
+pub use running::{Bound, Handle, Running};
 pub use schemars;
 pub use serde;
 pub use serde_json;
 pub use server::Server;
 pub use service::{Binary, ClosedBy, Ended, Message, MessageLimits, Peer, SendError, Service, Text};
+pub use settings::Settings;
+pub use status::Status;
+pub use transport::request_head::{Denied, RequestHead};

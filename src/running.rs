@@ -3,15 +3,15 @@
 use crate::engine::Core;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::Abandon;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::mcp::Mcp;
 use crate::mcp::client::{Client, NotifyError, notification};
 use crate::mcp::registry::Registry;
-use crate::server::{Guards, Server};
 use crate::service::AnyService;
+use crate::settings::Settings;
+use crate::status::Status;
 use crate::transport::accept::{self, Acceptor, Door};
 use crate::transport::gate::{Gate, Route};
-use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -23,16 +23,29 @@ use std::time::{Duration, Instant};
 const DROP_GRACE: Duration = Duration::from_secs(5);
 
 /// A server whose sockets are open and whose ports are known. Nobody is served yet: who connects waits.
+///
+/// `H` is what [`Running::handle`] will give: a [`Handle`] for MCP, [`Peers`](crate::Peers) for other protocols.
 #[must_use = "a bound server serves nobody until it is started"]
-pub struct Bound {
-    server: Server,
+pub struct Bound<H = Handle> {
+    settings: Settings,
+    make: Make<H>,
     listeners: Vec<(TcpListener, SocketAddr)>,
 }
 
-impl Bound {
-    pub(crate) fn new(mut server: Server) -> Result<Self, Error> {
-        let problems = server.take_problems();
-        if problems.is_empty() { Ok(Self { server, listeners: Vec::new() }) } else { Err(Error::Setup(problems)) }
+/// Makes the services, once there are threads to serve them.
+type Make<H> = Box<dyn FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send>;
+
+impl<H> Bound<H> {
+    pub(crate) fn new(
+        mut settings: Settings,
+        mut problems: Vec<Problem>,
+        make: impl FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send + 'static,
+    ) -> Result<Self, Error> {
+        problems.extend(settings.take_problems());
+        if !problems.is_empty() {
+            return Err(Error::Setup(problems));
+        }
+        Ok(Self { settings, make: Box::new(make), listeners: Vec::new() })
     }
 
     /// Opens one more address for the same server.
@@ -81,24 +94,15 @@ impl Bound {
     ///
     /// # Errors
     /// [`Error::System`] if the operating system gives no thread.
-    pub fn start(self) -> Result<Running, Error> {
-        let Server { identity, instructions, registry, limits, guards, .. } = self.server;
+    pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
+        let Settings { limits, hosts, origins, tokens, authenticate, .. } = self.settings;
         let (core, threads) = Core::start(limits).map_err(system("a thread"))?;
-        let mcp = Mcp::new(identity, instructions, registry, Arc::clone(&core));
-        let Guards { hosts, origins, tokens, .. } = guards;
-        let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
-        let routes = vec![Route { path: "/mcp".into(), service: Arc::clone(&service) }];
-        let door = Door::new(Arc::clone(&core), Gate { hosts, origins, tokens, routes });
+        let (routes, handle) = (self.make)(&core);
+        let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
+        let door = Door::new(Arc::clone(&core), Gate { hosts, origins, tokens, authenticate, routes });
         let addresses = self.listeners.iter().map(|(_, address)| *address).collect();
-        let mut running = Running {
-            handle: Handle::of(mcp),
-            services: vec![service],
-            addresses,
-            acceptors: Vec::new(),
-            threads,
-            core,
-        };
+        let mut running = Running { handle, services, addresses, acceptors: Vec::new(), threads, core };
         for (listener, _) in self.listeners {
             // On failure `running` is dropped, which ends what was started.
             running.acceptors.push(Acceptor::start(listener, Arc::clone(&door)).map_err(system("a thread"))?);
@@ -110,16 +114,19 @@ impl Bound {
         if address.ip().is_loopback() {
             return Ok(());
         }
-        match self.server.guards.missing() {
+        match self.settings.missing() {
             Some(missing) => Err(Error::Exposed { address, missing }),
             None => Ok(()),
         }
     }
 }
 
-impl fmt::Debug for Bound {
+impl<H> fmt::Debug for Bound<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("server", &self.server).field("addresses", &self.addrs()).finish()
+        f.debug_struct("Bound")
+            .field("settings", &self.settings)
+            .field("addresses", &self.addrs())
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,8 +136,8 @@ fn first(addresses: &[SocketAddr]) -> SocketAddr {
 }
 
 /// A server that runs. Dropping it shuts it down with a grace of 5 s.
-pub struct Running {
-    handle: Handle,
+pub struct Running<H = Handle> {
+    handle: H,
     services: Vec<Arc<dyn AnyService>>,
     addresses: Vec<SocketAddr>,
     acceptors: Vec<Acceptor>,
@@ -138,7 +145,7 @@ pub struct Running {
     core: Arc<Core>,
 }
 
-impl Running {
+impl<H> Running<H> {
     /// The first address it listens on.
     pub fn addr(&self) -> SocketAddr {
         first(&self.addresses)
@@ -150,7 +157,10 @@ impl Running {
     }
 
     /// A handle for other threads.
-    pub fn handle(&self) -> Handle {
+    pub fn handle(&self) -> H
+    where
+        H: Clone,
+    {
         self.handle.clone()
     }
 
@@ -160,7 +170,7 @@ impl Running {
     /// # Errors
     /// As for [`shutdown`](Self::shutdown).
     pub fn join(self) -> Result<(), Error> {
-        let grace = self.handle.mcp.stop.wait();
+        let grace = self.core.stop.wait();
         self.shutdown(grace)
     }
 
@@ -237,14 +247,14 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl<H> Drop for Running<H> {
     fn drop(&mut self) {
         // Whoever wants to know calls `shutdown`; the log has it in any case.
         let _ = self.end(DROP_GRACE);
     }
 }
 
-impl fmt::Debug for Running {
+impl<H> fmt::Debug for Running<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("addresses", &self.addresses).finish_non_exhaustive()
     }
@@ -257,25 +267,6 @@ pub struct Handle {
     mcp: Arc<Mcp>,
 }
 
-/// Somebody's wish that the server ends.
-#[derive(Default)]
-pub(crate) struct Stop {
-    grace: Mutex<Option<Duration>>,
-    asked: Condvar,
-}
-
-impl Stop {
-    fn wait(&self) -> Duration {
-        let mut grace = self.grace.lock();
-        loop {
-            match *grace {
-                Some(grace) => return grace,
-                None => self.asked.wait(&mut grace),
-            }
-        }
-    }
-}
-
 impl Handle {
     pub(crate) fn of(mcp: Arc<Mcp>) -> Self {
         Self { mcp }
@@ -283,8 +274,7 @@ impl Handle {
 
     /// Asks the server to stop with that grace. Returns at once; [`Running::join`] returns when it is done.
     pub fn stop(&self, grace: Duration) {
-        self.mcp.stop.grace.lock().get_or_insert(grace);
-        self.mcp.stop.asked.notify_all();
+        self.mcp.core.stop.ask(grace);
     }
 
     /// The clients that are connected at this moment, the oldest first.
@@ -326,29 +316,7 @@ impl Handle {
 
     /// Numbers of the moment.
     pub fn status(&self) -> Status {
-        let core = &self.mcp.core;
-        let (pool, counters) = (core.pool.numbers(), &core.counters);
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        Status {
-            uptime: core.uptime(),
-            connections: core.connected(),
-            calls_in_flight: pool.live,
-            calls_waiting: pool.waiting,
-            workers: pool.workers,
-            workers_idle: pool.idle,
-            workers_written_off: pool.written_off,
-            workers_written_off_ever: pool.written_off_ever,
-            memory_used: core.memory.used(),
-            memory_limit: core.memory.limit(),
-            connections_accepted: read(&counters.accepted),
-            connections_refused: read(&counters.refused),
-            requests: read(&counters.requests),
-            panics: read(&counters.panics),
-            timeouts: read(&counters.timeouts),
-            cancelled: read(&counters.cancelled),
-            rate_limited: read(&counters.rate_limited),
-            busy: read(&counters.busy),
-        }
+        Status::of(&self.mcp.core)
     }
 }
 
@@ -356,46 +324,4 @@ impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("server", &self.mcp).finish()
     }
-}
-
-/// What a server is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Status {
-    /// Time since the start.
-    pub uptime: Duration,
-    /// Clients that are connected.
-    pub connections: usize,
-    /// Calls under way, waiting or running.
-    pub calls_in_flight: usize,
-    /// Calls that wait for a worker.
-    pub calls_waiting: usize,
-    /// Worker threads.
-    pub workers: usize,
-    /// Of these, those that have nothing to do.
-    pub workers_idle: usize,
-    /// Threads whose handler ignores its deadline, at this moment.
-    pub workers_written_off: usize,
-    /// The same, since the start.
-    pub workers_written_off_ever: u64,
-    /// Bytes of queued requests and outgoing frames.
-    pub memory_used: usize,
-    /// The bound of that.
-    pub memory_limit: usize,
-    /// Connections since the start.
-    pub connections_accepted: u64,
-    /// Of these, those that were turned away.
-    pub connections_refused: u64,
-    /// Requests since the start.
-    pub requests: u64,
-    /// Handlers that panicked.
-    pub panics: u64,
-    /// Calls stopped at their deadline.
-    pub timeouts: u64,
-    /// Calls cancelled by their client.
-    pub cancelled: u64,
-    /// Messages beyond the rate.
-    pub rate_limited: u64,
-    /// Requests answered "busy".
-    pub busy: u64,
 }

@@ -1,18 +1,21 @@
 //! What a server can do and how it is guarded: plain data, until it is bound.
 
 use crate::error::{Error, Problem};
-use crate::guard::bearer::Tokens;
-use crate::guard::config::ConfigError;
-use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::limits::Limits;
+use crate::mcp::Mcp;
 use crate::mcp::ctx::Ctx;
 use crate::mcp::handler::Handler;
 use crate::mcp::output::IntoToolOutput;
 use crate::mcp::registry::{self, Entry, Registry};
 use crate::mcp::tool::Tool;
 use crate::mcp::tool_error::ToolResult;
+use crate::principal::Principal;
 use crate::protocol::content::{Icon, Implementation, ToolOutput};
-use crate::running::Bound;
+use crate::running::{Bound, Handle};
+use crate::service::AnyService;
+use crate::settings::Settings;
+use crate::transport::gate::Route;
+use crate::transport::request_head::{Denied, RequestHead};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -45,19 +48,8 @@ pub struct Server {
     pub(crate) identity: Implementation,
     pub(crate) instructions: Option<String>,
     pub(crate) registry: Registry,
-    pub(crate) limits: Limits,
-    pub(crate) guards: Guards,
+    pub(crate) settings: Settings,
     problems: Vec<Problem>,
-}
-
-/// Who is let in.
-#[derive(Debug, Default)]
-pub(crate) struct Guards {
-    pub(crate) hosts: HostPolicy,
-    pub(crate) origins: OriginPolicy,
-    pub(crate) tokens: Tokens,
-    anonymous: bool,
-    plaintext: bool,
 }
 
 impl Server {
@@ -67,8 +59,7 @@ impl Server {
             identity: Implementation::new(name, version),
             instructions: None,
             registry: Registry::default(),
-            limits: Limits::default(),
-            guards: Guards::default(),
+            settings: Settings::new(),
             problems: Vec::new(),
         }
     }
@@ -152,50 +143,57 @@ impl Server {
         self
     }
 
-    /// Changes limits: sizes, counts, rates, deadlines.
-    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
-        change(&mut self.limits);
+    /// Takes all guards and limits at once, in place of those set so far.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
         self
     }
 
-    /// Lets requests in whose `Host` is that name, besides those of loopback: `example.com`, `example.com:8443`,
-    /// `*.example.com`.
-    ///
-    /// The check keeps web pages out that have had their own name resolve to this machine (DNS rebinding).
+    /// [`Settings::limits`].
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        self.settings = self.settings.limits(change);
+        self
+    }
+
+    /// [`Settings::allow_host`].
     #[track_caller]
     pub fn allow_host(mut self, host: &str) -> Self {
-        let allowed = self.guards.hosts.allow(host);
-        self.check(allowed, Location::caller());
+        self.settings = self.settings.allow_host(host);
         self
     }
 
-    /// Lets browsers' pages of that origin in: `https://app.example.com`, `https://*.example.com`. Without it, only pages of
-    /// the server's own host and port pass, and programs, which send no `Origin`.
+    /// [`Settings::allow_origin`].
     #[track_caller]
     pub fn allow_origin(mut self, origin: &str) -> Self {
-        let allowed = self.guards.origins.allow(origin);
-        self.check(allowed, Location::caller());
+        self.settings = self.settings.allow_origin(origin);
         self
     }
 
-    /// Asks every caller for a bearer token (`Authorization: Bearer …`), and accepts this one for the principal of that
-    /// name. May be called several times. Tokens are kept as hashes only and compared in constant time.
+    /// [`Settings::bearer_token`].
     #[track_caller]
     pub fn bearer_token(mut self, principal: impl Into<String>, token: &str) -> Self {
-        let added = self.guards.tokens.add(principal, token);
-        self.check(added, Location::caller());
+        self.settings = self.settings.bearer_token(principal, token);
         self
     }
 
-    /// Lets anybody who can reach the server call its tools, on addresses beyond loopback, too.
+    /// [`Settings::authenticate`].
+    pub fn authenticate(
+        mut self,
+        who: impl Fn(&RequestHead<'_>) -> Result<Principal, Denied> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings = self.settings.authenticate(who);
+        self
+    }
+
+    /// [`Settings::dangerous_allow_anonymous`].
     pub fn dangerous_allow_anonymous(mut self) -> Self {
-        self.guards.anonymous = true;
+        self.settings = self.settings.dangerous_allow_anonymous();
         self
     }
 
-    /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS.
+    /// [`Settings::plaintext_behind_proxy`].
     pub fn plaintext_behind_proxy(mut self) -> Self {
-        self.guards.plaintext = true;
+        self.settings = self.settings.plaintext_behind_proxy();
         self
     }
 
@@ -205,7 +203,7 @@ impl Server {
     /// [`Error::Setup`] for everything that cannot be served, [`Error::Exposed`] for an address beyond loopback
     /// without authentication or TLS, [`Error::Address`] and [`Error::Bind`] for the address itself.
     pub fn bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Bound, Error> {
-        Bound::new(self)?.and_bind(address)
+        self.into_bound()?.and_bind(address)
     }
 
     /// Serves on a socket that is listening already, say one that was handed over by a supervisor.
@@ -213,13 +211,16 @@ impl Server {
     /// # Errors
     /// As for [`bind`](Self::bind).
     pub fn bind_listener(self, listener: TcpListener) -> Result<Bound, Error> {
-        Bound::new(self)?.and_listener(listener)
+        self.into_bound()?.and_listener(listener)
     }
 
-    /// All that stands against starting.
-    pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
-        let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
-        std::mem::take(&mut self.problems).into_iter().chain(limits).collect()
+    fn into_bound(self) -> Result<Bound, Error> {
+        let Self { identity, instructions, registry, settings, problems } = self;
+        Bound::new(settings, problems, move |core| {
+            let mcp = Mcp::new(identity, instructions, registry, Arc::clone(core));
+            let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
+            (vec![Route { path: "/mcp".into(), service }], Handle::of(mcp))
+        })
     }
 
     fn add(&mut self, entry: Result<Entry, Problem>, location: &'static Location<'static>) {
@@ -231,28 +232,6 @@ impl Server {
             Ok(entry) => self.registry.insert(entry),
             Err(problem) => self.problems.push(problem.at(location)),
         }
-    }
-
-    fn check(&mut self, result: Result<(), ConfigError>, location: &'static Location<'static>) {
-        if let Err(error) = result {
-            self.problems.push(Problem::new(error.setting, error.problem).at(location));
-        }
-    }
-}
-
-impl Guards {
-    /// What is missing for an address beyond loopback.
-    pub(crate) fn missing(&self) -> Option<&'static str> {
-        if self.tokens.is_empty() && !self.anonymous {
-            return Some(
-                "ask for a token with `bearer_token`, or let everybody in with `dangerous_allow_anonymous` \
-                 (option --token or --dangerous-allow-anonymous)",
-            );
-        }
-        (!self.plaintext).then_some(
-            "put it behind a proxy that ends TLS and say so with `plaintext_behind_proxy` \
-             (option --plaintext-behind-proxy)",
-        )
     }
 }
 

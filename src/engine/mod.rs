@@ -53,6 +53,7 @@ pub(crate) struct Core {
     ids: AtomicU64,
     start: Instant,
     stopping: AtomicBool,
+    pub(crate) stop: Stop,
     /// Connection threads that run, and a signal when one ends.
     serving: (Mutex<usize>, Condvar),
 }
@@ -103,6 +104,7 @@ impl Core {
             ids: AtomicU64::new(1),
             start: Instant::now(),
             stopping: AtomicBool::new(false),
+            stop: Stop::default(),
             serving: (Mutex::new(0), Condvar::new()),
         };
         Ok((Arc::new(core), vec![timer_thread, drain_thread]))
@@ -205,6 +207,31 @@ impl Core {
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+/// Somebody's wish that the server ends, with a grace for what is under way.
+#[derive(Default)]
+pub(crate) struct Stop {
+    grace: Mutex<Option<Duration>>,
+    asked: Condvar,
+}
+
+impl Stop {
+    pub(crate) fn ask(&self, grace: Duration) {
+        self.grace.lock().get_or_insert(grace);
+        self.asked.notify_all();
+    }
+
+    /// Blocks until somebody has asked.
+    pub(crate) fn wait(&self) -> Duration {
+        let mut grace = self.grace.lock();
+        loop {
+            match *grace {
+                Some(grace) => return grace,
+                None => self.asked.wait(&mut grace),
+            }
+        }
     }
 }
 

@@ -20,7 +20,6 @@ use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ServerCapabilities};
 use crate::protocol::content::Implementation;
 use crate::protocol::notify::{self, ListKind};
-use crate::running::Stop;
 use crate::service::{ClosedBy, Ended, Message, Peer, Service};
 use crate::transport::websocket::frames;
 use client::Link;
@@ -44,7 +43,6 @@ pub(crate) struct Mcp {
     editing: Mutex<()>,
     links: RwLock<HashMap<ConnectionId, Arc<Link>>>,
     sequence: AtomicU64,
-    pub(crate) stop: Stop,
     /// Distinguishes the incident numbers of one run of the process from those of another.
     run: u16,
 }
@@ -65,7 +63,6 @@ impl Mcp {
             editing: Mutex::new(()),
             links: RwLock::new(HashMap::new()),
             sequence: AtomicU64::new(key::FIRST_FREE),
-            stop: Stop::default(),
             run: RandomState::new().hash_one(std::process::id()) as u16,
         })
     }

@@ -108,6 +108,9 @@ fn optional_without_null(object: &mut Map<String, Value>) {
                 property.insert("type".into(), only);
             }
         }
+        if let Some(Value::Array(values)) = property.get_mut("enum") {
+            values.retain(|value| !value.is_null());
+        }
         if let Some(Value::Array(choices)) = property.get_mut("anyOf") {
             choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
             if let [Value::Object(only)] = choices.as_slice() {

@@ -8,6 +8,8 @@ use crate::http::refusal::Refusal;
 use crate::http::upgrade;
 use crate::principal::Principal;
 use crate::service::AnyService;
+use crate::settings::Authenticate;
+use crate::transport::request_head::{Denied, RequestHead};
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ pub(crate) struct Gate {
     pub(crate) origins: OriginPolicy,
     /// Static bearer tokens; without any, nobody is asked.
     pub(crate) tokens: Tokens,
+    /// The author's own way to find out who a caller is.
+    pub(crate) authenticate: Option<Authenticate>,
     pub(crate) routes: Vec<Route>,
 }
 
@@ -36,18 +40,29 @@ pub(crate) struct Passed {
 
 impl Gate {
     /// Host, Origin, authentication, then method and path: an unknown or foreign caller learns nothing of what is served.
-    pub(crate) fn check(&self, head: &Head, _address: ClientAddr) -> Result<Passed, Refusal> {
+    pub(crate) fn check(&self, head: &Head, address: ClientAddr) -> Result<Passed, Refusal> {
         let host = self.hosts.check_host(head)?;
         self.origins.check_origin(head, &host)?;
-        let principal = if self.tokens.is_empty() {
-            None
-        } else {
-            self.tokens.check(head)?.map(|name| Principal::new(name.to_owned()))
-        };
+        let principal = self.authenticate(head, address)?;
         let route = self.routes.iter().find(|route| route.path == head.path()).ok_or_else(|| self.not_found())?;
         let upgrade = upgrade::check(head)?;
         let protocol = upgrade.choose(route.service.subprotocols()).map(str::to_owned);
         Ok(Passed { service: Arc::clone(&route.service), accept: upgrade.accept, protocol, principal })
+    }
+
+    fn authenticate(&self, head: &Head, address: ClientAddr) -> Result<Option<Principal>, Refusal> {
+        let by_token = self.tokens.check(head);
+        match (&self.authenticate, by_token) {
+            (_, Ok(Some(name))) => Ok(Some(Principal::new(name.to_owned()))),
+            (None, by_token) => by_token.map(|_| None),
+            (Some(authenticate), _) => {
+                let denied = |Denied| {
+                    Refusal::new(401, "auth", "the credentials are missing or not accepted")
+                        .header("WWW-Authenticate", "Bearer realm=\"mcp\"")
+                };
+                authenticate(&RequestHead::new(head, address)).map(Some).map_err(denied)
+            }
+        }
     }
 
     fn not_found(&self) -> Refusal {

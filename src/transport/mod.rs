@@ -3,4 +3,5 @@
 pub(crate) mod accept;
 pub(crate) mod gate;
 pub(crate) mod opening;
+pub(crate) mod request_head;
 pub(crate) mod websocket;

@@ -1,0 +1,144 @@
+//! Who is let in, and how much of everything: what all servers of this crate have in common.
+
+use crate::error::Problem;
+use crate::guard::bearer::Tokens;
+use crate::guard::config::ConfigError;
+use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::limits::Limits;
+use crate::principal::Principal;
+use crate::transport::request_head::{Denied, RequestHead};
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// An author's own authentication.
+pub(crate) type Authenticate = Arc<dyn Fn(&RequestHead<'_>) -> Result<Principal, Denied> + Send + Sync>;
+
+/// Guards and limits of a server. The defaults are safe: loopback names only, no foreign web page, everything bounded.
+///
+/// A [`Server`](crate::Server) has the same methods of its own; this type is for settings that are made in one place
+/// and used in another, and for a [`Listener`](crate::Listener).
+///
+/// ```
+/// # use mcp_blocking::{Server, Settings};
+/// let settings = Settings::new().allow_origin("https://app.example.com").limits(|limits| limits.connections = 100);
+/// let server = Server::new("notes", "1.0.0").settings(settings);
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "settings do nothing until a server takes them"]
+pub struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) hosts: HostPolicy,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) tokens: Tokens,
+    pub(crate) authenticate: Option<Authenticate>,
+    anonymous: bool,
+    plaintext: bool,
+    problems: Vec<Problem>,
+}
+
+impl Settings {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes limits: sizes, counts, rates, deadlines.
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// Lets requests in whose `Host` is that name, besides those of loopback: `example.com`, `example.com:8443`,
+    /// `*.example.com`.
+    ///
+    /// The check keeps web pages out that have had their own name resolve to this machine (DNS rebinding).
+    #[track_caller]
+    pub fn allow_host(mut self, host: &str) -> Self {
+        let allowed = self.hosts.allow(host);
+        self.check(allowed, Location::caller())
+    }
+
+    /// Lets browsers' pages of that origin in: `https://app.example.com`, `https://*.example.com`. Without it, only
+    /// pages of the server's own host and port pass, and programs, which send no `Origin`.
+    #[track_caller]
+    pub fn allow_origin(mut self, origin: &str) -> Self {
+        let allowed = self.origins.allow(origin);
+        self.check(allowed, Location::caller())
+    }
+
+    /// Asks every caller for a bearer token (`Authorization: Bearer …`), and accepts this one for the principal of that
+    /// name. May be called several times. Tokens are kept as hashes only and compared in constant time.
+    #[track_caller]
+    pub fn bearer_token(mut self, principal: impl Into<String>, token: &str) -> Self {
+        let added = self.tokens.add(principal, token);
+        self.check(added, Location::caller())
+    }
+
+    /// Asks this closure about every caller: it sees the request's head, and says who it is or that it may not come
+    /// in. Runs on the connection's own thread, once for each WebSocket, behind the checks of `Host` and `Origin`. Callers with one of
+    /// the [`bearer_token`](Self::bearer_token)s are not asked about.
+    ///
+    /// ```
+    /// # use mcp_blocking::{Denied, Principal, Settings};
+    /// # fn look_up(token: &str) -> Option<Principal> { None }
+    /// let settings = Settings::new().authenticate(|head| head.bearer().and_then(look_up).ok_or(Denied));
+    /// ```
+    pub fn authenticate(
+        mut self,
+        who: impl Fn(&RequestHead<'_>) -> Result<Principal, Denied> + Send + Sync + 'static,
+    ) -> Self {
+        self.authenticate = Some(Arc::new(who));
+        self
+    }
+
+    /// Lets anybody who can reach the server in, on addresses beyond loopback, too.
+    pub fn dangerous_allow_anonymous(mut self) -> Self {
+        self.anonymous = true;
+        self
+    }
+
+    /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS.
+    pub fn plaintext_behind_proxy(mut self) -> Self {
+        self.plaintext = true;
+        self
+    }
+
+    /// All that stands against starting.
+    pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
+        let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
+        std::mem::take(&mut self.problems).into_iter().chain(limits).collect()
+    }
+
+    /// What is missing for an address beyond loopback.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        if self.tokens.is_empty() && self.authenticate.is_none() && !self.anonymous {
+            return Some(
+                "ask for a token with `bearer_token`, or let everybody in with `dangerous_allow_anonymous` \
+                 (option --token or --dangerous-allow-anonymous)",
+            );
+        }
+        (!self.plaintext).then_some(
+            "put it behind a proxy that ends TLS and say so with `plaintext_behind_proxy` \
+             (option --plaintext-behind-proxy)",
+        )
+    }
+
+    fn check(mut self, result: Result<(), ConfigError>, location: &'static Location<'static>) -> Self {
+        if let Err(error) = result {
+            self.problems.push(Problem::new(error.setting, error.problem).at(location));
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("limits", &self.limits)
+            .field("hosts", &self.hosts)
+            .field("origins", &self.origins)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
+    }
+}

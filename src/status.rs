@@ -1,0 +1,74 @@
+//! Numbers of the moment.
+
+use crate::engine::Core;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a server is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Time since the start.
+    pub uptime: Duration,
+    /// Clients that are connected.
+    pub connections: usize,
+    /// Calls under way, waiting or running.
+    pub calls_in_flight: usize,
+    /// Calls that wait for a worker.
+    pub calls_waiting: usize,
+    /// Worker threads.
+    pub workers: usize,
+    /// Of these, those that have nothing to do.
+    pub workers_idle: usize,
+    /// Threads whose handler ignores its deadline, at this moment.
+    pub workers_written_off: usize,
+    /// The same, since the start.
+    pub workers_written_off_ever: u64,
+    /// Bytes of queued requests and outgoing frames.
+    pub memory_used: usize,
+    /// The bound of that.
+    pub memory_limit: usize,
+    /// Connections since the start.
+    pub connections_accepted: u64,
+    /// Of these, those that were turned away.
+    pub connections_refused: u64,
+    /// Requests since the start.
+    pub requests: u64,
+    /// Handlers that panicked.
+    pub panics: u64,
+    /// Calls stopped at their deadline.
+    pub timeouts: u64,
+    /// Calls cancelled by their client.
+    pub cancelled: u64,
+    /// Messages beyond the rate.
+    pub rate_limited: u64,
+    /// Requests answered "busy".
+    pub busy: u64,
+}
+
+impl Status {
+    pub(crate) fn of(core: &Core) -> Self {
+        let (pool, counters) = (core.pool.numbers(), &core.counters);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Self {
+            uptime: core.uptime(),
+            connections: core.connected(),
+            calls_in_flight: pool.live,
+            calls_waiting: pool.waiting,
+            workers: pool.workers,
+            workers_idle: pool.idle,
+            workers_written_off: pool.written_off,
+            workers_written_off_ever: pool.written_off_ever,
+            memory_used: core.memory.used(),
+            memory_limit: core.memory.limit(),
+            connections_accepted: read(&counters.accepted),
+            connections_refused: read(&counters.refused),
+            requests: read(&counters.requests),
+            panics: read(&counters.panics),
+            timeouts: read(&counters.timeouts),
+            cancelled: read(&counters.cancelled),
+            rate_limited: read(&counters.rate_limited),
+            busy: read(&counters.busy),
+        }
+    }
+}

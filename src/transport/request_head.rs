@@ -1,0 +1,54 @@
+//! What an author's own authentication sees of a request.
+
+use crate::guard::address::ClientAddr;
+use crate::guard::bearer::bearer;
+use crate::http::head::Head;
+use std::fmt;
+
+/// The head of a request that wants to come in: `Host` and `Origin` have been checked already.
+pub struct RequestHead<'a> {
+    head: &'a Head,
+    address: ClientAddr,
+}
+
+impl<'a> RequestHead<'a> {
+    pub(crate) fn new(head: &'a Head, address: ClientAddr) -> Self {
+        Self { head, address }
+    }
+
+    /// The bearer token, if there is exactly one, well-formed, in the `Authorization` header. A token in the query
+    /// string is never looked at: URLs end up in logs.
+    pub fn bearer(&self) -> Option<&'a str> {
+        bearer(self.head).ok().flatten()
+    }
+
+    /// A header's value, if there is exactly one of that name (any case) and it is text.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.head.single(name).ok().flatten()
+    }
+
+    /// The path, without the query.
+    pub fn path(&self) -> &'a str {
+        self.head.path()
+    }
+
+    /// Where the connection comes from.
+    pub fn address(&self) -> ClientAddr {
+        self.address
+    }
+}
+
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No values: one of them may be a secret.
+        f.debug_struct("RequestHead")
+            .field("path", &self.path())
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A caller may not come in: it is answered 401.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("denied")]
+pub struct Denied;
