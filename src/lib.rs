@@ -4,11 +4,13 @@
 #![deny(missing_docs)]
 #![warn(unreachable_pub, missing_debug_implementations)]
 
+mod cancel;
 mod engine;
 mod error;
 mod guard;
 mod http;
 mod limits;
+mod listener;
 mod mcp;
 mod principal;
 mod protocol;
@@ -17,6 +19,7 @@ mod server;
 mod service;
 mod settings;
 mod status;
+mod task;
 mod transport;
 
 /// What a tool can return, and how tools and servers are described.
@@ -24,12 +27,13 @@ pub mod content {
     pub use crate::protocol::content::*;
 }
 
+pub use cancel::Never;
 pub use crossbeam_channel;
 pub use engine::ConnectionId;
 pub use error::{Error, Problem};
 pub use guard::address::ClientAddr;
 pub use limits::Limits;
-pub use mcp::call::Never;
+pub use listener::{Listener, Peers};
 pub use mcp::client::{Client, NotifyError};
 pub use mcp::ctx::Ctx;
 pub use mcp::output::{IntoToolOutput, Json};
@@ -47,4 +51,5 @@ pub use server::Server;
 pub use service::{Binary, ClosedBy, Ended, Message, MessageLimits, Peer, SendError, Service, Text};
 pub use settings::Settings;
 pub use status::Status;
+pub use task::{SpawnError, Task};
 pub use transport::request_head::{Denied, RequestHead};

@@ -5,7 +5,9 @@ use crate::engine::connection::Connection;
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::guard::address::ClientAddr;
 use crate::limits::Limits;
+use crate::listener::Peers;
 use crate::principal::Principal;
+use crate::task::{self, SpawnError, Task};
 use crate::transport::websocket::frames;
 use std::fmt;
 use std::ops::Deref;
@@ -209,6 +211,11 @@ impl Peer {
         self.0.principal.as_ref()
     }
 
+    /// All peers of the listener, this one among them.
+    pub fn everybody(&self) -> Peers {
+        Peers::of(&self.0.core)
+    }
+
     /// When it connected.
     pub fn connected_since(&self) -> SystemTime {
         self.0.since
@@ -234,6 +241,19 @@ impl Peer {
     /// As for [`send`](Self::send).
     pub fn send_binary(&self, bytes: impl Into<Vec<u8>>) -> Result<(), SendError> {
         self.0.send(frames::binary(Body::Owned(bytes.into())), Flush::Now).map_err(SendError::from)
+    }
+
+    /// Runs a closure on the handler pool, for work that takes longer than a message may hold the connection's thread.
+    /// Peers take turns there, and one of them holds at most a quarter of the threads.
+    ///
+    /// It has the time of [`Limits::handler_deadline`], from now on; then its [`Task`] says that it has to stop. A panic is
+    /// caught and logged.
+    ///
+    /// # Errors
+    /// [`SpawnError`] if too much is under way; never waits.
+    pub fn spawn(&self, work: impl FnOnce(&Task) + Send + 'static) -> Result<(), SpawnError> {
+        let bytes = size_of_val(&work) + 512;
+        task::spawn(&self.0, self.0.core.limits.handler_deadline, bytes, Box::new(work))
     }
 
     /// Closes the connection: what is queued is sent, then a close frame with that code. Returns at once.

@@ -13,52 +13,22 @@ mod workload;
 
 use mcp_blocking::Server;
 use std::error::Error;
-use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 fn main() -> ExitCode {
-    let options = match options::Options::parse("everything", std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err((text, complaint)) => {
-            if complaint {
-                eprintln!("everything: {text}");
-                return ExitCode::from(2);
-            }
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-    };
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("everything: {error}");
-            let mut source = error.source();
-            while let Some(error) = source {
-                eprintln!("  {error}");
-                source = error.source();
-            }
-            ExitCode::FAILURE
-        }
-    }
+    process::main("everything", run)
 }
 
 fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
-    process::log_to_stderr(options.log, "everything")?;
-    let mut addresses = options.listen.iter();
-    let first = addresses.next().ok_or("no address to listen on")?;
-    let mut bound = options.apply(server())?.bind(first.as_str())?;
-    for address in addresses {
+    let (first, more) = options.addresses();
+    let mut bound = server().settings(options.settings()?).bind(first)?;
+    for address in more {
         bound = bound.and_bind(address.as_str())?;
     }
     let running = bound.start()?;
-    process::stop_on_signals(running.handle(), Duration::from_secs(2))?;
-    let mut out = std::io::stdout().lock();
-    for address in running.addrs() {
-        writeln!(out, "websocket ws://{address}/mcp")?;
-    }
-    out.flush()?;
-    drop(out);
+    let handle = running.handle();
+    process::stop_on_signals(move || handle.stop(process::GRACE))?;
+    process::announce(running.addrs().iter().map(|address| format!("websocket ws://{address}/mcp")))?;
     running.join()?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The options that the examples have in common: every setting of the library, to be tried without writing code.
 
-use mcp_blocking::{Limits, Server};
+use mcp_blocking::{Limits, Settings};
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// What was asked for on the command line.
 #[derive(Debug, Clone)]
 pub struct Options {
-    pub listen: Vec<String>,
+    listen: Vec<String>,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
 }
@@ -90,39 +90,45 @@ impl Options {
                 },
             }
         }
-        if options.listen.is_empty() {
-            options.listen.push("127.0.0.1:8080".into());
-        }
         Ok(options)
     }
 
-    /// Applies the settings to a server.
-    pub fn apply(&self, mut server: Server) -> Result<Server, String> {
+    /// Where to listen: the first address, and more.
+    pub fn addresses(&self) -> (&str, &[String]) {
+        match self.listen.split_first() {
+            Some((first, more)) => (first, more),
+            None => ("127.0.0.1:8080", &[]),
+        }
+    }
+
+    /// The guards and limits that were asked for.
+    pub fn settings(&self) -> Result<Settings, String> {
+        let mut settings = Settings::new();
         let mut token_number = 0;
         for setting in &self.settings {
-            server = match setting {
+            settings = match setting {
                 Setting::Token(token) => {
                     token_number += 1;
                     match token.split_once(':') {
-                        Some((name, token)) => server.bearer_token(name, token),
-                        None => server.bearer_token(format!("token-{token_number}"), token),
+                        Some((name, token)) => settings.bearer_token(name, token),
+                        None => settings.bearer_token(format!("token-{token_number}"), token),
                     }
                 }
-                Setting::AllowOrigin(origin) => server.allow_origin(origin),
-                Setting::AllowHost(host) => server.allow_host(host),
-                Setting::Anonymous => server.dangerous_allow_anonymous(),
-                Setting::Plaintext => server.plaintext_behind_proxy(),
+                Setting::AllowOrigin(origin) => settings.allow_origin(origin),
+                Setting::AllowHost(host) => settings.allow_host(host),
+                Setting::Anonymous => settings.dangerous_allow_anonymous(),
+                Setting::Plaintext => settings.plaintext_behind_proxy(),
                 Setting::Limit(name, value) => {
                     let mut problem = None;
-                    let server = server.limits(|limits| problem = set(limits, name, value).err());
+                    let settings = settings.limits(|limits| problem = set(limits, name, value).err());
                     match problem {
                         Some((problem, _)) => return Err(problem),
-                        None => server,
+                        None => settings,
                     }
                 }
             };
         }
-        Ok(server)
+        Ok(settings)
     }
 }
 

@@ -1,12 +1,42 @@
-//! What an example does as a process: log to standard error, end on SIGINT and SIGTERM.
+//! What an example does as a process: read its options, log to standard error, say when it is ready, end on SIGINT and
+//! SIGTERM.
 
-use mcp_blocking::Handle;
-use std::io;
+use crate::options::Options;
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
 use std::time::Duration;
+
+/// How long calls that are under way may take when the process is told to end.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// The `main` of an example: status 0 if all went well, 1 if not, 2 for wrong options.
+pub fn main(name: &str, run: impl FnOnce(&Options) -> Result<(), Box<dyn Error>>) -> ExitCode {
+    let options = match Options::parse(name, std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err((text, true)) => {
+            eprintln!("{name}: {text}");
+            return ExitCode::from(2);
+        }
+        Err((text, false)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    let result = log_to_stderr(options.log, name).map_err(Into::into).and_then(|()| run(&options));
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    eprintln!("{name}: {error}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        eprintln!("  {error}");
+        source = error.source();
+    }
+    ExitCode::FAILURE
+}
 
 /// Logs to standard error, and only what this library and the example say: the WebSocket library below prints peers'
 /// text as it is at its trace level.
-pub fn log_to_stderr(level: log::LevelFilter, example: &str) -> Result<(), log::SetLoggerError> {
+fn log_to_stderr(level: log::LevelFilter, example: &str) -> Result<(), log::SetLoggerError> {
     let config = simplelog::ConfigBuilder::new()
         .add_filter_allow_str("mcp_blocking")
         .add_filter_allow(example.to_owned())
@@ -15,14 +45,23 @@ pub fn log_to_stderr(level: log::LevelFilter, example: &str) -> Result<(), log::
     simplelog::WriteLogger::init(level, config, io::stderr())
 }
 
-/// Has SIGINT and SIGTERM stop the server, with a grace for what is under way.
-pub fn stop_on_signals(handle: Handle, grace: Duration) -> io::Result<()> {
+/// Has SIGINT and SIGTERM stop the server.
+pub fn stop_on_signals(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         if signals.forever().next().is_some() {
-            handle.stop(grace);
+            stop();
         }
     })?;
     Ok(())
+}
+
+/// Says on standard output that the server is ready, a line for each endpoint.
+pub fn announce(lines: impl IntoIterator<Item = String>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
 }

@@ -158,6 +158,10 @@ impl Core {
         }
     }
 
+    pub(crate) fn client(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        self.clients.read().get(&id).cloned()
+    }
+
     /// All connections at this moment, the oldest first.
     pub(crate) fn clients(&self) -> Vec<Arc<Connection>> {
         let mut all: Vec<_> = self.clients.read().values().cloned().collect();

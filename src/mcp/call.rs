@@ -6,6 +6,7 @@ use super::client::Link;
 use super::ctx::Ctx;
 use super::registry::Entry;
 use super::tool_error::{Kind, ToolError, ToolResult};
+use crate::cancel::Cancel;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::pool::{Abandon, Work};
 use crate::guard::text::Escaped;
@@ -18,20 +19,15 @@ use crate::protocol::notify;
 use crate::protocol::revision::Revision;
 use crate::service::Text;
 use crate::transport::websocket::frames;
-use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long after a stop a caller is asked to wait before it tries again.
 const AFTER_STOP: u64 = 1_000;
-
-/// A channel that carries nothing; that it is disconnected is the message.
-#[derive(Debug, Clone, Copy)]
-pub enum Never {}
 
 /// What the request said about itself, or its session did.
 #[derive(Clone)]
@@ -92,8 +88,8 @@ pub(crate) struct Call {
     received: Instant,
     /// The deadline, in milliseconds after `received`.
     time: AtomicU64,
-    /// The handler has to stop; what [`Ctx::check`] looks at.
-    stopped: AtomicBool,
+    /// Tells the handler to stop.
+    cancel: Cancel,
     state: Mutex<State>,
     /// What coalesces its progress reports; taken when the first is sent.
     key: AtomicU64,
@@ -104,7 +100,6 @@ struct State {
     /// The answer is out, or there will be none: nothing may be sent for this request any more.
     over: bool,
     progress: Option<f64>,
-    cancel: Option<(Sender<Never>, Receiver<Never>)>,
 }
 
 impl Call {
@@ -128,7 +123,7 @@ impl Call {
             reply,
             received: Instant::now(),
             time: AtomicU64::new(time),
-            stopped: AtomicBool::new(false),
+            cancel: Cancel::default(),
             state: Mutex::new(State::default()),
             key: AtomicU64::new(0),
         })
@@ -144,16 +139,11 @@ impl Call {
     }
 
     pub(crate) fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        self.cancel.is_cancelled()
     }
 
-    /// A channel that is disconnected when the handler has to stop.
-    pub(crate) fn cancelled(&self) -> Receiver<Never> {
-        let mut state = self.state.lock();
-        if self.stopped() {
-            return bounded(0).1;
-        }
-        state.cancel.get_or_insert_with(|| bounded(0)).1.clone()
+    pub(crate) fn cancel_signal(&self) -> &Cancel {
+        &self.cancel
     }
 
     /// Runs the handler and answers. The flush says who writes the answer.
@@ -224,7 +214,6 @@ impl Call {
         if std::mem::replace(&mut state.over, true) {
             return false;
         }
-        state.cancel = None;
         // Before the answer leaves: the client may use the id again as soon as it has seen it.
         self.link.finish(&self.id);
         // Under the lock, so that no progress report can follow it.
@@ -234,7 +223,7 @@ impl Call {
 
     /// Tells the handler to stop and makes this the end of the request.
     fn stop(&self, json: Option<Vec<u8>>, flush: Flush) -> bool {
-        self.stopped.store(true, Ordering::Release);
+        self.cancel.cancel();
         self.conclude(json, flush)
     }
 

@@ -1,14 +1,15 @@
 //! What a handler is given: everything about this one request.
 
-use super::call::{Call, Never};
+use super::call::Call;
 use super::client::Client;
 use super::tool_error::{ToolError, ToolResult};
+use crate::cancel::Never;
 use crate::guard::address::ClientAddr;
 use crate::principal::Principal;
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::revision::Revision;
 use crate::running::Handle;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
@@ -42,16 +43,12 @@ impl Ctx {
     /// # Errors
     /// As for [`check`](Self::check).
     pub fn sleep(&self, time: Duration) -> ToolResult<()> {
-        match self.call.cancelled().recv_timeout(time) {
-            Err(RecvTimeoutError::Timeout) => self.check(),
-            Err(RecvTimeoutError::Disconnected) => Err(ToolError::stopped()),
-            Ok(never) => match never {},
-        }
+        if self.call.cancel_signal().sleep(time) { Ok(()) } else { Err(ToolError::stopped()) }
     }
 
     /// A channel that is disconnected when the request ends: for `select!` beside other channels. Nothing is ever sent on it.
     pub fn cancelled(&self) -> Receiver<Never> {
-        self.call.cancelled()
+        self.call.cancel_signal().channel()
     }
 
     /// Reports that `done` of `total` is done, and gives the handler its time anew

@@ -26,7 +26,7 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
     let Link { mut read, write, endpoint } = link;
     let outbox = door.core.outbox(write, endpoint);
     let head = read_head(&mut *read, &door, accepted);
-    let passed = head.and_then(|head| head.map(|head| door.gate.check(&head, address)).transpose());
+    let passed = head.and_then(|head| head.map(|head| check(&door, &head, address)).transpose());
     match passed {
         Ok(Some(passed)) if read.set_timeout(None).is_ok() => {
             seat.established();
@@ -36,6 +36,14 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
         Ok(_) => outbox.close(),
         Err(refusal) => refuse(read, &outbox, address, &refusal, &door),
     }
+}
+
+/// Asks the gate. An author's authentication that panics lets nobody in.
+fn check(door: &Door, head: &Head, address: ClientAddr) -> Result<Passed, Refusal> {
+    catch_unwind(AssertUnwindSafe(|| door.gate.check(head, address))).unwrap_or_else(|_| {
+        log::error!(target: "mcp_blocking::gate", "the authentication panicked at a caller from {address}");
+        Err(Refusal::new(500, "auth", "the server could not find out who this is"))
+    })
 }
 
 /// Reads one head. `None` if the peer left before it was complete.

@@ -1,0 +1,166 @@
+//! A server of other message protocols than MCP, on the same threads, gate and limits.
+
+use crate::engine::ConnectionId;
+use crate::engine::Core;
+use crate::engine::outbox::{Body, Flush, Frame};
+use crate::error::{Error, Problem};
+use crate::running::Bound;
+use crate::service::{AnyService, Peer, Service};
+use crate::settings::Settings;
+use crate::status::Status;
+use crate::transport::gate::Route;
+use crate::transport::websocket::frames;
+use std::fmt;
+use std::net::{TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Services, each at a path of its own.
+///
+/// ```
+/// use mcp_blocking::{ClosedBy, Listener, Message, Peer, Service};
+/// use std::time::Duration;
+///
+/// struct Echo;
+///
+/// impl Service for Echo {
+///     type Session = ();
+///
+///     fn open(&self, _peer: &Peer) -> Result<(), ClosedBy> {
+///         Ok(())
+///     }
+///
+///     fn message(&self, (): &mut (), peer: &Peer, message: Message) {
+///         // A peer that is gone or does not read is the listener's business.
+///         let _ = match message {
+///             Message::Text(text) => peer.send(&*text),
+///             Message::Binary(bytes) => peer.send_binary(&*bytes),
+///         };
+///     }
+/// }
+///
+/// # fn main() -> Result<(), mcp_blocking::Error> {
+/// let running = Listener::new().service("/echo", Echo).bind("127.0.0.1:0")?.start()?;
+/// println!("ws://{}/echo", running.addr());
+/// running.shutdown(Duration::from_secs(1))?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a listener does nothing until it is bound and started"]
+#[derive(Default)]
+pub struct Listener {
+    settings: Settings,
+    services: Vec<(String, Arc<dyn AnyService>)>,
+    problems: Vec<Problem>,
+}
+
+impl Listener {
+    /// A listener without services.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Serves a protocol at a path, say `/chat`.
+    pub fn service(mut self, path: impl Into<String>, service: impl Service) -> Self {
+        let path = path.into();
+        if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
+            self.problems.push(Problem::new(format!("path `{}`", path.escape_debug()), "write it as `/name`"));
+        }
+        if self.services.iter().any(|(other, _)| *other == path) {
+            self.problems
+                .push(Problem::new(format!("path `{}`", path.escape_debug()), "it is taken by another service"));
+        }
+        self.services.push((path, Arc::new(service)));
+        self
+    }
+
+    /// Takes guards and limits.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Opens a listening socket. Port 0 takes any free port.
+    ///
+    /// # Errors
+    /// As for [`Server::bind`](crate::Server::bind).
+    pub fn bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Bound<Peers>, Error> {
+        self.into_bound()?.and_bind(address)
+    }
+
+    /// Serves on a socket that is listening already.
+    ///
+    /// # Errors
+    /// As for [`Server::bind`](crate::Server::bind).
+    pub fn bind_listener(self, listener: TcpListener) -> Result<Bound<Peers>, Error> {
+        self.into_bound()?.and_listener(listener)
+    }
+
+    fn into_bound(self) -> Result<Bound<Peers>, Error> {
+        let Self { settings, services, problems } = self;
+        Bound::new(settings, problems, move |core| {
+            let routes = services.into_iter().map(|(path, service)| Route { path, service }).collect();
+            (routes, Peers(Arc::clone(core)))
+        })
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<_> = self.services.iter().map(|(path, _)| path).collect();
+        f.debug_struct("Listener").field("paths", &paths).finish_non_exhaustive()
+    }
+}
+
+/// A way to a running [`Listener`] from anywhere: who is connected, and messages to all of them. Cheap to clone; it may
+/// outlive the server.
+#[derive(Clone)]
+pub struct Peers(Arc<Core>);
+
+impl Peers {
+    pub(crate) fn of(core: &Arc<Core>) -> Self {
+        Self(Arc::clone(core))
+    }
+
+    /// The peers that are connected at this moment, over all services, the oldest first.
+    pub fn all(&self) -> Vec<Peer> {
+        self.0.clients().iter().map(Peer::new).collect()
+    }
+
+    /// The peer with that number, if it is still connected.
+    pub fn get(&self, id: ConnectionId) -> Option<Peer> {
+        self.0.client(id).as_ref().map(Peer::new)
+    }
+
+    /// Sends a text message to all peers, framed once for all. Returns how many queues took it; one that is full closes its peer.
+    /// Never blocks.
+    pub fn broadcast(&self, text: impl Into<String>) -> usize {
+        self.to_all(&frames::text(Body::Shared(text.into().into_bytes().into())))
+    }
+
+    /// Sends a binary message to all peers, likewise.
+    pub fn broadcast_binary(&self, bytes: impl Into<Vec<u8>>) -> usize {
+        self.to_all(&frames::binary(Body::Shared(bytes.into().into())))
+    }
+
+    /// Numbers of the moment.
+    pub fn status(&self) -> Status {
+        Status::of(&self.0)
+    }
+
+    /// Asks the server to stop with that grace. Returns at once; [`Running::join`](crate::Running::join) returns when it
+    /// is done.
+    pub fn stop(&self, grace: Duration) {
+        self.0.stop.ask(grace);
+    }
+
+    fn to_all(&self, frame: &Frame) -> usize {
+        self.0.clients().iter().filter(|connection| connection.send(frame.clone(), Flush::Now).is_ok()).count()
+    }
+}
+
+impl fmt::Debug for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Peers").field(&self.0.connected()).finish()
+    }
+}
