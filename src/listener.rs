@@ -2,6 +2,7 @@
 
 use crate::engine::ConnectionId;
 use crate::engine::Core;
+use crate::engine::connection::Connection;
 use crate::engine::outbox::{Body, Flush, Frame};
 use crate::error::{Error, Problem};
 use crate::running::Bound;
@@ -99,8 +100,8 @@ impl Listener {
     fn into_bound(self) -> Result<Bound<Peers>, Error> {
         let Self { settings, services, problems } = self;
         Bound::new(settings, problems, move |core| {
-            let routes = services.into_iter().map(|(path, service)| Route { path, service }).collect();
-            (routes, Peers(Arc::clone(core)))
+            let routes = services.into_iter().map(|(path, service)| Route { path: path.into(), service }).collect();
+            (routes, Peers { core: Arc::clone(core), path: None })
         })
     }
 }
@@ -115,21 +116,32 @@ impl fmt::Debug for Listener {
 /// A way to a running [`Listener`] from anywhere: who is connected, and messages to all of them. Cheap to clone; it may
 /// outlive the server.
 #[derive(Clone)]
-pub struct Peers(Arc<Core>);
+pub struct Peers {
+    core: Arc<Core>,
+    /// Those of one service only.
+    path: Option<Arc<str>>,
+}
 
 impl Peers {
-    pub(crate) fn of(core: &Arc<Core>) -> Self {
-        Self(Arc::clone(core))
+    /// The peers of the service that a connection talks to.
+    pub(crate) fn beside(connection: &Connection) -> Self {
+        Self { core: Arc::clone(&connection.core), path: Some(Arc::clone(&connection.path)) }
     }
 
-    /// The peers that are connected at this moment, over all services, the oldest first.
+    /// Those of the service at that path only.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Self {
+        Self { core: Arc::clone(&self.core), path: Some(path.into()) }
+    }
+
+    /// The peers that are connected at this moment, the oldest first.
     pub fn all(&self) -> Vec<Peer> {
-        self.0.clients().iter().map(Peer::new).collect()
+        self.connections().iter().map(Peer::new).collect()
     }
 
     /// The peer with that number, if it is still connected.
     pub fn get(&self, id: ConnectionId) -> Option<Peer> {
-        self.0.client(id).as_ref().map(Peer::new)
+        self.core.client(id).as_ref().filter(|connection| self.has(connection)).map(Peer::new)
     }
 
     /// Sends a text message to all peers, framed once for all. Returns how many queues took it; one that is full closes its peer.
@@ -145,22 +157,32 @@ impl Peers {
 
     /// Numbers of the moment.
     pub fn status(&self) -> Status {
-        Status::of(&self.0)
+        Status::of(&self.core)
     }
 
     /// Asks the server to stop with that grace. Returns at once; [`Running::join`](crate::Running::join) returns when it
     /// is done.
     pub fn stop(&self, grace: Duration) {
-        self.0.stop.ask(grace);
+        self.core.stop.ask(grace);
     }
 
     fn to_all(&self, frame: &Frame) -> usize {
-        self.0.clients().iter().filter(|connection| connection.send(frame.clone(), Flush::Now).is_ok()).count()
+        self.connections().iter().filter(|connection| connection.send(frame.clone(), Flush::Now).is_ok()).count()
+    }
+
+    fn connections(&self) -> Vec<Arc<Connection>> {
+        let mut connections = self.core.clients();
+        connections.retain(|connection| self.has(connection));
+        connections
+    }
+
+    fn has(&self, connection: &Connection) -> bool {
+        self.path.as_ref().is_none_or(|path| *path == connection.path)
     }
 }
 
 impl fmt::Debug for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Peers").field(&self.0.connected()).finish()
+        f.debug_struct("Peers").field("path", &self.path).finish_non_exhaustive()
     }
 }

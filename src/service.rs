@@ -211,9 +211,9 @@ impl Peer {
         self.0.principal.as_ref()
     }
 
-    /// All peers of the listener, this one among them.
+    /// All peers of the same service, this one among them.
     pub fn everybody(&self) -> Peers {
-        Peers::of(&self.0.core)
+        Peers::beside(&self.0)
     }
 
     /// When it connected.

@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) address: ClientAddr,
     pub(crate) principal: Option<Principal>,
+    /// The path it came to: which of the services it talks to.
+    pub(crate) path: Arc<str>,
     pub(crate) since: SystemTime,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) lane: Arc<Lane>,
@@ -61,12 +63,14 @@ impl Connection {
         outbox: Arc<Outbox>,
         address: ClientAddr,
         principal: Option<Principal>,
+        path: Arc<str>,
     ) -> Arc<Self> {
         let now = core.now();
         Arc::new_cyclic(|own| Self {
             id: core.next_id(),
             address,
             principal,
+            path,
             since: SystemTime::now(),
             outbox,
             lane: Lane::new(core.limits.calls_per_connection),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// A service and the path it is found at.
 pub(crate) struct Route {
-    pub(crate) path: String,
+    pub(crate) path: Arc<str>,
     pub(crate) service: Arc<dyn AnyService>,
 }
 
@@ -33,6 +33,7 @@ pub(crate) struct Gate {
 /// A handshake that may be answered with 101.
 pub(crate) struct Passed {
     pub(crate) service: Arc<dyn AnyService>,
+    pub(crate) path: Arc<str>,
     pub(crate) accept: String,
     pub(crate) protocol: Option<String>,
     pub(crate) principal: Option<Principal>,
@@ -44,10 +45,10 @@ impl Gate {
         let host = self.hosts.check_host(head)?;
         self.origins.check_origin(head, &host)?;
         let principal = self.authenticate(head, address)?;
-        let route = self.routes.iter().find(|route| route.path == head.path()).ok_or_else(|| self.not_found())?;
+        let route = self.routes.iter().find(|route| *route.path == *head.path()).ok_or_else(|| self.not_found())?;
         let upgrade = upgrade::check(head)?;
         let protocol = upgrade.choose(route.service.subprotocols()).map(str::to_owned);
-        Ok(Passed { service: Arc::clone(&route.service), accept: upgrade.accept, protocol, principal })
+        Ok(Passed { service: Arc::clone(&route.service), path: Arc::clone(&route.path), accept: upgrade.accept, protocol, principal })
     }
 
     fn authenticate(&self, head: &Head, address: ClientAddr) -> Result<Option<Principal>, Refusal> {
@@ -66,7 +67,7 @@ impl Gate {
     }
 
     fn not_found(&self) -> Refusal {
-        let paths: Vec<_> = self.routes.iter().map(|route| route.path.as_str()).collect();
+        let paths: Vec<_> = self.routes.iter().map(|route| &*route.path).collect();
         Refusal::new(404, "path", format!("nothing is served here; try {}", paths.join(" or ")))
     }
 }

@@ -112,7 +112,7 @@ impl Drop for Entered {
 
 fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, passed: Passed, door: &Arc<Door>) {
     let core = &door.core;
-    let connection = Connection::new(Arc::clone(core), Arc::clone(outbox), address, passed.principal);
+    let connection = Connection::new(Arc::clone(core), Arc::clone(outbox), address, passed.principal, passed.path);
     let id = connection.id;
     let answer = upgrade::switching_protocols(&passed.accept, passed.protocol.as_deref());
     if connection.send(Frame::raw(answer), Flush::Now).is_err() {
