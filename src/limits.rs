@@ -20,8 +20,8 @@ pub struct Limits {
     /// Default 1 MiB: generous for JSON, small enough that a thousand clients cannot fill the memory.
     pub message_bytes: usize,
     /// Bytes of one incoming WebSocket frame. The memory for a frame is reserved when its head has been read, so this
-    /// bounds what a peer can reserve with 14 bytes. Default 1 MiB.
-    pub frame_bytes: usize,
+    /// bounds what a peer can reserve with 14 bytes. Default `None`: as much as a message may have.
+    pub frame_bytes: Option<usize>,
     /// Fragments of one message; more close the connection with 1008. Empty fragments cost the peer 6 bytes each and
     /// would otherwise be endless. Default 256.
     pub fragments: usize,
@@ -93,7 +93,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: 1 << 20,
-            frame_bytes: 1 << 20,
+            frame_bytes: None,
             fragments: 256,
             control_frames_per_second: 100,
             head_bytes: 8 << 10,
@@ -125,11 +125,27 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The values with times that can be added to any other without overflowing: a month stands for "for ever".
+    pub(crate) fn clamped(mut self) -> Self {
+        for time in [
+            &mut self.head_deadline,
+            &mut self.ping_interval,
+            &mut self.frame_deadline,
+            &mut self.write_deadline,
+            &mut self.close_deadline,
+            &mut self.handler_deadline,
+            &mut self.handler_deadline_extended,
+        ] {
+            *time = clamp_time(*time);
+        }
+        self
+    }
+
     /// What is wrong with the values, a sentence each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let zero = [
             ("message_bytes", self.message_bytes == 0),
-            ("frame_bytes", self.frame_bytes == 0),
+            ("frame_bytes", self.frame_bytes == Some(0)),
             ("fragments", self.fragments == 0),
             ("control_frames_per_second", self.control_frames_per_second == 0),
             ("head_bytes", self.head_bytes < 256),
@@ -155,11 +171,22 @@ impl Limits {
             ("memory_bytes", self.memory_bytes < 1 << 20),
             ("page_size", self.page_size == 0),
         ];
+        let threads = crate::engine::budget::thread_limit();
+        let crowded = self.workers.saturating_add(64) > threads;
+        let crowded = crowded
+            .then(|| format!("limit `workers` leaves no threads for connections: this machine has {threads} in all"));
         zero.into_iter()
             .filter(|(_, bad)| *bad)
             .map(|(name, _)| format!("limit `{name}` is too small to serve anybody"))
+            .chain(crowded)
             .collect()
     }
+}
+
+/// The longest time that is told from "for ever".
+pub(crate) fn clamp_time(time: Duration) -> Duration {
+    const MONTH: Duration = Duration::from_secs(30 * 24 * 3_600);
+    time.min(MONTH)
 }
 
 /// 256 MiB, or a quarter of the memory that there is.

@@ -3,6 +3,7 @@
 use crate::engine::ConnectionId;
 use crate::engine::Core;
 use crate::engine::connection::Connection;
+use crate::engine::framing::Framing;
 use crate::engine::outbox::{Body, Flush, Frame};
 use crate::error::{Error, Problem};
 use crate::running::Bound;
@@ -10,7 +11,6 @@ use crate::service::{AnyService, Peer, Service};
 use crate::settings::Settings;
 use crate::status::Status;
 use crate::transport::gate::Route;
-use crate::transport::websocket::frames;
 use std::fmt;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -147,12 +147,14 @@ impl Peers {
     /// Sends a text message to all peers, framed once for all. Returns how many queues took it; one that is full closes its peer.
     /// Never blocks.
     pub fn broadcast(&self, text: impl Into<String>) -> usize {
-        self.to_all(&frames::text(Body::Shared(text.into().into_bytes().into())))
+        let body: Arc<[u8]> = text.into().into_bytes().into();
+        self.to_all(|framing| framing.text(Body::Shared(Arc::clone(&body))))
     }
 
     /// Sends a binary message to all peers, likewise.
     pub fn broadcast_binary(&self, bytes: impl Into<Vec<u8>>) -> usize {
-        self.to_all(&frames::binary(Body::Shared(bytes.into().into())))
+        let body: Arc<[u8]> = bytes.into().into();
+        self.to_all(|framing| framing.binary(Body::Shared(Arc::clone(&body))))
     }
 
     /// Numbers of the moment.
@@ -166,8 +168,9 @@ impl Peers {
         self.core.stop.ask(grace);
     }
 
-    fn to_all(&self, frame: &Frame) -> usize {
-        self.connections().iter().filter(|connection| connection.send(frame.clone(), Flush::Now).is_ok()).count()
+    fn to_all(&self, frame: impl Fn(&dyn Framing) -> Frame) -> usize {
+        let sent = |connection: &&Arc<Connection>| connection.send(frame(connection.framing), Flush::Now).is_ok();
+        self.connections().iter().filter(sent).count()
     }
 
     fn connections(&self) -> Vec<Arc<Connection>> {

@@ -4,6 +4,7 @@ use crate::engine::Core;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::Abandon;
 use crate::error::{Error, Problem};
+use crate::limits::clamp_time;
 use crate::mcp::Mcp;
 use crate::mcp::client::{Client, NotifyError, notification};
 use crate::mcp::registry::Registry;
@@ -29,7 +30,16 @@ const DROP_GRACE: Duration = Duration::from_secs(5);
 pub struct Bound<H = Handle> {
     settings: Settings,
     make: Make<H>,
-    listeners: Vec<(TcpListener, SocketAddr)>,
+    listeners: Vec<(TcpListener, SocketAddr, Origin)>,
+}
+
+/// Whose a listening socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// We opened it.
+    Ours,
+    /// It was handed over, and somebody may go on using it.
+    HandedOver,
 }
 
 /// Makes the services, once there are threads to serve them.
@@ -59,7 +69,7 @@ impl<H> Bound<H> {
         for address in addresses {
             self.check_exposed(address)?;
             match accept::listen(address) {
-                Ok(listener) => return self.and_listener(listener),
+                Ok(listener) => return self.add(listener, Origin::Ours),
                 // A name may stand for several addresses; one that works will do.
                 Err(source) => failed = Some(Error::Bind { address, source }),
             }
@@ -71,12 +81,16 @@ impl<H> Bound<H> {
     ///
     /// # Errors
     /// [`Error::Exposed`], or [`Error::System`] if the socket does not tell its address.
-    pub fn and_listener(mut self, listener: TcpListener) -> Result<Self, Error> {
+    pub fn and_listener(self, listener: TcpListener) -> Result<Self, Error> {
+        self.add(listener, Origin::HandedOver)
+    }
+
+    fn add(mut self, listener: TcpListener, origin: Origin) -> Result<Self, Error> {
         let address = listener.local_addr().map_err(|source| Error::System { what: "a listener's address", source })?;
         self.check_exposed(address)?;
         // It may come from a program that does not block.
         listener.set_nonblocking(false).map_err(|source| Error::System { what: "a blocking listener", source })?;
-        self.listeners.push((listener, address));
+        self.listeners.push((listener, address, origin));
         Ok(self)
     }
 
@@ -87,7 +101,7 @@ impl<H> Bound<H> {
 
     /// All addresses.
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|(_, address)| *address).collect()
+        self.listeners.iter().map(|(_, address, _)| *address).collect()
     }
 
     /// Starts the threads; from here on clients are served.
@@ -101,11 +115,12 @@ impl<H> Bound<H> {
         let (routes, handle) = (self.make)(&core);
         let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
         let door = Door::new(Arc::clone(&core), Gate { hosts, origins, tokens, authenticate, routes });
-        let addresses = self.listeners.iter().map(|(_, address)| *address).collect();
+        let addresses = self.listeners.iter().map(|(_, address, _)| *address).collect();
         let mut running = Running { handle, services, addresses, acceptors: Vec::new(), threads, core };
-        for (listener, _) in self.listeners {
+        for (listener, _, origin) in self.listeners {
             // On failure `running` is dropped, which ends what was started.
-            running.acceptors.push(Acceptor::start(listener, Arc::clone(&door)).map_err(system("a thread"))?);
+            let acceptor = Acceptor::start(listener, origin == Origin::Ours, Arc::clone(&door));
+            running.acceptors.push(acceptor.map_err(system("a thread"))?);
         }
         Ok(running)
     }
@@ -192,6 +207,8 @@ impl<H> Running<H> {
         if !self.core.begin_stop() {
             return Ok(());
         }
+        let grace = clamp_time(grace);
+        self.core.cut_openings();
         let core = Arc::clone(&self.core);
         log::info!(target: "mcp_blocking::server", "stopping: {} connections, {} calls under way", core.connected(), core.pool.numbers().live);
         let mut panicked = None;

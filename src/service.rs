@@ -8,7 +8,6 @@ use crate::limits::Limits;
 use crate::listener::Peers;
 use crate::principal::Principal;
 use crate::task::{self, SpawnError, Task};
-use crate::transport::websocket::frames;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -70,7 +69,7 @@ impl From<&Limits> for MessageLimits {
     fn from(limits: &Limits) -> Self {
         Self {
             message_bytes: limits.message_bytes,
-            frame_bytes: limits.frame_bytes,
+            frame_bytes: limits.frame_bytes.unwrap_or(limits.message_bytes),
             fragments: limits.fragments,
             control_frames_per_second: limits.control_frames_per_second,
         }
@@ -153,6 +152,8 @@ pub enum Ended {
     TooManyControlFrames,
     /// A frame was begun and not finished in time; closed with 1008.
     FrameDeadline,
+    /// There was no memory for its message within the budget; closed with 1013.
+    Overloaded,
 }
 
 impl Ended {
@@ -166,6 +167,7 @@ impl Ended {
             Self::TooManyFragments => Some((1008, "too many fragments")),
             Self::TooManyControlFrames => Some((1008, "too many control frames")),
             Self::FrameDeadline => Some((1008, "frame not finished in time")),
+            Self::Overloaded => Some((1013, "the server has no memory for this message")),
         }
     }
 }
@@ -232,7 +234,7 @@ impl Peer {
     /// [`SendError`] if the connection is closed, or if the queue is full; then the connection is being closed, too.
     pub fn send(&self, text: impl Into<String>) -> Result<(), SendError> {
         let body = Body::Owned(text.into().into_bytes());
-        self.0.send(frames::text(body), Flush::Now).map_err(SendError::from)
+        self.0.send_text(body, Flush::Now).map_err(SendError::from)
     }
 
     /// Sends a binary message, likewise.
@@ -240,7 +242,7 @@ impl Peer {
     /// # Errors
     /// As for [`send`](Self::send).
     pub fn send_binary(&self, bytes: impl Into<Vec<u8>>) -> Result<(), SendError> {
-        self.0.send(frames::binary(Body::Owned(bytes.into())), Flush::Now).map_err(SendError::from)
+        self.0.send(self.0.framing.binary(Body::Owned(bytes.into())), Flush::Now).map_err(SendError::from)
     }
 
     /// Runs a closure on the handler pool, for work that takes longer than a message may hold the connection's thread.

@@ -135,7 +135,7 @@ impl Options {
 fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool)> {
     match name {
         "--message-bytes" => limits.message_bytes = parsed(name, value)?,
-        "--frame-bytes" => limits.frame_bytes = parsed(name, value)?,
+        "--frame-bytes" => limits.frame_bytes = Some(parsed(name, value)?),
         "--fragments" => limits.fragments = parsed(name, value)?,
         "--control-frames-per-second" => limits.control_frames_per_second = parsed(name, value)?,
         "--head-bytes" => limits.head_bytes = parsed(name, value)?,

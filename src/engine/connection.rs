@@ -1,12 +1,12 @@
 //! One connected peer: its outbox, its work, its deadlines.
 
+use super::framing::Framing;
 use super::outbox::{Body, Flush, Frame, Outbox, Refused};
 use super::pool::{Abandon, Busy, Lane, Work};
 use super::timer::Tick;
 use super::{ConnectionId, Core};
 use crate::guard::address::ClientAddr;
 use crate::principal::Principal;
-use crate::transport::websocket::frames;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -41,6 +41,7 @@ pub(crate) struct Connection {
     /// The path it came to: which of the services it talks to.
     pub(crate) path: Arc<str>,
     pub(crate) since: SystemTime,
+    pub(crate) framing: &'static dyn Framing,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) lane: Arc<Lane>,
     pub(crate) core: Arc<Core>,
@@ -49,9 +50,11 @@ pub(crate) struct Connection {
     /// When the frame that is not finished was begun; 0 if none is.
     frame_since: AtomicU64,
     pinged: AtomicU64,
+    /// A ping is out and nothing has come since.
+    awaiting: AtomicBool,
     missed: AtomicU32,
-    /// When the close frame has to be answered; 0 if none was sent.
-    close_by: AtomicU64,
+    /// Our close frame is queued.
+    closing: AtomicBool,
     mark: AtomicU8,
     gone: AtomicBool,
     own: Weak<Connection>,
@@ -60,6 +63,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(
         core: Arc<Core>,
+        framing: &'static dyn Framing,
         outbox: Arc<Outbox>,
         address: ClientAddr,
         principal: Option<Principal>,
@@ -72,13 +76,15 @@ impl Connection {
             principal,
             path,
             since: SystemTime::now(),
+            framing,
             outbox,
             lane: Lane::new(core.limits.calls_per_connection),
             heard: AtomicU64::new(now),
             frame_since: AtomicU64::new(0),
             pinged: AtomicU64::new(now),
+            awaiting: AtomicBool::new(false),
             missed: AtomicU32::new(0),
-            close_by: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
             mark: AtomicU8::new(0),
             gone: AtomicBool::new(false),
             core,
@@ -89,7 +95,7 @@ impl Connection {
     /// Queues one text message. A queue that is full closes the connection: a client that does not read may not hold
     /// memory for ever.
     pub(crate) fn send_text(&self, text: Body, flush: Flush) -> Result<(), Refused> {
-        self.send(frames::text(text), flush)
+        self.send(self.framing.text(text), flush)
     }
 
     /// Queues one frame, likewise.
@@ -99,14 +105,17 @@ impl Connection {
             sent => sent,
         };
         let sent = sent.map_err(|(why, _)| why);
-        if matches!(sent, Err(Refused::Full | Refused::Exhausted)) {
-            let (bytes, frames) = self.outbox.queued();
-            if self.overflow() {
-                log::warn!(
-                    target: "mcp_blocking::connection", connection = self.id.0;
-                    "connection {}: closed, it does not read: {bytes} bytes in {frames} frames wait", self.id
-                );
-            }
+        let why = match sent {
+            Err(Refused::Full) => "it does not read",
+            Err(Refused::Exhausted) => "the memory budget is used up",
+            Ok(()) | Err(Refused::Closed) => return sent,
+        };
+        let (bytes, frames) = self.outbox.queued();
+        if self.overflow() {
+            log::warn!(
+                target: "mcp_blocking::connection", connection = self.id.0;
+                "connection {}: closed, {why}: {bytes} bytes in {frames} frames wait", self.id
+            );
         }
         sent
     }
@@ -127,21 +136,17 @@ impl Connection {
     }
 
     fn close_with(&self, code: u16, reason: &str, cut: bool, flush: Flush) -> bool {
-        let by = self.core.now() + millis(self.core.limits.close_deadline + self.outbox.write_deadline());
-        let first = self.outbox.push_last(Some(frames::close(code, reason)), cut, flush);
+        let first = self.outbox.push_last(self.framing.close(code, reason), cut, flush);
         if first {
-            self.close_by.store(by.max(1), Ordering::Release);
-            self.core.timer.nudge(
-                Instant::now() + self.core.limits.close_deadline + self.outbox.write_deadline(),
-                self.own.clone(),
-            );
+            self.closing.store(true, Ordering::Release);
+            self.core.timer.nudge(Instant::now() + self.core.limits.close_deadline, self.own.clone());
         }
         first
     }
 
     /// Our close frame is queued: nothing can be answered any more.
     pub(crate) fn is_closing(&self) -> bool {
-        self.close_by.load(Ordering::Acquire) != 0
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Hands work to the pool.
@@ -150,7 +155,11 @@ impl Connection {
             return Err(Busy::Stopping);
         }
         let deadline = work.deadline();
-        self.core.pool.submit(&self.lane, work, bytes)?;
+        self.core.pool.submit(&self.lane, Arc::clone(&work), bytes)?;
+        if self.core.stopping() {
+            // The stop may have begun before this was known to be under way.
+            work.abandon(Abandon::Stopping);
+        }
         // The regular look comes in time for everything but short deadlines.
         if deadline < Instant::now() + self.core.tick {
             self.core.timer.nudge(deadline, self.own.clone());
@@ -162,6 +171,10 @@ impl Connection {
     pub(crate) fn heard(&self, finished: bool, in_frame: bool) {
         let now = self.core.now();
         self.heard.store(now, Ordering::Relaxed);
+        if self.awaiting.load(Ordering::Acquire) {
+            self.awaiting.store(false, Ordering::Release);
+            self.missed.store(0, Ordering::Relaxed);
+        }
         let since = self.frame_since.load(Ordering::Relaxed);
         if !in_frame {
             if since != 0 {
@@ -206,21 +219,24 @@ impl Connection {
     fn keep_alive(&self, now: u64) -> u64 {
         let limits = &self.core.limits;
         let interval = millis(limits.ping_interval);
-        let heard = self.heard.load(Ordering::Relaxed);
-        let pinged = self.pinged.load(Ordering::Relaxed);
-        if heard > pinged {
-            self.missed.store(0, Ordering::Relaxed);
-        }
-        let due = heard.max(pinged) + interval;
+        let due = self.heard.load(Ordering::Relaxed).max(self.pinged.load(Ordering::Relaxed)) + interval;
         if now < due {
             return due;
         }
-        if pinged >= heard && self.missed.fetch_add(1, Ordering::Relaxed) + 1 > limits.missed_pings {
+        self.pinged.store(now, Ordering::Relaxed);
+        if self.outbox.queued().1 > 0 {
+            // It is reading what came before a ping could reach it; the write deadline watches over that.
+            return now + interval;
+        }
+        let Some(ping) = self.framing.ping() else { return now + interval };
+        // Before the ping is out: its answer may be quick.
+        if self.awaiting.swap(true, Ordering::AcqRel)
+            && self.missed.fetch_add(1, Ordering::Relaxed) + 1 >= limits.missed_pings
+        {
             self.set_mark(Mark::Silent, Shutdown::Both);
             return now + interval;
         }
-        self.pinged.store(now, Ordering::Relaxed);
-        let _ = self.send_notice(frames::ping().keyed(key::PING), Flush::Elsewhere);
+        let _ = self.send_notice(ping.keyed(key::PING), Flush::Elsewhere);
         now + interval
     }
 }
@@ -232,12 +248,14 @@ impl Tick for Connection {
         }
         let clock = self.core.now();
         let mut next = clock + millis(self.core.tick);
-        let close_by = self.close_by.load(Ordering::Acquire);
-        if close_by != 0 {
-            if clock >= close_by {
-                self.set_mark(Mark::CloseDeadline, Shutdown::Both);
+        if self.is_closing() {
+            // Until the close frame is written, the write deadline watches.
+            let patience = self.core.limits.close_deadline;
+            match self.outbox.drained_at().map(|at| at + patience) {
+                Some(by) if now >= by => self.set_mark(Mark::CloseDeadline, Shutdown::Both),
+                Some(by) => next = next.min(clock + millis(by - now)),
+                None => next = next.min(clock + millis(patience)),
             }
-            next = next.min(close_by.max(clock + 1));
         } else {
             next = next.min(self.keep_alive(clock));
             let frame_since = self.frame_since.load(Ordering::Relaxed);

@@ -1,12 +1,15 @@
 //! Threads and queues: who is connected, who runs handlers, who writes, who watches the time. Knows messages, no protocol.
 //!
-//! Lock order, where one is taken while another is held (everything else is taken alone):
-//! call state (MCP) → outbox writer → outbox queue; seat → lane. No lock is held while a handler, a hook or a socket call runs, but for the
-//! outbox's writer, which only the holder of the token takes and whose calls never block.
+//! Lock order. Taken while another is held:
+//! a call's state (MCP) → its link's pending requests, its batch, the outbox's queue, and through a full queue the client
+//! table (read), the timer and the logger; the outbox's writer → its queue; a worker's seat → nothing; a lane → nothing. Everything else is
+//! taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
+//! nobody waits for and whose calls never block.
 
 pub(crate) mod budget;
 pub(crate) mod connection;
 pub(crate) mod drain;
+pub(crate) mod framing;
 pub(crate) mod link;
 pub(crate) mod outbox;
 pub(crate) mod pool;
@@ -22,6 +25,7 @@ use pool::Pool;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -50,6 +54,7 @@ pub(crate) struct Core {
     pub(crate) tick: Duration,
     pub(crate) counters: Counters,
     clients: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
+    openings: Mutex<HashMap<u64, Arc<Outbox>>>,
     ids: AtomicU64,
     start: Instant,
     stopping: AtomicBool,
@@ -75,6 +80,7 @@ pub(crate) struct Counters {
 impl Core {
     /// Starts the timer and the drain; the pool starts its threads when there is work.
     pub(crate) fn start(limits: Limits) -> io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
+        let limits = limits.clamped();
         let memory = Budget::new(limits.memory_bytes);
         let threads = Budget::new(budget::thread_limit());
         let (timer, timer_thread) = Timer::start()?;
@@ -101,6 +107,7 @@ impl Core {
             tick,
             counters: Counters::default(),
             clients: RwLock::new(HashMap::new()),
+            openings: Mutex::new(HashMap::new()),
             ids: AtomicU64::new(1),
             start: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -173,20 +180,42 @@ impl Core {
         self.clients.read().len()
     }
 
-    /// Makes room in the memory budget: closes the connection with the fullest outbox. False if that is the asking one.
+    /// Makes room in the memory budget: cuts the connection with the fullest outbox. False if that is the asking one.
     pub(crate) fn relieve(&self, asking: ConnectionId) -> bool {
-        let fullest = self.clients.read().values().max_by_key(|connection| connection.outbox.queued().0).cloned();
-        match fullest {
-            Some(fullest) if fullest.id != asking && fullest.outbox.queued().0 > 0 => {
-                if fullest.overflow() {
-                    log::warn!(
-                        target: "mcp_blocking::connection", connection = fullest.id.0;
-                        "connection {}: closed, its queue is the fullest and the memory budget is used up", fullest.id
-                    );
-                }
-                true
-            }
-            _ => false,
+        let fullest = self
+            .clients
+            .read()
+            .values()
+            .filter(|connection| connection.outbox.queued().0 > 0)
+            .max_by_key(|connection| connection.outbox.queued().0)
+            .cloned();
+        let Some(fullest) = fullest.filter(|fullest| fullest.id != asking) else { return false };
+        let (bytes, frames) = fullest.outbox.queued();
+        // Not the closing handshake: its memory is wanted now.
+        fullest.outbox.abort();
+        log::warn!(
+            target: "mcp_blocking::connection", connection = fullest.id.0;
+            "connection {}: cut, the memory budget is used up and its queue is the fullest: {bytes} bytes in {frames} frames",
+            fullest.id
+        );
+        true
+    }
+
+    /// A connection that has not finished its handshake, so that a stop can cut it short.
+    pub(crate) fn opening(&self, outbox: &Arc<Outbox>) -> Opening<'_> {
+        let number = self.ids.fetch_add(1, Ordering::Relaxed);
+        self.openings.lock().insert(number, Arc::clone(outbox));
+        if self.stopping() {
+            outbox.shutdown(Shutdown::Both);
+        }
+        Opening { core: self, number }
+    }
+
+    /// Cuts the connections that have not finished their handshake.
+    pub(crate) fn cut_openings(&self) {
+        let openings: Vec<_> = self.openings.lock().values().cloned().collect();
+        for outbox in openings {
+            outbox.shutdown(Shutdown::Both);
         }
     }
 
@@ -235,6 +264,22 @@ impl Stop {
                 Some(grace) => return grace,
                 None => self.asked.wait(&mut grace),
             }
+        }
+    }
+}
+
+/// A handshake under way; over when dropped.
+pub(crate) struct Opening<'a> {
+    core: &'a Core,
+    number: u64,
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        let mut openings = self.core.openings.lock();
+        openings.remove(&self.number);
+        if openings.is_empty() {
+            openings.shrink_to_fit();
         }
     }
 }

@@ -163,6 +163,8 @@ struct Queue {
     /// Somebody has the token.
     writing: bool,
     phase: Phase,
+    /// When the last frame was written.
+    drained: Option<Instant>,
     /// The holder of the token has to drop the whole frames that it took and has not begun.
     cut: bool,
 }
@@ -190,7 +192,13 @@ impl Outbox {
         drain: Drain,
     ) -> Arc<Self> {
         Arc::new(Self {
-            queue: Mutex::new(Queue { frames: VecDeque::new(), writing: false, phase: Phase::Open, cut: false }),
+            queue: Mutex::new(Queue {
+                frames: VecDeque::new(),
+                writing: false,
+                phase: Phase::Open,
+                drained: None,
+                cut: false,
+            }),
             writer: Mutex::new(Writer { half: Some(half), batch: VecDeque::new(), offset: 0 }),
             idle: Condvar::new(),
             endpoint: Mutex::new(Some(endpoint)),
@@ -222,8 +230,11 @@ impl Outbox {
                 self.release(old, 0);
                 return Ok(());
             }
+            // One message larger than the bound may wait behind what is within it: it is the answer of an honest tool.
+            let queued = self.cost.load(Ordering::Relaxed);
             let full = self.count.load(Ordering::Relaxed) >= self.limits.frames
-                || self.cost.load(Ordering::Relaxed).saturating_add(cost) > self.limits.bytes.max(cost);
+                || queued >= self.limits.bytes
+                || (cost <= self.limits.bytes && queued + cost > self.limits.bytes);
             if full {
                 return Err((Refused::Full, frame));
             }
@@ -266,8 +277,27 @@ impl Outbox {
         };
         if token {
             self.write_or_pass_on(flush);
+        } else if cut {
+            self.cut_batch();
         }
         true
+    }
+
+    /// Drops what the holder of the token has taken and not begun. The drain holds the token of a blocked socket for
+    /// long, but not the writer's lock.
+    fn cut_batch(&self) {
+        if let Some(mut writer) = self.writer.try_lock() {
+            let phase = self.queue.lock().phase;
+            self.truncate(&mut writer, phase);
+        }
+    }
+
+    fn truncate(&self, writer: &mut Writer, phase: Phase) {
+        let keep = usize::from(writer.offset > 0 && phase != Phase::Closed);
+        let cost = writer.batch.iter().skip(keep).map(Frame::cost).sum();
+        let frames = writer.batch.len().saturating_sub(keep);
+        writer.batch.truncate(keep);
+        self.release(cost, frames);
     }
 
     /// Writes what waits, unless somebody does so already. Never blocks.
@@ -306,6 +336,11 @@ impl Outbox {
 
     pub(crate) fn phase(&self) -> Phase {
         self.queue.lock().phase
+    }
+
+    /// When the last frame was written and the sending side shut down.
+    pub(crate) fn drained_at(&self) -> Option<Instant> {
+        self.queue.lock().drained
     }
 
     /// Shuts the socket down in a direction; both frees a reader and a writer that are blocked in it.
@@ -358,6 +393,7 @@ impl Outbox {
             std::mem::take(&mut queue.frames)
         };
         self.release(dropped.iter().map(Frame::cost).sum(), dropped.len());
+        self.cut_batch();
         self.idle.notify_all();
     }
 
@@ -419,11 +455,7 @@ impl Outbox {
         let mut queue = self.queue.lock();
         if queue.cut {
             queue.cut = false;
-            let keep = usize::from(writer.offset > 0 && queue.phase != Phase::Closed);
-            let cost = writer.batch.iter().skip(keep).map(Frame::cost).sum();
-            let frames = writer.batch.len().saturating_sub(keep);
-            writer.batch.truncate(keep);
-            self.release(cost, frames);
+            self.truncate(writer, queue.phase);
         }
         if queue.phase == Phase::Closed {
             queue.writing = false;
@@ -446,6 +478,7 @@ impl Outbox {
         queue.writing = false;
         if queue.phase == Phase::CloseQueued {
             queue.phase = Phase::Draining;
+            queue.drained = Some(Instant::now());
             drop(queue);
             self.shutdown(Shutdown::Write);
         }

@@ -180,6 +180,8 @@ pub(crate) struct Pool {
     /// The number of `taken` when the stall timer was set.
     stall: Mutex<Option<u64>>,
     looking: AtomicBool,
+    /// The operating system gives no threads at the moment.
+    failing: AtomicBool,
     most: usize,
     queue: usize,
     threads: Arc<Budget>,
@@ -223,6 +225,7 @@ impl Pool {
             started: AtomicU64::new(0),
             stall: Mutex::new(None),
             looking: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             most: most.max(1),
             queue,
             threads,
@@ -262,9 +265,8 @@ impl Pool {
         if self.idle.load(Ordering::Acquire) == 0 {
             if self.size.load(Ordering::Acquire) == 0 {
                 self.grow();
-            } else {
-                self.watch_for_stall();
             }
+            self.watch_for_stall();
         }
         Ok(())
     }
@@ -338,7 +340,8 @@ impl Pool {
         if stall.is_none() {
             *stall = Some(self.taken.load(Ordering::Acquire));
             drop(stall);
-            self.timer.nudge(Instant::now() + WAIT, self.own.clone());
+            let wait = if self.failing.load(Ordering::Acquire) { LOOK } else { WAIT };
+            self.timer.nudge(Instant::now() + wait, self.own.clone());
         }
     }
 
@@ -364,9 +367,14 @@ impl Pool {
             }
         });
         if let Err(error) = spawned {
-            log::error!(target: "mcp_blocking::pool", "no thread for a worker: {error}");
+            // It is tried again as long as work waits; one line for each run of failures is enough.
+            if !self.failing.swap(true, Ordering::AcqRel) {
+                log::error!(target: "mcp_blocking::pool", "no thread for a worker, trying on: {error}");
+            }
             self.size.fetch_sub(1, Ordering::AcqRel);
             self.leave(&seat);
+        } else {
+            self.failing.store(false, Ordering::Release);
         }
     }
 
@@ -394,7 +402,11 @@ impl Pool {
                         .size
                         .fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size > 1).then(|| size - 1));
                     if retired.is_ok() {
-                        return self.leave(seat);
+                        // Who submits counts idle workers before this one is gone; its ticket may have been meant for this one.
+                        if self.receiver.is_empty() {
+                            return self.leave(seat);
+                        }
+                        self.size.fetch_add(1, Ordering::AcqRel);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {

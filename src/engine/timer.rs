@@ -4,6 +4,7 @@
 use parking_lot::{Condvar, Mutex};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -100,7 +101,11 @@ impl Shared {
                     // Not under the lock: it may add entries of its own.
                     parking_lot::MutexGuard::unlocked(&mut state, || {
                         let who = entry.who.upgrade()?;
-                        let next = who.tick(now)?;
+                        // One that panics is not called again; the others are.
+                        let next = catch_unwind(AssertUnwindSafe(|| who.tick(now))).unwrap_or_else(|_| {
+                            log::error!(target: "mcp_blocking::timer", "a tick panicked");
+                            None
+                        })?;
                         if !entry.once {
                             self.add(next, entry.who, false);
                         }

@@ -1,6 +1,8 @@
 //! The answers to a JSON-RPC batch (2025-03-26 only): collected, and sent as one array when the last is there.
 
 use super::client::Link;
+use crate::engine::budget::{Budget, Reservation};
+use crate::engine::connection::Connection;
 use crate::engine::outbox::Flush;
 use crate::protocol::encode;
 use parking_lot::Mutex;
@@ -26,31 +28,61 @@ impl Reply {
     }
 }
 
-pub(crate) struct Batch(Mutex<State>);
+pub(crate) struct Batch {
+    state: Mutex<State>,
+    memory: Arc<Budget>,
+    /// Bytes of all answers together.
+    most: usize,
+}
 
 struct State {
     answers: Vec<Vec<u8>>,
     missing: usize,
+    /// What the answers hold of the memory budget.
+    memory: Vec<Reservation>,
+    bytes: usize,
+    /// Some answers had no place.
+    too_large: bool,
 }
 
 impl Batch {
     /// A batch whose entries are still being looked at: that counts as one missing answer.
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { answers: Vec::new(), missing: 1 })))
+    pub(crate) fn new(connection: &Connection) -> Arc<Self> {
+        let state = State { answers: Vec::new(), missing: 1, memory: Vec::new(), bytes: 0, too_large: false };
+        let (memory, most) = (Arc::clone(&connection.core.memory), connection.core.limits.outbox_bytes);
+        Arc::new(Self { state: Mutex::new(state), memory, most })
     }
 
     /// One more answer will come.
     pub(crate) fn expect(&self) {
-        self.0.lock().missing += 1;
+        self.state.lock().missing += 1;
     }
 
     /// An answer has come, or is known not to come.
     pub(crate) fn add(&self, link: &Link, answer: Option<Vec<u8>>, flush: Flush) {
         let answers = {
-            let mut state = self.0.lock();
-            state.answers.extend(answer);
+            let mut state = self.state.lock();
+            if let Some(answer) = answer {
+                // Twice: the answers, and the array that is made of them.
+                let cost = answer.capacity() * 2;
+                let fits = state.bytes.saturating_add(answer.len()) <= self.most;
+                match self.memory.reserve(cost).filter(|_| fits) {
+                    Some(memory) => {
+                        state.bytes += answer.len();
+                        state.memory.push(memory);
+                        state.answers.push(answer);
+                    }
+                    None => state.too_large = true,
+                }
+            }
             state.missing = state.missing.saturating_sub(1);
             if state.missing > 0 {
+                return;
+            }
+            if state.too_large {
+                // Half of a batch would leave its sender waiting for the rest.
+                drop(state);
+                link.connection.close(1013, "the answers to a batch are too large", flush);
                 return;
             }
             std::mem::take(&mut state.answers)

@@ -18,7 +18,6 @@ use crate::protocol::id::{ProgressToken, RequestId};
 use crate::protocol::notify;
 use crate::protocol::revision::Revision;
 use crate::service::Text;
-use crate::transport::websocket::frames;
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -131,7 +130,10 @@ impl Call {
 
     /// What it holds of the memory budget while it is under way.
     pub(crate) fn cost(&self) -> usize {
-        size_of::<Self>() + self.arguments.cost()
+        let token = self.speech.progress.as_ref().map_or(0, RequestId::heap_bytes);
+        let capabilities = size_of::<ClientCapabilities>()
+            + self.speech.capabilities.extensions.iter().map(|id| id.len() + 16).sum::<usize>();
+        size_of::<Self>() + self.arguments.cost() + self.id.heap_bytes() + token + capabilities
     }
 
     pub(crate) fn tool(&self) -> &str {
@@ -231,7 +233,7 @@ impl Call {
     pub(crate) fn cancel(&self, reason: Option<&str>) {
         if self.stop(None, Flush::Later) {
             self.mcp.core.counters.cancelled.fetch_add(1, Ordering::Relaxed);
-            log::info!(
+            log::debug!(
                 target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool();
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
             );
@@ -261,7 +263,7 @@ impl Call {
     fn send_notice(&self, key: u64, write: impl FnOnce(&mut Vec<u8>)) {
         let mut json = Vec::with_capacity(128);
         write(&mut json);
-        let frame = frames::text(Body::Owned(json)).keyed(key);
+        let frame = self.link.connection.framing.text(Body::Owned(json)).keyed(key);
         // A client that is too slow for notices misses some; its answers are another matter.
         let _ = self.link.connection.send_notice(frame, Flush::Now);
     }

@@ -130,9 +130,15 @@ impl Link {
 
     /// Ends all listening: no change is reported any more.
     pub(crate) fn take_listens(&self) -> Vec<Arc<Listen>> {
-        let listens = self.listens();
-        let mut pending = self.pending.lock();
-        listens.into_iter().filter(|listen| pending.remove(listen.id()).is_some()).collect()
+        let mut listens = Vec::new();
+        self.pending.lock().retain(|_, pending| match pending {
+            Pending::Listen(listen) => {
+                listens.push(Arc::clone(listen));
+                false
+            }
+            Pending::Call(_) => true,
+        });
+        listens
     }
 }
 

@@ -1,13 +1,13 @@
 //! One `subscriptions/listen` request: open until the client cancels it or the server ends.
 
 use super::client::Link;
+use crate::engine::budget::Reservation;
 use crate::engine::outbox::{Body, Flush};
 use crate::protocol::content::Implementation;
 use crate::protocol::encode;
 use crate::protocol::id::RequestId;
 use crate::protocol::notify::{self, ListKind};
 use crate::protocol::subscribe::ListenFilter;
-use crate::transport::websocket::frames;
 use std::sync::{Arc, Weak};
 
 pub(crate) struct Listen {
@@ -16,15 +16,18 @@ pub(crate) struct Listen {
     filter: ListenFilter,
     /// Notices of the same kind replace each other while they wait.
     key: u64,
+    _memory: Reservation,
 }
 
 impl Listen {
-    pub(crate) fn new(link: &Arc<Link>, id: RequestId, filter: ListenFilter, key: u64) -> Arc<Self> {
-        Arc::new(Self { link: Arc::downgrade(link), id, filter, key })
-    }
-
-    pub(crate) fn id(&self) -> &RequestId {
-        &self.id
+    pub(crate) fn new(
+        link: &Arc<Link>,
+        id: RequestId,
+        filter: ListenFilter,
+        key: u64,
+        memory: Reservation,
+    ) -> Arc<Self> {
+        Arc::new(Self { link: Arc::downgrade(link), id, filter, key, _memory: memory })
     }
 
     /// The first message of every subscription (2026-07-28, basic/patterns/subscriptions).
@@ -44,8 +47,9 @@ impl Listen {
         let mut json = Vec::with_capacity(160);
         notify::write_list_changed(&mut json, ListKind::Tools, Some(&self.id));
         if let Some(link) = self.link.upgrade() {
-            let frame = frames::text(Body::Owned(json)).keyed(self.key);
-            let _ = link.connection.send_notice(frame, Flush::Now);
+            let frame = link.connection.framing.text(Body::Owned(json)).keyed(self.key);
+            // A client that cannot take even this is closed: it would go on with a list that is out of date.
+            let _ = link.connection.send(frame, Flush::Now);
         }
     }
 

@@ -14,14 +14,13 @@ pub(crate) mod tool;
 pub(crate) mod tool_error;
 
 use crate::engine::connection::key;
-use crate::engine::outbox::{Body, Flush, Frame};
+use crate::engine::outbox::{Body, Flush};
 use crate::engine::{ConnectionId, Core};
 use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ServerCapabilities};
 use crate::protocol::content::Implementation;
 use crate::protocol::notify::{self, ListKind};
 use crate::service::{ClosedBy, Ended, Message, Peer, Service};
-use crate::transport::websocket::frames;
 use client::Link;
 use parking_lot::{Mutex, RwLock};
 use registry::Registry;
@@ -100,8 +99,9 @@ impl Mcp {
         let text: Arc<[u8]> = text.into();
         for link in self.links() {
             if link.legacy().is_some_and(|legacy| legacy.is_initialized() && legacy.has_tools) {
-                let frame = frames::text(Body::Shared(Arc::clone(&text))).keyed(key::TOOLS_CHANGED);
-                let _ = link.connection.send_notice(frame, Flush::Now);
+                let frame = link.connection.framing.text(Body::Shared(Arc::clone(&text))).keyed(key::TOOLS_CHANGED);
+                // A client that cannot take even this is closed: it would go on with a list that is out of date.
+                let _ = link.connection.send(frame, Flush::Now);
             }
             for listen in link.listens() {
                 listen.tools_changed();
@@ -134,10 +134,9 @@ impl Mcp {
     /// Sends a notification to every legacy session that is open; encodes it once. Returns how many queues took it.
     pub(crate) fn broadcast(&self, text: Vec<u8>) -> usize {
         let text: Arc<[u8]> = text.into();
-        let frame: Frame = frames::text(Body::Shared(text));
         let sent = |link: &Arc<Link>| {
             link.legacy().is_some_and(|legacy| legacy.is_initialized())
-                && link.connection.send(frame.clone(), Flush::Now).is_ok()
+                && link.connection.send_text(Body::Shared(Arc::clone(&text)), Flush::Now).is_ok()
         };
         self.links().iter().filter(|link| sent(link)).count()
     }

@@ -7,6 +7,7 @@ use super::schema;
 use super::tool::Tool;
 use super::tool_error::ToolResult;
 use crate::error::Problem;
+use crate::limits::clamp_time;
 use crate::protocol::content::ToolInfo;
 use crate::protocol::convert;
 use crate::protocol::revision::Revision;
@@ -158,7 +159,7 @@ pub(crate) fn raw_entry(tool: Tool, input: Box<RawValue>, handler: Handler) -> R
 
 fn entry(tool: Tool, input: Box<RawValue>, output: Option<Box<RawValue>>, handler: Handler) -> Result<Entry, Problem> {
     check_name(&tool.name).map_err(|what| Problem::new(format!("tool `{}`", tool.name.escape_debug()), what))?;
-    let (deadline, quick, rank) = (tool.deadline, AtomicBool::new(tool.quick), tool.rank);
+    let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let info = tool.into_info(input, output);
     Ok(Entry { info, deadline, handler, rank, quick, listed: Default::default() })
 }

@@ -12,7 +12,8 @@ use crate::guard::rate::TokenBucket;
 use crate::guard::text::Escaped;
 use crate::protocol::capabilities::LogLevel;
 use crate::protocol::classify::{
-    Handling, InitializeParams, ModernRequest, NotificationHandling, classify_notification, classify_request,
+    Claim, Handling, InitializeParams, ModernRequest, NotificationHandling, claim, classify_notification,
+    classify_request,
 };
 use crate::protocol::cursor;
 use crate::protocol::encode::{self, CacheScope};
@@ -96,10 +97,14 @@ impl Session {
             }
             Incoming::Notification(notification) => self.notification(&notification),
             // Nothing was asked of the client, so nobody waits for this; and one must not answer an answer.
-            Incoming::Response(response) => log::debug!(
-                target: "mcp_blocking::session", connection = self.link.connection.id.0;
-                "{}: response {} to nothing", self.link.connection.id, response.id
-            ),
+            Incoming::Response(response) => {
+                if self.within_rate() {
+                    log::debug!(
+                        target: "mcp_blocking::session", connection = self.link.connection.id.0;
+                        "{}: response {} to nothing", self.link.connection.id, response.id
+                    );
+                }
+            }
             Incoming::Batch(_) => {}
         }
     }
@@ -107,19 +112,29 @@ impl Session {
     /// 2025-03-26 only: receivers MUST accept batches (basic).
     fn batch(&mut self, text: &Text, entries: &[&RawValue]) {
         let allowed = self.revision().is_some_and(Revision::has_batches);
-        if !allowed || entries.is_empty() {
-            let why = if allowed { "a batch has to have entries" } else { "batches belong to sessions of 2025-03-26" };
+        let most = self.mcp.limits().calls_per_connection;
+        if !allowed || entries.is_empty() || entries.len() > most {
+            let why = match allowed {
+                false => "batches belong to sessions of 2025-03-26".to_owned(),
+                true if entries.is_empty() => "a batch has to have entries".to_owned(),
+                true => format!("a batch may have {most} entries at the most"),
+            };
             return self.malformed(
                 Malformed { id: None, error: RpcError::invalid_request(why), answer: true },
                 &Reply::Direct,
             );
         }
-        let batch = Batch::new();
+        let batch = Batch::new(&self.link.connection);
         let reply = Reply::Batch(Arc::clone(&batch));
         for entry in entries {
             match envelope::parse_single(entry.get()) {
                 Ok(Incoming::Request(request)) if request.method == method::INITIALIZE => {
                     let error = RpcError::invalid_request("initialize must not be part of a batch");
+                    self.malformed(Malformed { id: Some(request.id), error, answer: true }, &reply);
+                }
+                // A batch belongs to the session, and such a request to none.
+                Ok(Incoming::Request(request)) if !matches!(claim(&request.params), Claim::None | Claim::Legacy(_)) => {
+                    let error = RpcError::invalid_request("a request of 2026-07-28 must not be part of a batch");
                     self.malformed(Malformed { id: Some(request.id), error, answer: true }, &reply);
                 }
                 Ok(incoming) => self.incoming(text, incoming, &reply),
@@ -130,8 +145,14 @@ impl Session {
     }
 
     fn malformed(&mut self, malformed: Malformed, reply: &Reply) {
-        // It costs as much as any other message.
-        let _ = self.bucket.take(self.mcp.core.uptime(), 1);
+        // It costs as much as any other message; beyond the rate it is not even answered.
+        if !self.within_rate() {
+            if let (Reply::Batch(batch), true) = (reply, malformed.answer) {
+                batch.expect();
+                reply.deliver(&self.link, None, Flush::Later);
+            }
+            return;
+        }
         log::debug!(
             target: "mcp_blocking::session", connection = self.link.connection.id.0;
             "{}: malformed message: {}", self.link.connection.id, Escaped::short(&*malformed.error.message)
@@ -143,6 +164,15 @@ impl Session {
             let json = self.error(malformed.id.as_ref(), &malformed.error);
             reply.deliver(&self.link, Some(json), Flush::Later);
         }
+    }
+
+    /// Takes one message from the client's rate.
+    fn within_rate(&mut self) -> bool {
+        let within = self.bucket.take(self.mcp.core.uptime(), 1).is_ok();
+        if !within {
+            self.mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+        }
+        within
     }
 
     fn error(&self, id: Option<&RequestId>, error: &RpcError) -> Vec<u8> {
@@ -304,6 +334,9 @@ impl Session {
         if !self.offers_tools(&registry, &caller) {
             return Err(RpcError::method_not_found(&request.method));
         }
+        if self.mcp.core.stopping() {
+            return Err(self.busy(Busy::Stopping));
+        }
         let params = &request.params;
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
         let entry = Arc::clone(registry.tool(name).ok_or_else(|| RpcError::unknown("tool", name))?);
@@ -365,7 +398,8 @@ impl Session {
 
     fn listen(&self, request: &Request<'_>) -> Result<Done, RpcError> {
         let filter = ListenFilter::parse(request.params.notifications)?;
-        let capabilities = self.mcp.capabilities(&self.mcp.registry());
+        let registry = self.mcp.registry();
+        let capabilities = self.mcp.capabilities(&registry);
         if capabilities.tools.is_none() {
             // Nothing that could be listened for is offered.
             return Err(RpcError::method_not_found(&request.method));
@@ -376,21 +410,29 @@ impl Session {
         if self.link.listens().len() >= self.mcp.limits().listens_per_connection {
             return Err(RpcError::internal("too many open subscriptions on this connection; cancel one first"));
         }
-        let listen = Listen::new(&self.link, request.id.clone(), filter.honoured(&capabilities), self.mcp.next_key());
+        let filter = filter.honoured(&capabilities);
+        let cost = size_of::<Listen>() + request.id.heap_bytes() + filter.heap_bytes();
+        let memory = self.mcp.core.memory.reserve(cost).ok_or_else(|| self.busy(Busy::Overloaded))?;
+        let listen = Listen::new(&self.link, request.id.clone(), filter, self.mcp.next_key(), memory);
         // The acknowledgement comes before any notice: it is queued before the listener is known.
         listen.acknowledge(Flush::Later);
-        self.link.begin(&request.id, Pending::Listen(listen));
+        self.link.begin(&request.id, Pending::Listen(Arc::clone(&listen)));
+        // What happened between the acknowledgement and this is made good for.
+        if !Arc::ptr_eq(&registry, &self.mcp.registry()) {
+            listen.tools_changed();
+        }
+        if self.mcp.core.stopping() && self.link.finish(&request.id).is_some() {
+            listen.finish(&self.mcp.identity);
+        }
         Ok(Done::Elsewhere)
     }
 
     fn notification(&mut self, notification: &Notification<'_>) {
-        let within = self.bucket.take(self.mcp.core.uptime(), 1).is_ok();
+        let within = self.within_rate();
         match classify_notification(notification, self.revision()) {
             // Always heard: it lightens the load.
             NotificationHandling::Cancelled => self.cancelled(&notification.params),
-            _ if !within => {
-                self.mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
-            }
+            _ if !within => {}
             NotificationHandling::Legacy(_) if notification.method == method::INITIALIZED => {
                 if let Some(legacy) = self.link.legacy() {
                     legacy.set_initialized();

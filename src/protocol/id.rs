@@ -39,11 +39,14 @@ pub(crate) struct InvalidId;
 
 impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a string and not an integer")
+        f.write_str("not a string of at most 256 bytes and not an integer")
     }
 }
 
 impl std::error::Error for InvalidId {}
+
+/// Bytes of an id that is a string, as it stands in the message. Clients use numbers or UUIDs.
+const MAX_BYTES: usize = 256;
 
 impl RequestId {
     /// Reads an id as it stands in a message.
@@ -54,6 +57,10 @@ impl RequestId {
     /// echoed as they came.
     pub(crate) fn from_raw(raw: &RawValue) -> Result<Self, InvalidId> {
         let text = raw.get();
+        if text.len() > MAX_BYTES + 2 {
+            // An id is kept for as long as its request is under way, and comes back in the answer and in notices.
+            return Err(InvalidId);
+        }
         match text.as_bytes().first() {
             Some(b'"') => json::as_str(raw).map(|text| Self(Repr::Text(text.as_ref().into()))).ok_or(InvalidId),
             Some(b'-') => text.parse::<i64>().map(Self::from).map_err(|_| InvalidId),

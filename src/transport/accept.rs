@@ -12,7 +12,7 @@ use socket2::SockRef;
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,20 +26,21 @@ pub(crate) struct Door {
     pub(crate) core: Arc<Core>,
     pub(crate) gate: Gate,
     seats: Mutex<AddressCounter>,
-    log: Throttle,
+    pub(crate) log: Throttle,
 }
 
 impl Door {
     pub(crate) fn new(core: Arc<Core>, gate: Gate) -> Arc<Self> {
         let limits = &core.limits;
         // Each connection is a thread, and the process aborts where threads end.
-        let most = limits.connections.min(core.threads.limit().saturating_sub(limits.workers + 16)).max(1);
+        let most =
+            limits.connections.min(core.threads.limit().saturating_sub(limits.workers.saturating_add(16))).max(1);
         let seats = AddressCounter::new(AddressLimits {
             total: most,
             half_open: limits.half_open,
             per_address: limits.connections_per_address,
         });
-        Arc::new(Self { core, gate, seats: Mutex::new(seats), log: Throttle::default() })
+        Arc::new(Self { core, gate, seats: Mutex::new(seats), log: Throttle::new() })
     }
 }
 
@@ -59,26 +60,29 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(crate) struct Acceptor {
     address: SocketAddr,
     listener: Arc<TcpListener>,
+    /// Nobody else uses the socket.
+    ours: bool,
     thread: JoinHandle<()>,
 }
 
 impl Acceptor {
-    pub(crate) fn start(listener: TcpListener, door: Arc<Door>) -> io::Result<Self> {
+    pub(crate) fn start(listener: TcpListener, ours: bool, door: Arc<Door>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let listener = Arc::new(listener);
         let thread = std::thread::Builder::new().name("mcp-accept".into()).stack_size(STACK).spawn({
             let listener = Arc::clone(&listener);
             move || run(&listener, &door)
         })?;
-        Ok(Self { address, listener, thread })
+        Ok(Self { address, listener, ours, thread })
     }
 
-    /// Ends the thread, once the core is stopping. Blocks until it has ended, or for the given time. Returns whether it ended
-    /// without a panic.
+    /// Ends the thread, once the core is stopping. Blocks until it has ended. Returns whether it ended without a panic.
     pub(crate) fn stop(self) -> bool {
-        // Linux: wakes the accept. Elsewhere a connection of our own does.
-        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
-        if !self.thread.is_finished() {
+        // Linux: wakes the accept, but ends the socket for everybody who has it. Elsewhere, and then, a connection of our own
+        // wakes it.
+        let woken =
+            self.ours && cfg!(target_os = "linux") && SockRef::from(&*self.listener).shutdown(Shutdown::Both).is_ok();
+        if !woken {
             let ip = match self.address.ip() {
                 IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -191,23 +195,32 @@ fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, refused: &str
     }
 }
 
-/// Lets one line a second through.
-#[derive(Debug, Default)]
-struct Throttle {
-    /// The second after the start of the last line, plus one.
-    second: AtomicU64,
-    missed: AtomicU64,
+/// Lets a few log lines a second through, however many there are to write.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    state: Mutex<(Instant, u32, u64)>,
 }
 
 impl Throttle {
-    /// How many lines were kept back since the last one, if it is time for one.
-    fn turn(&self) -> Option<u64> {
-        use std::time::{SystemTime, UNIX_EPOCH};
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
-        if self.second.swap(now, Ordering::Relaxed) == now {
-            self.missed.fetch_add(1, Ordering::Relaxed);
+    /// Lines a second.
+    const LINES: u32 = 20;
+
+    fn new() -> Self {
+        Self { state: Mutex::new((Instant::now(), 0, 0)) }
+    }
+
+    /// How many lines were kept back since the last one, if this one may be written.
+    pub(crate) fn turn(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        let (since, written, missed) = &mut *state;
+        if since.elapsed() >= Duration::from_secs(1) {
+            (*since, *written) = (Instant::now(), 0);
+        }
+        if *written >= Self::LINES {
+            *missed += 1;
             return None;
         }
-        Some(self.missed.swap(0, Ordering::Relaxed))
+        *written += 1;
+        Some(std::mem::take(missed))
     }
 }

@@ -48,7 +48,13 @@ impl Gate {
         let route = self.routes.iter().find(|route| *route.path == *head.path()).ok_or_else(|| self.not_found())?;
         let upgrade = upgrade::check(head)?;
         let protocol = upgrade.choose(route.service.subprotocols()).map(str::to_owned);
-        Ok(Passed { service: Arc::clone(&route.service), path: Arc::clone(&route.path), accept: upgrade.accept, protocol, principal })
+        Ok(Passed {
+            service: Arc::clone(&route.service),
+            path: Arc::clone(&route.path),
+            accept: upgrade.accept,
+            protocol,
+            principal,
+        })
     }
 
     fn authenticate(&self, head: &Head, address: ClientAddr) -> Result<Option<Principal>, Refusal> {

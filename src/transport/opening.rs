@@ -4,6 +4,7 @@
 use super::accept::{Door, Seat};
 use super::gate::Passed;
 use super::websocket;
+use super::websocket::frames::WebSocketFraming;
 use crate::engine::connection::Connection;
 use crate::engine::link::{Link, ReadHalf};
 use crate::engine::outbox::{Flush, Frame, Outbox};
@@ -25,8 +26,10 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
     let door = seat.door();
     let Link { mut read, write, endpoint } = link;
     let outbox = door.core.outbox(write, endpoint);
+    let opening = door.core.opening(&outbox);
     let head = read_head(&mut *read, &door, accepted);
     let passed = head.and_then(|head| head.map(|head| check(&door, &head, address)).transpose());
+    drop(opening);
     match passed {
         Ok(Some(passed)) if read.set_timeout(None).is_ok() => {
             seat.established();
@@ -80,7 +83,7 @@ fn read_head(read: &mut dyn ReadHalf, door: &Door, accepted: Instant) -> Result<
             }
             Ok(Progress::Done { head, .. }) => return Ok(Some(head)),
             Err(error) => {
-                if error.kind == HeadErrorKind::Tls {
+                if error.kind == HeadErrorKind::Tls && door.log.turn().is_some() {
                     log::warn!(target: "mcp_blocking::gate", "a client speaks TLS to this port, which is plain: use ws://, not wss://");
                 }
                 return Err(error.into());
@@ -91,10 +94,12 @@ fn read_head(read: &mut dyn ReadHalf, door: &Door, accepted: Instant) -> Result<
 
 fn refuse(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, refusal: &Refusal, door: &Door) {
     door.core.counters.refused.fetch_add(1, Ordering::Relaxed);
-    log::warn!(
-        target: "mcp_blocking::gate", address:% = address, status = refusal.status, reason = refusal.label;
-        "{address} refused with {}: {}", refusal.status, Escaped::short(&refusal.reason)
-    );
+    if let Some(missed) = door.log.turn() {
+        log::warn!(
+            target: "mcp_blocking::gate", address:% = address, status = refusal.status, reason = refusal.label;
+            "{address} refused with {}: {} ({missed} more not logged)", refusal.status, Escaped::short(&refusal.reason)
+        );
+    }
     outbox.push_last(Some(Frame::raw(refusal.to_response().to_bytes())), false, Flush::Now);
     websocket::finish(read, outbox, door.core.limits.close_deadline);
 }
@@ -112,7 +117,14 @@ impl Drop for Entered {
 
 fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, passed: Passed, door: &Arc<Door>) {
     let core = &door.core;
-    let connection = Connection::new(Arc::clone(core), Arc::clone(outbox), address, passed.principal, passed.path);
+    let connection = Connection::new(
+        Arc::clone(core),
+        &WebSocketFraming,
+        Arc::clone(outbox),
+        address,
+        passed.principal,
+        passed.path,
+    );
     let id = connection.id;
     let answer = upgrade::switching_protocols(&passed.accept, passed.protocol.as_deref());
     if connection.send(Frame::raw(answer), Flush::Now).is_err() {
@@ -128,37 +140,45 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
     );
     let mut limits = MessageLimits::from(&core.limits);
     passed.service.message_limits(&mut limits);
-    let ended = catch_unwind(AssertUnwindSafe(|| {
-        let mut session = match passed.service.open(&Peer::new(&connection)) {
-            Ok(session) => session,
-            Err(closed) => {
-                connection.close(closed.code, &closed.reason, Flush::Now);
-                let mut nobody = SessionBox::empty();
-                return websocket::serve(read, &connection, &limits, &mut nobody);
-            }
-        };
-        // A stop that began before this connection was in the table has not seen it.
-        if core.stopping() {
-            connection.close(1001, "server is stopping", Flush::Now);
+    // A panic in the author's service ends this connection and nothing else.
+    let opened = catch_unwind(AssertUnwindSafe(|| passed.service.open(&Peer::new(&connection))));
+    let mut session = match opened {
+        Ok(Ok(session)) => session,
+        Ok(Err(closed)) => {
+            connection.close(closed.code, &closed.reason, Flush::Now);
+            SessionBox::empty()
         }
-        let ended = websocket::serve(read, &connection, &limits, &mut session);
-        connection.end();
-        session.close(ended);
-        ended
-    }));
-    drop(entered);
-    match ended {
-        Ok(ended @ (Ended::ByPeer(_) | Ended::ByServer | Ended::Lost)) => log::info!(
-            target: "mcp_blocking::connection", connection = id.0;
-            "connection {id} ended: {ended}"
-        ),
-        Ok(ended) => log::warn!(
-            target: "mcp_blocking::connection", connection = id.0;
-            "connection {id} ended: {ended}"
-        ),
         Err(_) => {
-            core.counters.connection_panics.fetch_add(1, Ordering::Relaxed);
-            log::error!(target: "mcp_blocking::connection", connection = id.0; "connection {id} ended: its session panicked");
+            panicked(&connection);
+            SessionBox::empty()
         }
+    };
+    // A stop that began before this connection was in the table has not seen it.
+    if core.stopping() {
+        connection.close(1001, "server is stopping", Flush::Now);
     }
+    let ended = catch_unwind(AssertUnwindSafe(|| websocket::serve(read, &connection, &limits, &mut session)));
+    let ended = ended.unwrap_or_else(|_| {
+        panicked(&connection);
+        connection.outbox.wait_written(Instant::now() + core.limits.close_deadline);
+        Ended::ByServer
+    });
+    connection.end();
+    if catch_unwind(AssertUnwindSafe(|| session.close(ended))).is_err() {
+        panicked(&connection);
+    }
+    drop(entered);
+    let level = match ended {
+        Ended::ByPeer(_) | Ended::ByServer | Ended::Lost => log::Level::Info,
+        _ => log::Level::Warn,
+    };
+    log::log!(target: "mcp_blocking::connection", level, connection = id.0; "connection {id} ended: {ended}");
+}
+
+/// Takes note of a panic in the service, and closes with 1011.
+fn panicked(connection: &Connection) {
+    connection.core.counters.connection_panics.fetch_add(1, Ordering::Relaxed);
+    let id = connection.id;
+    log::error!(target: "mcp_blocking::connection", connection = id.0; "connection {id} is closed: its session panicked");
+    connection.close(1011, "internal error", Flush::Now);
 }

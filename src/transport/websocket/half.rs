@@ -6,6 +6,7 @@ use crate::engine::link::ReadHalf;
 use crate::engine::outbox::{Flush, Frame};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 /// What tungstenite takes for the connection.
@@ -17,6 +18,8 @@ pub(crate) struct Half {
     /// What takes the place of a context whose buffer has grown. Made before that buffer grows, so that it has a low
     /// place in the allocator's memory and what is above can go back to the system.
     spare: Option<WebSocketContext>,
+    /// What the message under way holds of the memory budget.
+    held: usize,
     /// What the peer overdid, for the code of the close frame.
     excess: Option<Excess>,
 }
@@ -28,7 +31,7 @@ impl Half {
         tracker: FrameTracker,
         config: WebSocketConfig,
     ) -> Self {
-        Self { read, connection, tracker, config, spare: None, excess: None }
+        Self { read, connection, tracker, config, spare: None, held: 0, excess: None }
     }
 
     pub(crate) fn excess(&self) -> Option<Excess> {
@@ -45,9 +48,45 @@ impl Half {
         self.spare.take()
     }
 
+    /// Takes the memory of a larger message from the budget as its frames begin, and gives it back when it is whole: then it is
+    /// its receiver's to account for.
+    fn account(&mut self) -> io::Result<()> {
+        /// Smaller messages are part of what a connection costs anyway.
+        const SMALL: usize = 16 << 10;
+        let message = usize::try_from(self.tracker.message()).unwrap_or(usize::MAX);
+        let wanted = if message > SMALL { message } else { 0 };
+        let memory = &self.connection.core.memory;
+        if wanted > self.held && !memory.take(wanted - self.held) {
+            self.excess = Some(Excess::Memory);
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        memory.give_back(self.held.saturating_sub(wanted));
+        self.held = wanted;
+        Ok(())
+    }
+
     /// The socket, for reading what is left at the end.
-    pub(crate) fn into_read(self) -> Box<dyn ReadHalf> {
-        self.read
+    pub(crate) fn into_read(mut self) -> Box<dyn ReadHalf> {
+        std::mem::replace(&mut self.read, Box::new(Ended))
+    }
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        self.connection.core.memory.give_back(self.held);
+    }
+}
+
+/// What is left of a half whose socket was taken out.
+struct Ended;
+
+impl ReadHalf for Ended {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -68,6 +107,7 @@ impl Read for Half {
         let bytes = buffer.get(..count).unwrap_or_default();
         match self.tracker.follow(bytes, self.connection.core.now()) {
             Ok(finished) => {
+                self.account()?;
                 self.connection.heard(finished, self.tracker.in_frame());
                 if self.tracker.grown() && self.spare.is_none() {
                     self.spare = Some(WebSocketContext::new(Role::Server, Some(self.config)));

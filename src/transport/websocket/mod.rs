@@ -7,6 +7,7 @@ mod tracker;
 use crate::engine::connection::{Connection, Mark};
 use crate::engine::link::ReadHalf;
 use crate::engine::outbox::{Flush, Outbox, Phase};
+use crate::engine::pool::Abandon;
 use crate::service::{Ended, Message, MessageLimits, SessionBox};
 use half::Half;
 use std::sync::Arc;
@@ -54,13 +55,18 @@ pub(crate) fn serve(
             Ok(tungstenite::Message::Close(frame)) => {
                 // The next read queues the answer and then reports the end.
                 while context.read(&mut half).is_ok() {}
-                break Ended::ByPeer(frame.map(|frame| frame.code.into()));
+                break match connection.is_closing() {
+                    true => Ended::ByServer,
+                    false => Ended::ByPeer(frame.map(|frame| frame.code.into())),
+                };
             }
             // tungstenite answers pings itself.
             Ok(_) => {}
             Err(error) => break failed(&error, half.excess(), connection),
         }
     };
+    // Nobody will read answers any more: handlers may stop before the last frames are out.
+    connection.lane.abandon(Abandon::Disconnected);
     let read = half.into_read();
     match ended.close_code() {
         Some((code, reason)) => {
@@ -84,6 +90,7 @@ fn failed(error: &Error, excess: Option<Excess>, connection: &Connection) -> End
     match excess {
         Some(Excess::Fragments) => return Ended::TooManyFragments,
         Some(Excess::ControlFrames) => return Ended::TooManyControlFrames,
+        Some(Excess::Memory) => return Ended::Overloaded,
         None => {}
     }
     let ours = connection.outbox.phase() != Phase::Open;

@@ -21,6 +21,8 @@ pub(crate) struct TrackerLimits {
 pub(crate) enum Excess {
     Fragments,
     ControlFrames,
+    /// The process's memory budget has no room for its message.
+    Memory,
 }
 
 /// Where the stream stands between two reads.
@@ -36,6 +38,10 @@ pub(crate) struct FrameTracker {
     /// A large frame has passed since the buffer was last renewed.
     grown: bool,
     fragments: usize,
+    /// Bytes of the data message under way, as announced by the heads of its frames.
+    message: u64,
+    /// The message's last frame has begun.
+    last: bool,
     window: u64,
     control: u32,
 }
@@ -50,6 +56,8 @@ impl FrameTracker {
             large: false,
             grown: false,
             fragments: 0,
+            message: 0,
+            last: false,
             window: 0,
             control: 0,
         }
@@ -65,6 +73,11 @@ impl FrameTracker {
         }
         // Up to the end of the head, which its first two bytes tell.
         head_length(&self.head[..self.head_len]).saturating_sub(self.head_len).max(1)
+    }
+
+    /// Bytes of the message that has begun and not ended, as far as the heads of its frames tell.
+    pub(crate) fn message(&self) -> u64 {
+        if self.last && self.rest == 0 { 0 } else { self.message }
     }
 
     /// The buffer grows, or has grown.
@@ -131,6 +144,8 @@ impl FrameTracker {
             }
             OpCode::Data(kind) => {
                 self.fragments = if kind == Data::Continue { self.fragments + 1 } else { 1 };
+                self.message = if kind == Data::Continue { self.message.saturating_add(length) } else { length };
+                self.last = header.is_final;
                 if self.fragments > self.limits.fragments {
                     return Err(Excess::Fragments);
                 }
