@@ -560,6 +560,53 @@ fn a_slow_peer_that_finishes_frames_is_not_cut() {
 }
 
 #[test]
+fn one_blocked_peer_delays_no_other() {
+    let (drain, thread) = Drain::start().unwrap();
+    let budget = Budget::new(1 << 30);
+    let open = || {
+        let (ours, theirs) = pair();
+        let Link { write, endpoint, .. } = link::plain(ours);
+        (Outbox::new(write, endpoint, ROOMY, Arc::clone(&budget), drain.clone()), theirs)
+    };
+    let ((deaf, _deaf_end), (good, mut good_end)) = (open(), open());
+    deaf.push(numbered(0, 0, 16 << 20), Flush::Elsewhere).unwrap();
+    good.push(numbered(0, 0, 16 << 20), Flush::Elsewhere).unwrap();
+    good.push_last(None, false, Flush::Elsewhere);
+    let mut all = Vec::new();
+    good_end.read_to_end(&mut all).unwrap();
+    assert_complete(&frames_in(&all), 1, 1);
+    assert_eq!(deaf.phase(), Phase::Open);
+    drain.stop();
+    thread.join().unwrap();
+    assert_eq!(deaf.phase(), Phase::Closed);
+    assert_eq!(deaf.queued(), (0, 0));
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn what_is_handed_over_while_the_drain_stops_is_ended_and_not_forgotten() {
+    for round in 0..300 {
+        let (mut bench, seen, _) = Bench::scripted(ROOMY, Ok);
+        let outbox = Arc::clone(&bench.outbox);
+        let pushing = std::thread::spawn(move || {
+            for number in 0..round % 4 + 1 {
+                if outbox.push(numbered(0, number, 10), Flush::Elsewhere).is_err() {
+                    break;
+                }
+            }
+        });
+        bench.drain.stop();
+        bench.thread.take().unwrap().join().unwrap();
+        pushing.join().unwrap();
+        let all_written = bench.outbox.wait_written(Instant::now()) == Phase::Open && bench.outbox.queued() == (0, 0);
+        assert!(all_written || bench.outbox.phase() == Phase::Closed, "round {round}");
+        assert_eq!((bench.outbox.queued(), bench.budget.used()), ((0, 0), 0), "round {round}");
+        frames_in(&seen.lock());
+        bench.thread = Some(std::thread::spawn(|| {}));
+    }
+}
+
+#[test]
 fn what_the_half_keeps_back_is_flushed_before_the_token_is_given_back() {
     /// Keeps every byte until it is flushed, as TLS does.
     struct Keeping {
