@@ -84,6 +84,8 @@ impl Blocked {
     fn new(outbox: Arc<Outbox>, ready: bool) -> Self {
         let deadline = Instant::now() + outbox.write_deadline();
         let (endpoint, written) = (outbox.endpoint(), outbox.frames_written());
+        // Closed on its way here: there is nothing to poll, only something to let go of.
+        let ready = ready || endpoint.is_none();
         Self { outbox, endpoint, deadline, written, ready }
     }
 }

@@ -379,6 +379,41 @@ fn what_is_for_later_is_written_when_it_has_grown_large() {
 }
 
 #[test]
+fn a_full_queue_refuses_by_frames_and_by_bytes_and_hands_the_frame_back() {
+    let bench = Bench::stuck(OutboxLimits { frames: 3, ..ROOMY });
+    for number in 0..3 {
+        bench.push(numbered(0, number, 1), Flush::Now);
+    }
+    let (why, frame) = bench.outbox.push(numbered(0, 3, 7), Flush::Now).unwrap_err();
+    assert_eq!((why, frame.len()), (Refused::Full, 17));
+
+    let bench = Bench::stuck(OutboxLimits { bytes: 10_000, ..ROOMY });
+    // One frame that is larger than the queue passes if it is alone.
+    bench.push(numbered(0, 0, 20_000), Flush::Later);
+    assert_eq!(bench.refused(numbered(0, 1, 1)), Some(Refused::Full));
+    let used = bench.budget.used();
+    assert_eq!(bench.outbox.queued(), (used, 1));
+    bench.outbox.close();
+    bench.assert_empty();
+    assert_eq!(bench.refused(numbered(0, 2, 1)), Some(Refused::Closed));
+}
+
+#[test]
+fn the_process_budget_refuses_and_the_last_frame_passes_all_the_same() {
+    let half =
+        Scripted { script: |_| Err(io::ErrorKind::WouldBlock.into()), seen: Seen::default(), _alive: Arc::default() };
+    let bench = Bench::with_budget(Box::new(half), Recorded::full(), ROOMY, 3_000);
+    bench.push(numbered(0, 0, 2_000), Flush::Now);
+    assert_eq!(bench.refused(numbered(0, 1, 2_000)), Some(Refused::Exhausted));
+    assert!(bench.outbox.push_last(Some(numbered(0, 2, 2_000)), false, Flush::Now));
+    assert!(bench.budget.used() > 3_000);
+    assert_eq!(bench.refused(numbered(0, 3, 0)), Some(Refused::Closed));
+    assert!(!bench.outbox.push_last(None, true, Flush::Now), "the end was queued before");
+    bench.outbox.close();
+    bench.assert_empty();
+}
+
+#[test]
 fn the_last_frame_comes_behind_all_others_and_then_the_stream_ends() {
     let (bench, mut theirs, _read) = Bench::socket(ROOMY);
     for number in 0..20 {
@@ -478,6 +513,43 @@ fn a_write_error_ends_the_connection_and_gives_everything_back() {
         assert_eq!(bench.refused(numbered(0, 9, 1)), Some(Refused::Closed));
         bench.assert_empty();
     }
+}
+
+#[test]
+fn closing_frees_the_descriptor_though_the_outbox_is_still_held() {
+    // Idle, and with the token in the hands of the drain.
+    for stuck in [false, true] {
+        let (bench, _theirs, read) = Bench::socket(ROOMY);
+        let descriptor = Arc::downgrade(&bench.outbox.endpoint().unwrap());
+        if stuck {
+            bench.push(numbered(0, 0, 8 << 20), Flush::Now);
+        }
+        drop(read);
+        bench.outbox.close();
+        until("the end of the descriptor", || descriptor.strong_count() == 0);
+        bench.assert_empty();
+        assert_eq!(bench.outbox.phase(), Phase::Closed);
+    }
+}
+
+#[test]
+fn a_closed_outbox_that_the_drain_gets_is_let_go_at_once() {
+    let (gate, opened) = mpsc::channel::<()>();
+    let (begun, began) = mpsc::channel();
+    let (bench, _, _) = Bench::scripted(ROOMY, move |_| {
+        begun.send(()).unwrap();
+        let _ = opened.recv();
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| bench.push(numbered(0, 0, 1), Flush::Now));
+        began.recv_timeout(LONG).unwrap();
+        let closing = scope.spawn(|| bench.outbox.close());
+        until("the end", || bench.outbox.endpoint().is_none());
+        gate.send(()).unwrap();
+        closing.join().unwrap();
+    });
+    bench.assert_empty();
 }
 
 #[test]
