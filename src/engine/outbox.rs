@@ -144,7 +144,7 @@ pub(crate) enum Turn {
 
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    /// Locked by the holder of the token only, so never waited for.
+    /// Locked by the holder of the token, for a turn that never blocks, and by who closes.
     writer: Mutex<Writer>,
     /// Signalled when the token is given back, and at the end.
     idle: Condvar,
@@ -339,15 +339,17 @@ impl Outbox {
         self.shutdown(Shutdown::Both);
     }
 
-    /// The same as [`abort`](Self::abort), and lets go of the socket, so that its descriptor is free though somebody
-    /// still holds this outbox.
+    /// The same as [`abort`](Self::abort), and lets go of the socket and of all frames, so that the descriptor and the
+    /// memory are free though somebody still holds this outbox.
     pub(crate) fn close(&self) {
         self.abort();
         *self.endpoint.lock() = None;
-        // Whoever holds the token sees the phase and lets go of the half itself.
-        if let Some(mut writer) = self.writer.try_lock() {
-            writer.half = None;
-        }
+        // Waits for a turn that is just ending, which never blocks; whoever has the token later finds nothing left.
+        let mut writer = self.writer.lock();
+        writer.half = None;
+        let batch = std::mem::take(&mut writer.batch);
+        drop(writer);
+        self.release(batch.iter().map(Frame::cost).sum(), batch.len());
     }
 
     fn end(&self) {

@@ -533,6 +533,22 @@ fn closing_frees_the_descriptor_though_the_outbox_is_still_held() {
 }
 
 #[test]
+fn closing_while_the_last_turn_ends_frees_the_descriptor_too() {
+    let alive = Arc::new(());
+    let half = Scripted { script: Ok, seen: Seen::default(), _alive: Arc::clone(&alive) };
+    let endpoint = Recorded::new(pair());
+    let (told, begun) = mpsc::channel();
+    let (_answer, answered) = mpsc::channel();
+    *endpoint.slow.lock() = Some((told, answered));
+    let bench = Bench::new(Box::new(half), Arc::clone(&endpoint) as Arc<dyn Endpoint>, ROOMY);
+    assert!(bench.outbox.push_last(Some(numbered(0, 0, 1)), false, Flush::Elsewhere));
+    // The drain has given the token back and is just shutting down the sending side.
+    begun.recv_timeout(LONG).unwrap();
+    bench.outbox.close();
+    assert_eq!(Arc::strong_count(&alive), 1, "the half is kept as long as the outbox");
+}
+
+#[test]
 fn a_closed_outbox_that_the_drain_gets_is_let_go_at_once() {
     let (gate, opened) = mpsc::channel::<()>();
     let (begun, began) = mpsc::channel();
