@@ -220,25 +220,33 @@ impl Outbox {
                 *waiting = frame;
                 self.account(cost);
                 self.release(old, 0);
-                return Ok(());
+            } else {
+                self.admit(&mut queue, frame)?;
             }
-            let full = self.count.load(Ordering::Relaxed) >= self.limits.frames
-                || self.cost.load(Ordering::Relaxed).saturating_add(cost) > self.limits.bytes.max(cost);
-            if full {
-                return Err((Refused::Full, frame));
-            }
-            if !self.budget.take(cost) {
-                return Err((Refused::Exhausted, frame));
-            }
-            self.cost.fetch_add(cost, Ordering::Relaxed);
-            self.count.fetch_add(1, Ordering::Relaxed);
-            queue.frames.push_back(frame);
+            // A frame that replaces another that was only gathered still leaves when its sender says.
             let gathering = flush == Flush::Later && self.cost.load(Ordering::Relaxed) < GATHER;
             !gathering && self.take_token(&mut queue)
         };
         if token {
             self.write_or_pass_on(flush);
         }
+        Ok(())
+    }
+
+    /// Puts a frame at the end of the queue, if there is room.
+    fn admit(&self, queue: &mut Queue, frame: Frame) -> Result<(), (Refused, Frame)> {
+        let cost = frame.cost();
+        let full = self.count.load(Ordering::Relaxed) >= self.limits.frames
+            || self.cost.load(Ordering::Relaxed).saturating_add(cost) > self.limits.bytes.max(cost);
+        if full {
+            return Err((Refused::Full, frame));
+        }
+        if !self.budget.take(cost) {
+            return Err((Refused::Exhausted, frame));
+        }
+        self.cost.fetch_add(cost, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        queue.frames.push_back(frame);
         Ok(())
     }
 

@@ -347,6 +347,15 @@ fn keyed_frames_replace_each_other_only_while_they_wait() {
 }
 
 #[test]
+fn a_keyed_frame_that_is_to_leave_now_takes_one_that_was_gathered_along() {
+    let (bench, seen, _) = Bench::scripted(ROOMY, Ok);
+    bench.push(numbered(0, 0, 1).keyed(3), Flush::Later);
+    bench.push(numbered(0, 1, 1).keyed(3), Flush::Now);
+    assert_eq!(frames_in(&seen.lock()), [(0, 1, 1)]);
+    bench.assert_empty();
+}
+
+#[test]
 fn what_is_for_later_is_gathered_until_a_flush_and_leaves_in_one_call() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
