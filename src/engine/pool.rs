@@ -182,6 +182,7 @@ pub(crate) struct Pool {
     looking: AtomicBool,
     most: usize,
     queue: usize,
+    idle_time: Duration,
     threads: Arc<Budget>,
     memory: Arc<Budget>,
     timer: Timer,
@@ -207,6 +208,17 @@ enum SeatState {
 
 impl Pool {
     pub(crate) fn new(most: usize, queue: usize, threads: Arc<Budget>, memory: Arc<Budget>, timer: Timer) -> Arc<Self> {
+        Self::with_idle(most, queue, threads, memory, timer, IDLE)
+    }
+
+    fn with_idle(
+        most: usize,
+        queue: usize,
+        threads: Arc<Budget>,
+        memory: Arc<Budget>,
+        timer: Timer,
+        idle_time: Duration,
+    ) -> Arc<Self> {
         let (sender, receiver) = unbounded();
         Arc::new_cyclic(|own| Self {
             tickets: Mutex::new(Some(sender)),
@@ -225,6 +237,7 @@ impl Pool {
             looking: AtomicBool::new(false),
             most: most.max(1),
             queue,
+            idle_time,
             threads,
             memory,
             timer,
@@ -378,7 +391,7 @@ impl Pool {
     fn work(&self, seat: &Arc<Seat>) {
         loop {
             self.idle.fetch_add(1, Ordering::AcqRel);
-            let ticket = self.receiver.recv_timeout(IDLE);
+            let ticket = self.receiver.recv_timeout(self.idle_time);
             self.idle.fetch_sub(1, Ordering::AcqRel);
             match ticket {
                 Ok(lane) => {
@@ -526,3 +539,7 @@ impl std::fmt::Debug for Pool {
         f.debug_struct("Pool").field("numbers", &self.numbers()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;
