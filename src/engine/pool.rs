@@ -179,6 +179,7 @@ pub(crate) struct Pool {
     started: AtomicU64,
     /// The number of `taken` when the stall timer was set.
     stall: Mutex<Option<u64>>,
+    stall_check: Arc<StallCheck>,
     looking: AtomicBool,
     most: usize,
     queue: usize,
@@ -234,6 +235,7 @@ impl Pool {
             taken: AtomicU64::new(0),
             started: AtomicU64::new(0),
             stall: Mutex::new(None),
+            stall_check: Arc::new(StallCheck(own.clone())),
             looking: AtomicBool::new(false),
             most: most.max(1),
             queue,
@@ -351,7 +353,8 @@ impl Pool {
         if stall.is_none() {
             *stall = Some(self.taken.load(Ordering::Acquire));
             drop(stall);
-            self.timer.nudge(Instant::now() + WAIT, self.own.clone());
+            let check: Weak<StallCheck> = Arc::downgrade(&self.stall_check);
+            self.timer.nudge(Instant::now() + WAIT, check);
         }
     }
 
@@ -522,9 +525,19 @@ impl Pool {
     }
 }
 
+/// What the timer calls 5 ms after work has found no idle worker. Not the pool itself: that call is for the stuck work, and
+/// its one entry in the timer must neither be doubled nor lost by this one.
+struct StallCheck(Weak<Pool>);
+
+impl Tick for StallCheck {
+    fn tick(&self, _now: Instant) -> Option<Instant> {
+        self.0.upgrade()?.check_stall();
+        None
+    }
+}
+
 impl Tick for Pool {
     fn tick(&self, now: Instant) -> Option<Instant> {
-        self.check_stall();
         if self.look(now) {
             return Some(now + LOOK);
         }

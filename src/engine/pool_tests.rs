@@ -313,6 +313,23 @@ fn stuck_work_is_written_off_and_its_worker_replaced() {
 }
 
 #[test]
+fn the_watch_for_stuck_work_is_one_entry_however_often_growth_is_considered() {
+    let bench = Bench::new(2, 1_000);
+    let lanes: Vec<_> = (0..3).map(|_| Lane::new(10)).collect();
+    let mut most = 0;
+    for _ in 0..25 {
+        // Two workers are busy and the third piece waits: somebody looks in 5 ms, when there is nothing left.
+        let mut blockers: Vec<_> = lanes.iter().map(|lane| bench.block(lane)).collect();
+        blockers[0].wait();
+        blockers.iter_mut().for_each(Blocker::open);
+        bench.assert_quiet();
+        until("the look", || bench.pool.stall.lock().is_none());
+        most = most.max(bench.timer.entries());
+    }
+    assert!(most <= 2, "{most} entries in the timer");
+}
+
+#[test]
 fn a_panic_in_work_costs_neither_the_worker_nor_the_count() {
     let bench = Bench::new(1, 10);
     let lane = Lane::new(4);
