@@ -167,6 +167,8 @@ pub(crate) struct Pool {
     receiver: Receiver<Arc<Lane>>,
     seats: Mutex<Vec<Arc<Seat>>>,
     size: AtomicUsize,
+    /// Who submits counts up `waiting` and then looks at `idle`, a worker counts down `idle` and then looks at `waiting`: in
+    /// one order for all (`SeqCst`), so that at least one of them sees the other and watches for a stall.
     idle: AtomicUsize,
     waiting: AtomicUsize,
     live: AtomicUsize,
@@ -250,14 +252,14 @@ impl Pool {
     /// Queues work of a lane that holds `bytes` of memory. Never blocks.
     pub(crate) fn submit(&self, lane: &Arc<Lane>, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
         let memory = self.memory.reserve(bytes).ok_or(Busy::Overloaded)?;
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.queue {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        if self.waiting.fetch_add(1, Ordering::SeqCst) >= self.queue {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
             return Err(Busy::Overloaded);
         }
         let (key, ticket) = {
             let mut state = lane.state.lock();
             if state.live() >= lane.most {
-                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
                 return Err(Busy::Connection);
             }
             self.live.fetch_add(1, Ordering::AcqRel);
@@ -270,11 +272,11 @@ impl Pool {
             state.waiting.retain(|waiting| waiting.key != key);
             state.remove(key);
             drop(state);
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
             self.gone();
             return Err(Busy::Stopping);
         }
-        if self.idle.load(Ordering::Acquire) == 0 {
+        if self.idle.load(Ordering::SeqCst) == 0 {
             if self.size.load(Ordering::Acquire) == 0 {
                 self.grow();
             } else {
@@ -393,9 +395,9 @@ impl Pool {
     /// The life of a worker.
     fn work(&self, seat: &Arc<Seat>) {
         loop {
-            self.idle.fetch_add(1, Ordering::AcqRel);
+            self.idle.fetch_add(1, Ordering::SeqCst);
             let ticket = self.receiver.recv_timeout(self.idle_time);
-            self.idle.fetch_sub(1, Ordering::AcqRel);
+            self.idle.fetch_sub(1, Ordering::SeqCst);
             match ticket {
                 Ok(lane) => {
                     if !self.serve(seat, lane) {
@@ -410,7 +412,12 @@ impl Pool {
                         .size
                         .fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size > 1).then(|| size - 1));
                     if retired.is_ok() {
-                        return self.leave(seat);
+                        self.leave(seat);
+                        // Who submitted in the moment between has counted on this worker, and watches for nothing.
+                        if self.waiting.load(Ordering::SeqCst) > 0 {
+                            self.watch_for_stall();
+                        }
+                        return;
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -437,9 +444,9 @@ impl Pool {
             self.send_ticket(&lane);
         }
         let Some(waiting) = waiting else { return true };
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         self.taken.fetch_add(1, Ordering::AcqRel);
-        let more_waits = self.idle.load(Ordering::Acquire) == 0 && self.waiting.load(Ordering::Acquire) > 0;
+        let more_waits = self.idle.load(Ordering::SeqCst) == 0 && self.waiting.load(Ordering::SeqCst) > 0;
         if more_waits {
             if waiting.since.elapsed() > WAIT {
                 self.grow();
@@ -503,7 +510,7 @@ impl Pool {
             self.written_off_ever.fetch_add(1, Ordering::AcqRel);
             self.size.fetch_sub(1, Ordering::AcqRel);
             self.finished(&lane, key);
-            if self.waiting.load(Ordering::Acquire) > 0 {
+            if self.waiting.load(Ordering::SeqCst) > 0 {
                 self.grow();
             }
         }
@@ -513,7 +520,7 @@ impl Pool {
     /// Starts a worker if nothing was taken since the watch began, though something waits.
     fn check_stall(&self) {
         let since = self.stall.lock().take();
-        let waits = self.waiting.load(Ordering::Acquire) > 0 && self.idle.load(Ordering::Acquire) == 0;
+        let waits = self.waiting.load(Ordering::SeqCst) > 0 && self.idle.load(Ordering::SeqCst) == 0;
         if let Some(taken) = since
             && waits
         {
