@@ -6,10 +6,13 @@ use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(20);
 
+/// Which bell was rung, and when.
+type Call = (usize, Instant);
+
 /// Tells its name when it is called, and asks to be called again as its list says.
 struct Bell {
     name: usize,
-    rung: Sender<(usize, Instant)>,
+    rung: Sender<Call>,
     again: Mutex<Vec<Duration>>,
 }
 
@@ -24,22 +27,24 @@ impl Tick for Bell {
 struct Bench {
     timer: Timer,
     thread: Option<JoinHandle<()>>,
-    rung: (Sender<(usize, Instant)>, Receiver<(usize, Instant)>),
+    told: Sender<Call>,
+    heard: Receiver<Call>,
 }
 
 impl Bench {
     fn new() -> Self {
         let (timer, thread) = Timer::start().unwrap();
-        Self { timer, thread: Some(thread), rung: unbounded() }
+        let (told, heard) = unbounded();
+        Self { timer, thread: Some(thread), told, heard }
     }
 
     fn bell(&self, name: usize, again: &[Duration]) -> Arc<Bell> {
         let again = Mutex::new(again.iter().rev().copied().collect());
-        Arc::new(Bell { name, rung: self.rung.0.clone(), again })
+        Arc::new(Bell { name, rung: self.told.clone(), again })
     }
 
     fn next(&self) -> (usize, Instant) {
-        self.rung.1.recv_timeout(LONG).expect("a call of the timer")
+        self.heard.recv_timeout(LONG).expect("a call of the timer")
     }
 
     /// Waits until all that was asked for before has been done.
