@@ -172,6 +172,8 @@ struct Writer {
     batch: VecDeque<Frame>,
     /// How much of the first frame of the batch is written.
     offset: usize,
+    /// The half has been told that nothing follows.
+    ended: bool,
 }
 
 /// What the holder of the token does next.
@@ -191,7 +193,7 @@ impl Outbox {
     ) -> Arc<Self> {
         Arc::new(Self {
             queue: Mutex::new(Queue { frames: VecDeque::new(), writing: false, phase: Phase::Open, cut: false }),
-            writer: Mutex::new(Writer { half: Some(half), batch: VecDeque::new(), offset: 0 }),
+            writer: Mutex::new(Writer { half: Some(half), batch: VecDeque::new(), offset: 0, ended: false }),
             idle: Condvar::new(),
             endpoint: Mutex::new(Some(endpoint)),
             cost: AtomicUsize::new(0),
@@ -449,6 +451,9 @@ impl Outbox {
             writer.offset = 0;
             return Next::Write;
         }
+        if queue.phase == Phase::CloseQueued && !std::mem::replace(&mut writer.ended, true) {
+            writer.half.iter_mut().for_each(|half| half.end());
+        }
         // Under the queue's lock: who pushes or kicks now either finds the token free or what it left is seen here.
         if writer.half.as_ref().is_some_and(|half| half.pending()) {
             return Next::Flush;
@@ -506,7 +511,7 @@ impl std::fmt::Debug for Outbox {
 
 impl Writer {
     fn write_batch(&mut self) -> io::Result<usize> {
-        let Self { half, batch, offset } = self;
+        let Self { half, batch, offset, .. } = self;
         let half = half.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let mut parts = [IoSlice::new(&[]); PARTS];
         let mut used = 0;
