@@ -19,8 +19,27 @@ pub(crate) struct Drain {
 
 #[derive(Debug)]
 enum Order {
-    Write(Arc<Outbox>, Turn),
+    Write(Handed, Turn),
     Stop,
+}
+
+/// An outbox with its token, on its way to the thread. If the thread has ended meanwhile nobody will write it any more: then
+/// it is ended, so that nobody waits for it.
+#[derive(Debug)]
+struct Handed(Option<Arc<Outbox>>);
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        if let Some(outbox) = self.0.take() {
+            give_up(&outbox);
+        }
+    }
+}
+
+/// Ends an outbox whose token is held here, and lets go of the token and of what was taken with it.
+fn give_up(outbox: &Outbox) {
+    outbox.abort();
+    outbox.write_some();
 }
 
 impl Drain {
@@ -37,14 +56,9 @@ impl Drain {
 
     /// Takes the outbox with its token.
     pub(crate) fn take_over(&self, outbox: Arc<Outbox>, turn: Turn) {
-        match self.sender.send(Order::Write(outbox, turn)) {
-            Ok(()) => self.wake.wake(),
-            Err(unsent) => {
-                // The server has stopped: nobody will write this any more.
-                if let Order::Write(outbox, _) = unsent.into_inner() {
-                    outbox.abort();
-                }
-            }
+        // An order that cannot be sent is dropped, which ends the outbox.
+        if self.sender.send(Order::Write(Handed(Some(outbox)), turn)).is_ok() {
+            self.wake.wake();
         }
     }
 
@@ -70,6 +84,8 @@ impl Blocked {
     fn new(outbox: Arc<Outbox>, ready: bool) -> Self {
         let deadline = Instant::now() + outbox.write_deadline();
         let (endpoint, written) = (outbox.endpoint(), outbox.frames_written());
+        // Closed on its way here: there is nothing to poll, only something to let go of.
+        let ready = ready || endpoint.is_none();
         Self { outbox, endpoint, deadline, written, ready }
     }
 }
@@ -79,8 +95,10 @@ fn run(receiver: &Receiver<Order>, sleeper: &wake::Sleeper) {
     loop {
         while let Ok(order) = receiver.try_recv() {
             match order {
-                Order::Write(outbox, turn) => blocked.push(Blocked::new(outbox, turn == Turn::More)),
-                Order::Stop => return blocked.iter().for_each(|one| one.outbox.abort()),
+                Order::Write(mut handed, turn) => {
+                    blocked.extend(handed.0.take().map(|outbox| Blocked::new(outbox, turn == Turn::More)));
+                }
+                Order::Stop => return blocked.iter().for_each(|one| give_up(&one.outbox)),
             }
         }
         let timeout = if blocked.iter().any(|one| one.ready) {
@@ -113,9 +131,7 @@ fn serve(one: &mut Blocked) -> bool {
     }
     if now >= one.deadline {
         log::warn!(target: "mcp_blocking::connection", "a peer does not read: {} bytes dropped, connection cut", one.outbox.queued().0);
-        one.outbox.abort();
-        // Lets go of the token, and of the batch.
-        one.outbox.write_some();
+        give_up(&one.outbox);
         return false;
     }
     true

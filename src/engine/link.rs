@@ -2,6 +2,7 @@
 //!
 //! Plain TCP is below; TLS fits the same traits (a test does so), as will pipes.
 
+use super::outbox::Outbox;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -13,6 +14,11 @@ pub(crate) trait ReadHalf: Send {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// How long a read may block; `None` is for ever.
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+    /// Tells where the other half has gone, for a reader that has to have something sent: it calls
+    /// [`Outbox::kick`], and never writes itself. Called once, before the first read.
+    fn attach(&mut self, outbox: &Arc<Outbox>) {
+        let _ = outbox;
+    }
 }
 
 /// The writing side, used under the outbox's token.
@@ -27,6 +33,9 @@ pub(crate) trait WriteHalf: Send {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+    /// The last byte was taken, and the sending side is about to be shut down: a half with a farewell of its own makes it
+    /// pending here.
+    fn end(&mut self) {}
 }
 
 /// What anybody may do to a connection.
@@ -111,3 +120,7 @@ pub(crate) fn send_without_blocking(stream: &TcpStream, parts: &[IoSlice<'_>]) -
     let Some(part) = parts.iter().find(|part| !part.is_empty()) else { return Ok(0) };
     io::Write::write(&mut &*stream, &part[..part.len().min(4 << 10)])
 }
+
+#[cfg(test)]
+#[path = "link_tls_tests.rs"]
+mod tls_tests;

@@ -144,7 +144,7 @@ pub(crate) enum Turn {
 
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    /// Locked by the holder of the token only, so never waited for.
+    /// Locked by the holder of the token, for a turn that never blocks, and by who closes.
     writer: Mutex<Writer>,
     /// Signalled when the token is given back, and at the end.
     idle: Condvar,
@@ -174,6 +174,8 @@ struct Writer {
     batch: VecDeque<Frame>,
     /// How much of the first frame of the batch is written.
     offset: usize,
+    /// The half has been told that nothing follows.
+    ended: bool,
 }
 
 /// What the holder of the token does next.
@@ -199,7 +201,7 @@ impl Outbox {
                 drained: None,
                 cut: false,
             }),
-            writer: Mutex::new(Writer { half: Some(half), batch: VecDeque::new(), offset: 0 }),
+            writer: Mutex::new(Writer { half: Some(half), batch: VecDeque::new(), offset: 0, ended: false }),
             idle: Condvar::new(),
             endpoint: Mutex::new(Some(endpoint)),
             cost: AtomicUsize::new(0),
@@ -228,28 +230,36 @@ impl Outbox {
                 *waiting = frame;
                 self.account(cost);
                 self.release(old, 0);
-                return Ok(());
+            } else {
+                self.admit(&mut queue, frame)?;
             }
-            // One message larger than the bound may wait behind what is within it: it is the answer of an honest tool.
-            let queued = self.cost.load(Ordering::Relaxed);
-            let full = self.count.load(Ordering::Relaxed) >= self.limits.frames
-                || queued >= self.limits.bytes
-                || (cost <= self.limits.bytes && queued + cost > self.limits.bytes);
-            if full {
-                return Err((Refused::Full, frame));
-            }
-            if !self.budget.take(cost) {
-                return Err((Refused::Exhausted, frame));
-            }
-            self.cost.fetch_add(cost, Ordering::Relaxed);
-            self.count.fetch_add(1, Ordering::Relaxed);
-            queue.frames.push_back(frame);
+            // A frame that replaces another that was only gathered still leaves when its sender says.
             let gathering = flush == Flush::Later && self.cost.load(Ordering::Relaxed) < GATHER;
             !gathering && self.take_token(&mut queue)
         };
         if token {
             self.write_or_pass_on(flush);
         }
+        Ok(())
+    }
+
+    /// Puts a frame at the end of the queue, if there is room.
+    fn admit(&self, queue: &mut Queue, frame: Frame) -> Result<(), (Refused, Frame)> {
+        let cost = frame.cost();
+        // One message larger than the bound may wait behind what is within it: it is the answer of an honest tool.
+        let queued = self.cost.load(Ordering::Relaxed);
+        let full = self.count.load(Ordering::Relaxed) >= self.limits.frames
+            || queued >= self.limits.bytes
+            || (cost <= self.limits.bytes && queued + cost > self.limits.bytes);
+        if full {
+            return Err((Refused::Full, frame));
+        }
+        if !self.budget.take(cost) {
+            return Err((Refused::Exhausted, frame));
+        }
+        self.cost.fetch_add(cost, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        queue.frames.push_back(frame);
         Ok(())
     }
 
@@ -374,15 +384,17 @@ impl Outbox {
         self.shutdown(Shutdown::Both);
     }
 
-    /// The same as [`abort`](Self::abort), and lets go of the socket, so that its descriptor is free though somebody
-    /// still holds this outbox.
+    /// The same as [`abort`](Self::abort), and lets go of the socket and of all frames, so that the descriptor and the
+    /// memory are free though somebody still holds this outbox.
     pub(crate) fn close(&self) {
         self.abort();
         *self.endpoint.lock() = None;
-        // Whoever holds the token sees the phase and lets go of the half itself.
-        if let Some(mut writer) = self.writer.try_lock() {
-            writer.half = None;
-        }
+        // Waits for a turn that is just ending, which never blocks; whoever has the token later finds nothing left.
+        let mut writer = self.writer.lock();
+        writer.half = None;
+        let batch = std::mem::take(&mut writer.batch);
+        drop(writer);
+        self.release(batch.iter().map(Frame::cost).sum(), batch.len());
     }
 
     fn end(&self) {
@@ -471,6 +483,9 @@ impl Outbox {
             writer.offset = 0;
             return Next::Write;
         }
+        if queue.phase == Phase::CloseQueued && !std::mem::replace(&mut writer.ended, true) {
+            writer.half.iter_mut().for_each(|half| half.end());
+        }
         // Under the queue's lock: who pushes or kicks now either finds the token free or what it left is seen here.
         if writer.half.as_ref().is_some_and(|half| half.pending()) {
             return Next::Flush;
@@ -529,7 +544,7 @@ impl std::fmt::Debug for Outbox {
 
 impl Writer {
     fn write_batch(&mut self) -> io::Result<usize> {
-        let Self { half, batch, offset } = self;
+        let Self { half, batch, offset, .. } = self;
         let half = half.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let mut parts = [IoSlice::new(&[]); PARTS];
         let mut used = 0;

@@ -167,6 +167,8 @@ pub(crate) struct Pool {
     receiver: Receiver<Arc<Lane>>,
     seats: Mutex<Vec<Arc<Seat>>>,
     size: AtomicUsize,
+    /// Who submits counts up `waiting` and then looks at `idle`, a worker counts down `idle` and then looks at `waiting`: in
+    /// one order for all (`SeqCst`), so that at least one of them sees the other and watches for a stall.
     idle: AtomicUsize,
     waiting: AtomicUsize,
     live: AtomicUsize,
@@ -179,11 +181,13 @@ pub(crate) struct Pool {
     started: AtomicU64,
     /// The number of `taken` when the stall timer was set.
     stall: Mutex<Option<u64>>,
+    stall_check: Arc<StallCheck>,
     looking: AtomicBool,
     /// The operating system gives no threads at the moment.
     failing: AtomicBool,
     most: usize,
     queue: usize,
+    idle_time: Duration,
     threads: Arc<Budget>,
     memory: Arc<Budget>,
     timer: Timer,
@@ -209,6 +213,17 @@ enum SeatState {
 
 impl Pool {
     pub(crate) fn new(most: usize, queue: usize, threads: Arc<Budget>, memory: Arc<Budget>, timer: Timer) -> Arc<Self> {
+        Self::with_idle(most, queue, threads, memory, timer, IDLE)
+    }
+
+    fn with_idle(
+        most: usize,
+        queue: usize,
+        threads: Arc<Budget>,
+        memory: Arc<Budget>,
+        timer: Timer,
+        idle_time: Duration,
+    ) -> Arc<Self> {
         let (sender, receiver) = unbounded();
         Arc::new_cyclic(|own| Self {
             tickets: Mutex::new(Some(sender)),
@@ -224,10 +239,12 @@ impl Pool {
             taken: AtomicU64::new(0),
             started: AtomicU64::new(0),
             stall: Mutex::new(None),
+            stall_check: Arc::new(StallCheck(own.clone())),
             looking: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             most: most.max(1),
             queue,
+            idle_time,
             threads,
             memory,
             timer,
@@ -238,14 +255,14 @@ impl Pool {
     /// Queues work of a lane that holds `bytes` of memory. Never blocks.
     pub(crate) fn submit(&self, lane: &Arc<Lane>, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
         let memory = self.memory.reserve(bytes).ok_or(Busy::Overloaded)?;
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.queue {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        if self.waiting.fetch_add(1, Ordering::SeqCst) >= self.queue {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
             return Err(Busy::Overloaded);
         }
         let (key, ticket) = {
             let mut state = lane.state.lock();
             if state.live() >= lane.most {
-                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
                 return Err(Busy::Connection);
             }
             self.live.fetch_add(1, Ordering::AcqRel);
@@ -258,11 +275,11 @@ impl Pool {
             state.waiting.retain(|waiting| waiting.key != key);
             state.remove(key);
             drop(state);
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
             self.gone();
             return Err(Busy::Stopping);
         }
-        if self.idle.load(Ordering::Acquire) == 0 {
+        if self.idle.load(Ordering::SeqCst) == 0 {
             if self.size.load(Ordering::Acquire) == 0 {
                 self.grow();
             }
@@ -341,7 +358,8 @@ impl Pool {
             *stall = Some(self.taken.load(Ordering::Acquire));
             drop(stall);
             let wait = if self.failing.load(Ordering::Acquire) { LOOK } else { WAIT };
-            self.timer.nudge(Instant::now() + wait, self.own.clone());
+            let check: Weak<StallCheck> = Arc::downgrade(&self.stall_check);
+            self.timer.nudge(Instant::now() + wait, check);
         }
     }
 
@@ -385,9 +403,9 @@ impl Pool {
     /// The life of a worker.
     fn work(&self, seat: &Arc<Seat>) {
         loop {
-            self.idle.fetch_add(1, Ordering::AcqRel);
-            let ticket = self.receiver.recv_timeout(IDLE);
-            self.idle.fetch_sub(1, Ordering::AcqRel);
+            self.idle.fetch_add(1, Ordering::SeqCst);
+            let ticket = self.receiver.recv_timeout(self.idle_time);
+            self.idle.fetch_sub(1, Ordering::SeqCst);
             match ticket {
                 Ok(lane) => {
                     if !self.serve(seat, lane) {
@@ -402,11 +420,12 @@ impl Pool {
                         .size
                         .fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size > 1).then(|| size - 1));
                     if retired.is_ok() {
-                        // Who submits counts idle workers before this one is gone; its ticket may have been meant for this one.
-                        if self.receiver.is_empty() {
-                            return self.leave(seat);
+                        self.leave(seat);
+                        // Who submitted in the moment between has counted on this worker, and watches for nothing.
+                        if self.waiting.load(Ordering::SeqCst) > 0 {
+                            self.watch_for_stall();
                         }
-                        self.size.fetch_add(1, Ordering::AcqRel);
+                        return;
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -433,9 +452,9 @@ impl Pool {
             self.send_ticket(&lane);
         }
         let Some(waiting) = waiting else { return true };
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         self.taken.fetch_add(1, Ordering::AcqRel);
-        let more_waits = self.idle.load(Ordering::Acquire) == 0 && self.waiting.load(Ordering::Acquire) > 0;
+        let more_waits = self.idle.load(Ordering::SeqCst) == 0 && self.waiting.load(Ordering::SeqCst) > 0;
         if more_waits {
             if waiting.since.elapsed() > WAIT {
                 self.grow();
@@ -499,7 +518,7 @@ impl Pool {
             self.written_off_ever.fetch_add(1, Ordering::AcqRel);
             self.size.fetch_sub(1, Ordering::AcqRel);
             self.finished(&lane, key);
-            if self.waiting.load(Ordering::Acquire) > 0 {
+            if self.waiting.load(Ordering::SeqCst) > 0 {
                 self.grow();
             }
         }
@@ -509,7 +528,7 @@ impl Pool {
     /// Starts a worker if nothing was taken since the watch began, though something waits.
     fn check_stall(&self) {
         let since = self.stall.lock().take();
-        let waits = self.waiting.load(Ordering::Acquire) > 0 && self.idle.load(Ordering::Acquire) == 0;
+        let waits = self.waiting.load(Ordering::SeqCst) > 0 && self.idle.load(Ordering::SeqCst) == 0;
         if let Some(taken) = since
             && waits
         {
@@ -521,9 +540,19 @@ impl Pool {
     }
 }
 
+/// What the timer calls 5 ms after work has found no idle worker. Not the pool itself: that call is for the stuck work, and
+/// its one entry in the timer must neither be doubled nor lost by this one.
+struct StallCheck(Weak<Pool>);
+
+impl Tick for StallCheck {
+    fn tick(&self, _now: Instant) -> Option<Instant> {
+        self.0.upgrade()?.check_stall();
+        None
+    }
+}
+
 impl Tick for Pool {
     fn tick(&self, now: Instant) -> Option<Instant> {
-        self.check_stall();
         if self.look(now) {
             return Some(now + LOOK);
         }
@@ -538,3 +567,7 @@ impl std::fmt::Debug for Pool {
         f.debug_struct("Pool").field("numbers", &self.numbers()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

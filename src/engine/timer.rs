@@ -59,6 +59,12 @@ impl Timer {
         self.0.add(at, who, true);
     }
 
+    /// How many calls are outstanding.
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> usize {
+        self.0.state.lock().entries.len()
+    }
+
     /// Ends the thread.
     pub(crate) fn stop(&self) {
         self.0.state.lock().stopped = true;
@@ -138,3 +144,7 @@ impl Ord for Entry {
         (other.at, other.sequence).cmp(&(self.at, self.sequence))
     }
 }
+
+#[cfg(test)]
+#[path = "timer_tests.rs"]
+mod tests;

@@ -26,6 +26,7 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
     let door = seat.door();
     let Link { mut read, write, endpoint } = link;
     let outbox = door.core.outbox(write, endpoint);
+    read.attach(&outbox);
     let opening = door.core.opening(&outbox);
     let head = read_head(&mut *read, &door, accepted);
     let passed = head.and_then(|head| head.map(|head| check(&door, &head, address)).transpose());
