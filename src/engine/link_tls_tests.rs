@@ -5,7 +5,7 @@ use crate::engine::Core;
 use crate::engine::outbox::Outbox;
 use crate::guard::address::ClientAddr;
 use crate::limits::Limits;
-use crate::server::Guards;
+use crate::settings::Settings;
 use crate::service::{AnyService, Ended, Message, Peer, Service};
 use crate::transport::accept::{Door, Seat};
 use crate::transport::gate::{Gate, Route};
@@ -232,14 +232,14 @@ impl Bench {
             .with_root_certificates(roots)
             .with_no_client_auth();
 
-        let mut limits = Limits { message_bytes: 4 << 20, frame_bytes: 4 << 20, ..Limits::default() };
+        let mut limits = Limits { message_bytes: 4 << 20, ..Limits::default() };
         change(&mut limits);
         let (core, threads) = Core::start(limits).unwrap();
         let (peers, peer) = unbounded();
         let (tell_ended, ended) = unbounded();
         let service: Arc<dyn AnyService> = Arc::new(Echo { peers, ended: tell_ended });
-        let Guards { hosts, origins, tokens, .. } = Guards::default();
-        let gate = Gate { hosts, origins, tokens, routes: vec![Route { path: "/echo".into(), service }] };
+        let Settings { hosts, origins, tokens, .. } = Settings::default();
+        let gate = Gate { hosts, origins, tokens, authenticate: None, routes: vec![Route { path: "/echo".into(), service }] };
         let door = Door::new(Arc::clone(&core), gate);
 
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
