@@ -1,4 +1,56 @@
-//! Model Context Protocol servers on plain threads.
+//! Model Context Protocol servers on plain threads: WebSocket, no async runtime, secure with nothing configured.
+//!
+//! ```
+//! use mcp_blocking::Server;
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
+//! # use std::time::Duration;
+//!
+//! #[derive(Deserialize, JsonSchema)]
+//! struct Add {
+//!     a: f64,
+//!     b: f64,
+//! }
+//!
+//! fn main() -> Result<(), mcp_blocking::Error> {
+//!     let server = Server::new("calculator", "1.0.0")
+//!         .tool("add", "Add two numbers", |_ctx, Add { a, b }| Ok(format!("{}", a + b)));
+//!     let running = server.bind("127.0.0.1:0")?.start()?;
+//!     println!("listening on ws://{}/mcp", running.addr());
+//! #   running.handle().stop(Duration::ZERO);
+//!     running.join()
+//! }
+//! ```
+//!
+//! # Why synchronous
+//!
+//! Many programs have no async runtime and want none: games, desktop applications, plug-ins, database engines, command-line tools, small
+//! devices. A handler here is a closure that may block; a client is a thread that reads. A few thousand clients are well within what threads can do, and everything that could block for long is bounded
+//! by a deadline.
+//!
+//! # Where to go
+//!
+//! - [`Server`]: what an MCP server is made of; [`Tool`]: what can be said of a tool; [`Ctx`]: what a handler is given
+//! - [`Json`], [`ToolOutput`](content::ToolOutput), [`Content`](content::Content): what a handler returns; [`ToolError`]: how it fails
+//! - [`Bound`], [`Running`], [`Handle`]: the life of a server
+//! - [`Settings`], [`Limits`]: who is let in, and how much of everything, each with its default and the reason for it
+//! - [`Listener`], [`Service`], [`Peer`]: message protocols other than MCP on the same threads
+//!
+//! # What happens on which thread
+//!
+//! Handlers run on a pool of threads that grows as they block; a panic is caught, answered with an incident number, and logged. A tool that is marked
+//! [`quick`](Tool::quick) runs on its client's own thread. Each client is read by a thread of its own, which never waits for a handler: so a cancellation reaches a
+//! handler that is at work. Nothing that sends ever waits for a client to read: what a socket does not take is queued within bounds, and a client that does not read is closed.
+//!
+//! # Logs
+//!
+//! The crate logs through the [`log`](https://docs.rs/log) facade, with key-values and with ids in the text, under targets that begin with `mcp_blocking`; it never installs a
+//! logger. What peers send is escaped and cut before it reaches a line; tokens never do. Keep the target `tungstenite` below `trace`: at that level the WebSocket
+//! library prints what peers send as it is.
+//!
+//! # Features
+//!
+//! There are none yet: everything is always there.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

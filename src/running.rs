@@ -61,7 +61,7 @@ impl<H> Bound<H> {
     /// Opens one more address for the same server.
     ///
     /// # Errors
-    /// As for [`Server::bind`].
+    /// As for [`Server::bind`](crate::Server::bind).
     pub fn and_bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, Error> {
         let unclear = |source| Error::Address { address: format!("{address:?}"), source };
         let addresses: Vec<_> = address.to_socket_addrs().map_err(unclear)?.collect();

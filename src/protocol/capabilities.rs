@@ -33,7 +33,7 @@ pub struct ClientCapabilities {
     pub elicitation_form: bool,
     /// Can ask the user to open a URL (2025-11-25 and later).
     pub elicitation_url: bool,
-    /// Ids of the extensions it supports, at most [`MAX_EXTENSIONS`].
+    /// Ids of the extensions it supports, at most 32.
     pub extensions: Vec<Box<str>>,
 }
 
@@ -46,7 +46,7 @@ impl ClientCapabilities {
     /// # Errors
     ///
     /// [`NotAnObject`] if `raw` is something else as a whole.
-    pub fn parse(raw: &RawValue) -> Result<Self, NotAnObject> {
+    pub(crate) fn parse(raw: &RawValue) -> Result<Self, NotAnObject> {
         let mut found = Self::default();
         let whole = json::for_each_member(raw.get(), |key, value| {
             if !json::is_object(value) {
