@@ -13,6 +13,7 @@ pub(crate) mod framing;
 pub(crate) mod link;
 pub(crate) mod outbox;
 pub(crate) mod pool;
+pub(crate) mod settle;
 pub(crate) mod timer;
 
 use crate::limits::Limits;

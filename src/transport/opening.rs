@@ -8,6 +8,7 @@ use super::websocket::frames::WebSocketFraming;
 use crate::engine::connection::Connection;
 use crate::engine::link::{Link, ReadHalf};
 use crate::engine::outbox::{Flush, Frame, Outbox};
+use crate::engine::settle::settle;
 use crate::guard::address::ClientAddr;
 use crate::guard::text::Escaped;
 use crate::http::head::{Head, HeadErrorKind};
@@ -169,6 +170,7 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
         panicked(&connection);
     }
     drop(entered);
+    settle(64 << 10);
     let level = match ended {
         Ended::ByPeer(_) | Ended::ByServer | Ended::Lost => log::Level::Info,
         _ => log::Level::Warn,

@@ -4,6 +4,7 @@ use super::tracker::{Excess, FrameTracker};
 use crate::engine::connection::Connection;
 use crate::engine::link::ReadHalf;
 use crate::engine::outbox::{Flush, Frame};
+use crate::engine::settle::settle;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub(crate) struct Half {
     /// What takes the place of a context whose buffer has grown. Made before that buffer grows, so that it has a low
     /// place in the allocator's memory and what is above can go back to the system.
     spare: Option<WebSocketContext>,
+    /// The size of a large message that has passed, until its memory is seen to.
+    large: usize,
     /// What the message under way holds of the memory budget.
     held: usize,
     /// What the peer overdid, for the code of the close frame.
@@ -31,7 +34,7 @@ impl Half {
         tracker: FrameTracker,
         config: WebSocketConfig,
     ) -> Self {
-        Self { read, connection, tracker, config, spare: None, held: 0, excess: None }
+        Self { read, connection, tracker, config, spare: None, large: 0, held: 0, excess: None }
     }
 
     pub(crate) fn excess(&self) -> Option<Excess> {
@@ -61,6 +64,9 @@ impl Half {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         memory.give_back(self.held.saturating_sub(wanted));
+        if wanted == 0 {
+            self.large = self.large.max(self.held);
+        }
         self.held = wanted;
         Ok(())
     }
@@ -94,6 +100,9 @@ impl Read for Half {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // All that was answered since the last read leaves in one write, before this can block.
         self.connection.outbox.flush();
+        if self.large > 0 && self.connection.outbox.queued().1 == 0 {
+            settle(std::mem::take(&mut self.large));
+        }
         let most = self.tracker.allowance().min(buffer.len());
         let (buffer, _) = buffer.split_at_mut(most);
         let count = loop {
