@@ -1,10 +1,17 @@
 //! The library at its public API, over real sockets on loopback.
 
+mod admission;
 mod batches;
+mod changes;
 mod demo;
 mod eras;
+mod fairness;
+mod gate;
+mod handlers;
 mod malformed;
 mod peer;
 mod raw;
+mod reports;
 mod schema;
 mod stories;
+mod tools;
