@@ -32,7 +32,10 @@ fn each_edit_is_one_notice_to_each_who_wants_it() {
     let handle = running.handle();
     let mut sessions = LEGACY.map(|revision| Peer::of(&running, revision));
     let mut listener = Peer::of(&running, MODERN);
-    assert_eq!(listen(&mut listener, &json!("l"), json!({ "toolsListChanged": true })), json!({ "toolsListChanged": true }));
+    assert_eq!(
+        listen(&mut listener, &json!("l"), json!({ "toolsListChanged": true })),
+        json!({ "toolsListChanged": true })
+    );
     let mut indifferent = Peer::of(&running, MODERN);
     assert_eq!(listen(&mut indifferent, &json!("l"), json!({ "toolsListChanged": false })), json!({}));
     let mut stranger = Peer::of(&running, MODERN);
@@ -94,7 +97,8 @@ fn what_was_edited_is_listed_and_called_at_once() {
         assert_eq!(peer.call_error("extra", json!({}))["code"], -32602);
         add(&handle, "extra");
         assert_eq!(peer.call("extra", json!({}))["content"][0]["text"], "new");
-        let replaced = handle.edit(|registry| registry.add_tool(Tool::new("extra", "Newer"), |_ctx, NoArgs| Ok("newer")));
+        let replaced =
+            handle.edit(|registry| registry.add_tool(Tool::new("extra", "Newer"), |_ctx, NoArgs| Ok("newer")));
         replaced.expect("a good tool");
         assert_eq!(peer.call("extra", json!({}))["content"][0]["text"], "newer");
         let tools = peer.request("tools/list", json!({}))["result"]["tools"].clone();

@@ -1,7 +1,7 @@
 //! The server that most tests talk to: one tool for each thing a handler can do.
 
-use schemars::JsonSchema;
 use mcp_blocking::{Json, LogLevel, NoArgs, Server, Tool, ToolError, ToolResult};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

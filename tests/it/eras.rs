@@ -320,7 +320,16 @@ fn ids_come_back_with_their_type_and_value() {
     let running = serve(demo());
     for revision in ALL {
         let mut peer = Peer::of(&running, revision);
-        for id in ["0", "-1", "\"\"", "\"0\"", "18446744073709551615", "-9223372036854775808", "\"\\u0000é\\n\"", "9007199254740993"] {
+        for id in [
+            "0",
+            "-1",
+            "\"\"",
+            "\"0\"",
+            "18446744073709551615",
+            "-9223372036854775808",
+            "\"\\u0000é\\n\"",
+            "9007199254740993",
+        ] {
             let request = peer.make("tools/call", json!({ "name": "echo", "arguments": { "text": "x" } }));
             let text = request.to_string().replacen(&format!("\"id\":{}", request["id"]), &format!("\"id\":{id}"), 1);
             peer.send_text(&text);

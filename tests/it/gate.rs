@@ -1,7 +1,7 @@
 //! Which handshakes are let in, and what are the others told?
 
 use super::demo::demo;
-use super::peer::{Peer, PATIENCE, serve};
+use super::peer::{PATIENCE, Peer, serve};
 use super::raw::{FIN, Head, Raw, TEXT, masked};
 use mcp_blocking::{Error, NoArgs, Server};
 use serde_json::json;
@@ -52,9 +52,17 @@ fn a_host_is_named_once_and_well() {
     head.clone().without("Host").ask(address).expect(400);
     head.clone().add("Host", "localhost").ask(address).expect(400);
     head.clone().add("hOST", &address.to_string()).ask(address).expect(400);
-    for host in
-        ["", "a b", "http://localhost", "user@localhost", "localhost:99999", "localhost:", "[::1", "localhost/", "lo\u{e9}"]
-    {
+    for host in [
+        "",
+        "a b",
+        "http://localhost",
+        "user@localhost",
+        "localhost:99999",
+        "localhost:",
+        "[::1",
+        "localhost/",
+        "lo\u{e9}",
+    ] {
         let status = head.clone().set("Host", host).ask(address).status;
         // An empty port is the default port (RFC 3986, 3.2.3): that one may pass.
         assert!(status == 400 || (host == "localhost:" && status == 101), "{host:?}: {status}");
@@ -63,10 +71,12 @@ fn a_host_is_named_once_and_well() {
 
 #[test]
 fn hosts_that_the_author_names_are_let_in() {
-    let running = serve(demo().allow_host("mcp.example.com").allow_host("*.example.org").allow_host("ported.example:8443"));
+    let running =
+        serve(demo().allow_host("mcp.example.com").allow_host("*.example.org").allow_host("ported.example:8443"));
     let address = running.addr();
     let ask = |host: &str| Head::new(address).set("Host", host).ask(address).status;
-    for host in ["mcp.example.com", "MCP.Example.COM:443", "a.example.org", "a.b.example.org:1", "ported.example:8443"] {
+    for host in ["mcp.example.com", "MCP.Example.COM:443", "a.example.org", "a.b.example.org:1", "ported.example:8443"]
+    {
         assert_eq!(ask(host), 101, "{host}");
     }
     for host in ["example.com", "x.mcp.example.com", "example.org", "aexample.org", "ported.example:8444"] {
@@ -94,7 +104,8 @@ fn pages_of_other_origins_are_refused_by_the_name_of_the_setting() {
         let answer = Head::new(address).add("Origin", &origin).ask(address).expect(403);
         assert!(answer.body.contains("allow_origin"), "{origin}: {answer:?}");
     }
-    for origin in [format!("{own}/"), format!("{own} {own}"), format!("//{address}"), "x".into(), format!("{own}/mcp")] {
+    for origin in [format!("{own}/"), format!("{own} {own}"), format!("//{address}"), "x".into(), format!("{own}/mcp")]
+    {
         Head::new(address).add("Origin", &origin).ask(address).expect(403);
     }
     Head::new(address).add("Origin", &own).add("Origin", &own).ask(address).expect(400);
@@ -141,7 +152,8 @@ fn tokens_open_the_door_and_nothing_else_does() {
     for value in [format!("Basic {TOKEN}"), TOKEN.to_owned(), format!("Token {TOKEN}")] {
         ask(&value).expect(401);
     }
-    for value in ["Bearer".to_owned(), "Bearer ".into(), format!("Bearer {TOKEN} {TOKEN}"), format!("Bearer {TOKEN},x")] {
+    for value in ["Bearer".to_owned(), "Bearer ".into(), format!("Bearer {TOKEN} {TOKEN}"), format!("Bearer {TOKEN},x")]
+    {
         let status = ask(&value).status;
         assert!([400, 401].contains(&status), "{value}: {status}");
     }
@@ -217,7 +229,14 @@ fn a_handshake_that_is_none_is_told_what_to_change() {
         assert_eq!(answer.field("Sec-WebSocket-Version"), Some("13"), "{version}");
     }
     head().without("Sec-WebSocket-Version").ask(address).expect(426);
-    for key in ["", "x", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZR==", "!!!!IHNhbXBsZSBub25jZQ=="] {
+    for key in [
+        "",
+        "x",
+        "dGhlIHNhbXBsZSBub25j",
+        "dGhlIHNhbXBsZSBub25jZQ",
+        "dGhlIHNhbXBsZSBub25jZR==",
+        "!!!!IHNhbXBsZSBub25jZQ==",
+    ] {
         head().set("Sec-WebSocket-Key", key).ask(address).expect(400);
     }
     head().without("Sec-WebSocket-Key").ask(address).expect(400);
@@ -265,11 +284,9 @@ fn heads_have_limits() {
     // Endless ones, too: the answer comes while they are still being sent.
     let mut raw = Raw::connect(address);
     raw.send(b"GET /mcp HTTP/1.1\r\nX-Endless: ");
-    while raw.try_send(&[b'x'; 500]) {
-        if raw.stream.peek(&mut [0]).is_ok() {
-            break;
-        }
-    }
+    raw.stream.set_nonblocking(true).expect("a setting");
+    while raw.stream.peek(&mut [0]).is_err() && raw.try_send(&[b'x'; 500]) {}
+    raw.stream.set_nonblocking(false).expect("a setting");
     raw.answer().expect(431);
 }
 
@@ -305,7 +322,9 @@ fn heads_that_two_readers_could_read_differently_are_refused() {
         let status = ask(&text);
         assert!([400, 501].contains(&status), "{status} for {text:?}");
     }
-    for text in [good.replace("HTTP/1.1", "HTTP/1.0"), good.replace("HTTP/1.1", "HTTP/2.0"), "PRI * HTTP/2.0\r\n\r\n".into()] {
+    for text in
+        [good.replace("HTTP/1.1", "HTTP/1.0"), good.replace("HTTP/1.1", "HTTP/2.0"), "PRI * HTTP/2.0\r\n\r\n".into()]
+    {
         assert_eq!(ask(&text), 505, "{text:?}");
     }
 }
@@ -330,7 +349,11 @@ fn a_slow_head_has_one_deadline_however_it_drips() {
     dripping.stream.set_nonblocking(false).expect("a setting");
     dripping.answer().expect(408);
     silent.answer().expect(408);
-    assert!(begun.elapsed() >= Duration::from_millis(400) && begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(400) && begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
     Peer::of(&running, "2025-06-18").barrier();
 }
 

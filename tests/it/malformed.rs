@@ -141,9 +141,18 @@ fn members_that_matter_come_once() {
         (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#, Nobody(-32600)),
         (r#"{"jsonrpc":"2.0","id":1,"\u0069d":2,"method":"ping"}"#, Nobody(-32600)),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{},"params":{}}"#, Id(-32600, json!(1))),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"panic"}}"#, Id(-32602, json!(1))),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{},"arguments":{"text":"x"}}}"#, Id(-32602, json!(1))),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","_meta":{},"_meta":{}}}"#, Id(-32602, json!(1))),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"panic"}}"#,
+            Id(-32602, json!(1)),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{},"arguments":{"text":"x"}}}"#,
+            Id(-32602, json!(1)),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","_meta":{},"_meta":{}}}"#,
+            Id(-32602, json!(1)),
+        ),
     ]);
 }
 

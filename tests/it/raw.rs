@@ -86,11 +86,10 @@ pub struct Answer {
 impl Answer {
     /// The value of a field.
     pub fn field(&self, name: &str) -> Option<&str> {
-        let found = self.head.lines().skip(1).find_map(|line| {
+        self.head.lines().skip(1).find_map(|line| {
             let (field, value) = line.split_once(':')?;
             field.eq_ignore_ascii_case(name).then_some(value.trim())
-        });
-        found
+        })
     }
 
     #[track_caller]

@@ -5,7 +5,7 @@
 //! difference is for review.
 
 use super::demo::demo;
-use super::peer::{ALL, Peer, Received, PATIENCE, serve};
+use super::peer::{ALL, PATIENCE, Peer, Received, serve};
 use super::schema::Schema;
 use mcp_blocking::{NoArgs, Tool};
 use serde_json::Value;

@@ -103,9 +103,10 @@ fn a_schema_of_ones_own_reaches_the_client_unchanged() {
         "allOf": [{ "anyOf": [{ "required": ["x"] }] }], "if": { "required": ["x"] }, "then": {}, "else": false,
         "additionalProperties": false, "x-own": [1, 2.5, null],
     });
-    let running = serve(Server::new("own", "1").tool_raw(Tool::new("raw", "Raw"), &schema, |_ctx, arguments| {
-        Ok(format!("got {arguments}"))
-    }));
+    let running = serve(
+        Server::new("own", "1")
+            .tool_raw(Tool::new("raw", "Raw"), &schema, |_ctx, arguments| Ok(format!("got {arguments}"))),
+    );
     for revision in ALL {
         let mut peer = Peer::of(&running, revision);
         let list = peer.request("tools/list", json!({}))["result"].clone();
@@ -198,7 +199,8 @@ fn descriptions_are_shaped_by_the_revision() {
         Schema::of(revision).check("ListToolsResult", &list);
         let tool = &list["tools"][0];
         let has = |name: &str| tool.get(name).is_some();
-        let wanted = (revision >= "2025-06-18", revision >= "2025-03-26", revision >= "2025-11-25", revision >= "2025-06-18");
+        let wanted =
+            (revision >= "2025-06-18", revision >= "2025-03-26", revision >= "2025-11-25", revision >= "2025-06-18");
         assert_eq!((has("title"), has("annotations"), has("icons"), has("_meta")), wanted, "{revision}: {tool}");
         if has("annotations") {
             let hints = &tool["annotations"];
