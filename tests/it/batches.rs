@@ -143,6 +143,8 @@ fn an_id_that_comes_twice_in_a_batch_is_refused_the_second_time() {
     let mut peer = Peer::of(&running, REVISION);
     peer.send(&json!([call(7, "held", json!({})), call(7, "echo", json!({ "text": "x" }))]));
     keeper.wait_entered();
+    // The second has been looked at before the first is let go.
+    peer.barrier();
     keeper.release();
     let answers = peer.next().as_array().expect("an array").clone();
     assert_eq!(answers.len(), 2, "{answers:?}");

@@ -1,7 +1,8 @@
 //! What becomes of a call when its handler panics, is late, is cancelled, or its client has gone?
 
 use super::demo::demo;
-use super::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, serve, turnstile, until};
+use super::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, modern_meta, serve, turnstile, until};
+use super::raw::{CLOSE, FIN, Raw, TEXT};
 use mcp_blocking::crossbeam_channel::{Sender, select, unbounded};
 use mcp_blocking::{Ctx, NoArgs, Server, Tool, ToolError, ToolResult};
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ fn a_panic_of_a_quick_tool_leaves_its_connection_alone() {
         assert_eq!(peer.call_error("quick_panic", json!({}))["code"], -32603);
     }
     assert_eq!(peer.call("quick", json!({ "text": "x" }))["content"][0]["text"], "x");
+    peer.vanish();
     running.shutdown(PATIENCE).expect("a handler's panic is no panic of the server");
 }
 
@@ -278,6 +280,33 @@ fn a_lost_connection_cancels_its_calls() {
     }
     let handle = running.handle();
     until("all connections are gone", || handle.status().connections == 0 && handle.status().calls_in_flight == 0);
+}
+
+#[test]
+fn a_client_that_says_goodbye_cancels_its_calls_though_it_reads_nothing_more() {
+    let ((begun, has_begun), (seen, has_seen)) = (unbounded(), unbounded());
+    let running = serve(cancellable(&begun, &seen).limits(|limits| {
+        limits.outbox_bytes = 64 << 20;
+        limits.write_deadline = Duration::from_secs(8);
+    }));
+    let address = running.addr();
+    let mut raw = Raw::connect_narrow(address).upgrade(address);
+    let mut call = |id: u64, tool: &str, text: &str| {
+        let params = json!({ "name": tool, "arguments": { "text": text }, "_meta": modern_meta(json!({})) });
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
+        raw.frame(FIN | TEXT, request.to_string().as_bytes());
+    };
+    call(0, "by_sleep", "");
+    has_begun.recv_timeout(PATIENCE).expect("the handler begins");
+    // More than the sockets hold, so that the answer to the close frame has to wait.
+    let text = "x".repeat(200 << 10);
+    (1..40).for_each(|id| call(id, "quick", &text));
+    let handle = running.handle();
+    until("answers wait", || handle.clients()[0].queued_bytes() > 1 << 20);
+    raw.frame(FIN | CLOSE, &1000_u16.to_be_bytes());
+    let asked = Instant::now();
+    assert_eq!(has_seen.recv_timeout(PATIENCE), Ok("sleep"));
+    assert!(asked.elapsed() < Duration::from_secs(3), "cancelled only after {:?}", asked.elapsed());
 }
 
 #[test]

@@ -271,7 +271,11 @@ impl Peer {
             match self.receive(deadline) {
                 Received::Message(message) => self.held.push_back(message),
                 Received::Closed(code, reason) => frame = Some((code, reason)),
-                Received::Ended => return frame,
+                Received::Ended => {
+                    // So that the server need not wait for more.
+                    let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
+                    return frame;
+                }
                 Received::Nothing => panic!("the connection is not closed within {PATIENCE:?}"),
             }
         }

@@ -1,11 +1,16 @@
 //! Is a message of the server valid by the protocol's own schema?
 
+use jsonschema::Validator;
 use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// The schema of one revision.
 pub struct Schema {
     whole: Value,
     definitions: &'static str,
+    /// Those that were made so far: making one takes longer than all that is done with it.
+    validators: RefCell<HashMap<String, Validator>>,
 }
 
 impl Schema {
@@ -14,19 +19,24 @@ impl Schema {
         let text = std::fs::read_to_string(path).expect("a schema");
         let whole: Value = serde_json::from_str(&text).expect("JSON");
         let definitions = if whole.get("$defs").is_some() { "$defs" } else { "definitions" };
-        Self { whole, definitions }
+        Self { whole, definitions, validators: RefCell::default() }
     }
 
     /// Panics unless the value is what the definition says.
     #[track_caller]
     pub fn check(&self, definition: &str, value: &Value) {
-        assert!(self.whole[self.definitions].get(definition).is_some(), "no definition of {definition}");
-        let mut schema = self.whole.clone();
-        schema["$ref"] = json!(format!("#/{}/{definition}", self.definitions));
-        let validator = jsonschema::validator_for(&schema).expect("a valid schema");
+        let mut validators = self.validators.borrow_mut();
+        let validator = validators.entry(definition.to_owned()).or_insert_with(|| self.validator(definition));
         let problems: Vec<_> =
             validator.iter_errors(value).map(|error| format!("{error} at {}", error.instance_path())).collect();
         assert!(problems.is_empty(), "not a {definition}: {problems:?}\n{value:#}");
+    }
+
+    fn validator(&self, definition: &str) -> Validator {
+        assert!(self.whole[self.definitions].get(definition).is_some(), "no definition of {definition}");
+        let mut schema = self.whole.clone();
+        schema["$ref"] = json!(format!("#/{}/{definition}", self.definitions));
+        jsonschema::validator_for(&schema).expect("a valid schema")
     }
 
     /// Checks a whole message of the server; `method` is that of the request it answers, if it answers one.

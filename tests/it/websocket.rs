@@ -1,7 +1,7 @@
 //! Frames: which end the connection and with which code, which do not, and who keeps it alive.
 
 use super::demo::demo;
-use super::peer::{MODERN, PATIENCE, Peer, Received, serve, until};
+use super::peer::{MODERN, PATIENCE, Peer, serve, until};
 use super::raw::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, Raw, TEXT, head, masked};
 use mcp_blocking::{Limits, Running};
 use serde_json::{Value, json};
@@ -248,12 +248,6 @@ fn silence_is_broken_by_pings_and_who_does_not_answer_is_dropped() {
     });
     let begun = Instant::now();
     let mut deaf = Raw::upgraded(running.addr());
-    let mut alive = Peer::of(&running, MODERN);
-    // Reading answers pings; nothing else is said.
-    while alive.pings < 6 {
-        assert!(matches!(alive.receive(Instant::now() + Duration::from_millis(50)), Received::Nothing));
-        assert!(begun.elapsed() < PATIENCE, "pinged {} times", alive.pings);
-    }
     let mut pings = 0;
     while let Some((first, _)) = deaf.read_frame() {
         assert_eq!(first, FIN | PING);
@@ -261,18 +255,42 @@ fn silence_is_broken_by_pings_and_who_does_not_answer_is_dropped() {
     }
     assert!((2..=3).contains(&pings), "{pings} pings");
     assert!(begun.elapsed() >= Duration::from_millis(400), "{:?}", begun.elapsed());
-    alive.barrier();
-    assert_eq!(running.handle().status().connections, 1);
+    let handle = running.handle();
+    until("it is gone", || handle.status().connections == 0);
     // Any sign of life counts: requests without a single pong.
     let mut busy = Raw::upgraded(running.addr());
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(1_200) {
+    while begun.elapsed() < Duration::from_millis(1_000) {
         busy.text(PING_TEXT);
         while busy.read_frame().expect("it lives").0 != FIN | TEXT {}
-        std::thread::sleep(Duration::from_millis(50));
-        let _ = alive.receive(Instant::now() + Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(20));
     }
-    alive.barrier();
+}
+
+#[test]
+fn a_client_that_answers_each_ping_at_once_is_never_dropped() {
+    let running = limited(|limits| {
+        limits.ping_interval = Duration::from_millis(100);
+        limits.missed_pings = 2;
+    });
+    let address = running.addr();
+    let clients: Vec<_> = (0..16)
+        .map(|_| {
+            let mut raw = Raw::upgraded(address);
+            std::thread::spawn(move || {
+                for answered in 0..15 {
+                    match raw.read_frame() {
+                        Some((first, payload)) if first == FIN | PING => raw.frame(FIN | PONG, &payload),
+                        other => return Err(format!("{other:?} after {answered} pings, each of them answered")),
+                    }
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    for client in clients {
+        assert_eq!(client.join().expect("no panic"), Ok(()));
+    }
 }
 
 #[test]
@@ -373,21 +391,48 @@ fn a_message_of_a_mebibyte_goes_there_and_back() {
 }
 
 #[test]
-fn five_hundred_calls_in_one_go_are_answered_in_order() {
+fn five_hundred_pings_in_one_go_are_answered_in_order() {
     let running = serve(demo());
+    let mut peer = Peer::of(&running, "2025-06-18");
+    let pings: Vec<_> = (0..500).map(|_| peer.make("ping", json!({}))).collect();
+    pings.iter().for_each(|ping| peer.write(ping));
+    peer.flush();
+    for ping in pings {
+        assert_eq!(peer.next()["id"], ping["id"]);
+    }
+    peer.assert_silent();
+}
+
+/// Sends 500 calls of a quick tool in one go; whether they were answered in order.
+fn quick_calls_are_in_order(revision: &'static str) -> bool {
+    let running = serve(demo());
+    let mut peer = Peer::of(&running, revision);
+    let calls: Vec<_> = (0..500)
+        .map(|at| peer.make("tools/call", json!({ "name": "quick", "arguments": { "text": format!("{at}") } })))
+        .collect();
+    calls.iter().for_each(|call| peer.write(call));
+    peer.flush();
+    let answers: Vec<_> = calls.iter().map(|_| peer.next()).collect();
+    for (at, call) in calls.iter().enumerate() {
+        let mut of = answers.iter().filter(|answer| answer["id"] == call["id"]);
+        let answer = of.next().expect("each is answered");
+        // On a slow machine, what is beyond the calls that may be under way is busy.
+        assert!(
+            answer["result"]["content"][0]["text"] == at.to_string() || answer["error"]["code"] == -31001,
+            "{answer}"
+        );
+        assert!(of.next().is_none(), "{call} is answered twice");
+    }
+    peer.assert_silent();
+    calls.iter().zip(&answers).all(|(call, answer)| call["id"] == answer["id"])
+}
+
+#[test]
+fn five_hundred_calls_of_a_quick_tool_in_one_go_are_answered_in_order() {
     for revision in ["2025-06-18", MODERN] {
-        let mut peer = Peer::of(&running, revision);
-        let calls: Vec<_> = (0..500)
-            .map(|at| peer.make("tools/call", json!({ "name": "quick", "arguments": { "text": format!("{at}") } })))
-            .collect();
-        calls.iter().for_each(|call| peer.write(call));
-        peer.flush();
-        for (at, call) in calls.iter().enumerate() {
-            let answer = peer.next();
-            assert_eq!(answer["id"], call["id"], "{answer}");
-            assert_eq!(answer["result"]["content"][0]["text"], at.to_string());
-        }
-        peer.assert_silent();
+        // A tool that once took 5 ms, as happens when its thread has to wait for a core, is run by the pool from then
+        // on, in no order; a new server tries again.
+        assert!((0..20).any(|_| quick_calls_are_in_order(revision)), "{revision}: never in order");
     }
 }
 
