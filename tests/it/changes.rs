@@ -138,6 +138,24 @@ fn a_handler_can_change_the_tools_itself() {
 }
 
 #[test]
+fn an_edit_that_panics_changes_nothing_and_harms_nobody() {
+    let running = serve(demo());
+    let handle = running.handle();
+    let mut peer = Peer::of(&running, "2025-11-25");
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        handle.edit(|registry| {
+            registry.remove_tool("echo");
+            panic!("in the middle");
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(peer.call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
+    peer.assert_silent();
+    add(&handle, "later");
+    assert_eq!(peer.next()["method"], CHANGED);
+}
+
+#[test]
 fn a_session_that_was_offered_no_tools_is_not_told_of_them() {
     let running = serve(Server::new("empty", "1"));
     let mut peer = Peer::of(&running, "2025-06-18");

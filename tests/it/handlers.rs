@@ -287,7 +287,7 @@ fn a_client_that_says_goodbye_cancels_its_calls_though_it_reads_nothing_more() {
     let ((begun, has_begun), (seen, has_seen)) = (unbounded(), unbounded());
     let running = serve(cancellable(&begun, &seen).limits(|limits| {
         limits.outbox_bytes = 64 << 20;
-        limits.write_deadline = Duration::from_secs(8);
+        limits.write_deadline = Duration::from_secs(12);
     }));
     let address = running.addr();
     let mut raw = Raw::connect_narrow(address).upgrade(address);

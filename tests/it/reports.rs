@@ -115,7 +115,9 @@ fn nothing_follows_the_answer_though_the_handler_goes_on_reporting() {
         }
         let id = peer.start("tools/call", json!({ "name": "stubborn", "_meta": meta }));
         assert_eq!(peer.result(&id)["isError"], true, "{revision}");
-        let before = peer.take_held();
+        // A log message may have slipped in between the cancellation and the answer.
+        let mut before = peer.take_held();
+        before.retain(|message| message["method"] == "notifications/progress");
         assert!(!before.is_empty() && values(&before).windows(2).all(|pair| pair[0] < pair[1]), "{before:?}");
         keeper.wait_entered();
         peer.assert_silent();
