@@ -80,7 +80,7 @@ pub struct Limits {
     /// Messages that may come at once before [`rate`](Self::rate) applies. Default 2,000.
     pub burst: u32,
     /// Worker threads for handlers. They are started when work waits and end when they are idle; a single client
-    /// holds at most a quarter of them. Default 64.
+    /// holds at most a quarter of them; never more than half of the threads that the machine allows. Default 64.
     pub workers: usize,
     /// Bytes of queued requests and outgoing frames over all clients. Beyond it new work is answered "busy" and the client
     /// with the fullest queue is closed. Default 256 MiB, or a quarter of the machine's (or container's) memory if that is less.
@@ -138,6 +138,8 @@ impl Limits {
         ] {
             *time = clamp_time(*time);
         }
+        // Half of the threads are for connections, whatever is asked for.
+        self.workers = self.workers.min(crate::engine::budget::thread_limit() / 2);
         self
     }
 
@@ -171,14 +173,9 @@ impl Limits {
             ("memory_bytes", self.memory_bytes < 1 << 20),
             ("page_size", self.page_size == 0),
         ];
-        let threads = crate::engine::budget::thread_limit();
-        let crowded = self.workers.saturating_add(64) > threads;
-        let crowded = crowded
-            .then(|| format!("limit `workers` leaves no threads for connections: this machine has {threads} in all"));
         zero.into_iter()
             .filter(|(_, bad)| *bad)
             .map(|(name, _)| format!("limit `{name}` is too small to serve anybody"))
-            .chain(crowded)
             .collect()
     }
 }

@@ -24,7 +24,8 @@ enum Setting {
 }
 
 /// Counts and sizes: the option, what it means.
-const NUMBERS: [(&str, &str); 20] = [
+const NUMBERS: [(&str, &str); 21] = [
+    ("--memory-bytes", "bytes of all queues together"),
     ("--message-bytes", "bytes of one message"),
     ("--frame-bytes", "bytes of one frame"),
     ("--fragments", "fragments of one message"),
@@ -83,9 +84,13 @@ impl Options {
                 "--allow-host" => options.settings.push(Setting::AllowHost(value()?)),
                 "--dangerous-allow-anonymous" => options.settings.push(Setting::Anonymous),
                 "--plaintext-behind-proxy" => options.settings.push(Setting::Plaintext),
-                "--memory-bytes" => options.settings.push(Setting::Limit("--memory-bytes", value()?)),
                 other => match NUMBERS.iter().chain(&TIMES).find(|(known, _)| *known == other) {
-                    Some((known, _)) => options.settings.push(Setting::Limit(known, value()?)),
+                    Some((known, _)) => {
+                        let value = value()?;
+                        // Tried at once, for a complaint before anything is started.
+                        set(&mut Limits::default(), known, &value)?;
+                        options.settings.push(Setting::Limit(known, value));
+                    }
                     None => return Err((format!("unknown option {other} (see --help)"), true)),
                 },
             }
@@ -187,7 +192,7 @@ fn help(program: &str) -> String {
          \x20 --dangerous-allow-anonymous    beyond loopback: ask nobody for a token\n\
          \x20 --plaintext-behind-proxy       beyond loopback: a proxy in front ends TLS\n\
          \x20 --log LEVEL                    off, error, warn, info (default), debug, trace; to standard error\n\
-         \nSizes and counts:\n  --memory-bytes N               bytes of all queues together\n"
+         \nSizes and counts:\n"
     );
     for (name, meaning) in NUMBERS {
         text.push_str(&format!("  {:<30} {meaning}\n", format!("{name} N")));

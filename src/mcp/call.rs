@@ -326,10 +326,10 @@ impl Call {
         const QUICK: Duration = Duration::from_millis(5);
         self.execute(Flush::Later);
         let took = self.received.elapsed();
-        if took > QUICK && self.entry.lose_quick() {
+        if self.entry.took(took > QUICK) {
             log::warn!(
                 target: "mcp_blocking::call", tool = self.tool();
-                "tool {} is marked quick and took {took:?}: it runs on the pool from now on", self.tool()
+                "tool {} is marked quick and took {took:?}, not for the first time: it runs on the pool from now on", self.tool()
             );
         }
     }

@@ -4,7 +4,7 @@ use super::ctx::Ctx;
 use super::output::IntoToolOutput;
 use super::tool_error::ToolResult;
 use crate::protocol::content::ToolOutput;
-use crate::protocol::show::shown;
+use crate::protocol::show::cut;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -35,11 +35,11 @@ fn complaint<A: DeserializeOwned>(text: &str) -> String {
             let inner = error.into_inner().to_string();
             // The position says nothing to who did not write the text by hand.
             let reason = inner.split(" at line ").next().unwrap_or(&inner);
-            let reason = shown(reason, MESSAGE);
+            let reason = cut(reason, MESSAGE);
             if path == "." {
                 format!("invalid arguments: {reason}")
             } else {
-                format!("invalid arguments: `{}`: {reason}", shown(&path, 128))
+                format!("invalid arguments: `{}`: {reason}", cut(&path, 128))
             }
         }
         Ok(_) => "invalid arguments".into(),

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) handler: Handler,
     rank: i32,
     quick: AtomicBool,
+    /// How often in a row it was slow.
+    strikes: AtomicU8,
     /// How it is listed, for each revision that has asked.
     listed: [OnceLock<Box<[u8]>>; Revision::ALL.len()],
 }
@@ -40,9 +42,17 @@ impl Entry {
         self.quick.load(Ordering::Relaxed)
     }
 
-    /// It was not quick. Returns whether that is news.
-    pub(crate) fn lose_quick(&self) -> bool {
-        self.quick.swap(false, Ordering::Relaxed)
+    /// Takes note of how a quick tool did. True if it has just lost its mark: for being slow three times in a row, as once
+    /// may be the fault of a machine that had other things to do.
+    pub(crate) fn took(&self, long: bool) -> bool {
+        const STRIKES: u8 = 3;
+        if !long {
+            if self.strikes.load(Ordering::Relaxed) != 0 {
+                self.strikes.store(0, Ordering::Relaxed);
+            }
+            return false;
+        }
+        self.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES && self.quick.swap(false, Ordering::Relaxed)
     }
 
     /// The tool as it stands in the list of that revision.
@@ -81,7 +91,9 @@ impl Registry {
         R: IntoToolOutput,
         F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let entry = entry_of(tool, handler).map_err(|problem| problem.at(Location::caller()))?;
+        // Not within the closure: there the caller would be this very line.
+        let caller = Location::caller();
+        let entry = entry_of(tool, handler).map_err(|problem| problem.at(caller))?;
         self.insert(entry);
         Ok(())
     }
@@ -161,7 +173,7 @@ fn entry(tool: Tool, input: Box<RawValue>, output: Option<Box<RawValue>>, handle
     check_name(&tool.name).map_err(|what| Problem::new(format!("tool `{}`", tool.name.escape_debug()), what))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let info = tool.into_info(input, output);
-    Ok(Entry { info, deadline, handler, rank, quick, listed: Default::default() })
+    Ok(Entry { info, deadline, handler, rank, quick, strikes: AtomicU8::new(0), listed: Default::default() })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.

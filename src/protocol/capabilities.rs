@@ -83,7 +83,7 @@ impl ClientCapabilities {
 
 /// The value is no JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAnObject;
+pub(crate) struct NotAnObject;
 
 fn extension_ids(raw: &RawValue) -> Vec<Box<str>> {
     let mut ids: Vec<Box<str>> = Vec::new();

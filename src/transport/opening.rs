@@ -129,11 +129,13 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
     );
     let id = connection.id;
     let answer = upgrade::switching_protocols(&passed.accept, passed.protocol.as_deref());
-    if connection.send(Frame::raw(answer), Flush::Now).is_err() {
+    // Queued before anybody can find the connection, written when everybody can.
+    if connection.send(Frame::raw(answer), Flush::Later).is_err() {
         return outbox.close();
     }
     core.enter(&connection);
     let entered = Entered(Arc::clone(&connection));
+    outbox.flush();
     connection.watch();
     let who = connection.principal.as_ref().map_or("anonymous", |principal| principal.id());
     log::info!(

@@ -57,7 +57,9 @@ impl Half {
         /// Smaller messages are part of what a connection costs anyway.
         const SMALL: usize = 16 << 10;
         let message = usize::try_from(self.tracker.message()).unwrap_or(usize::MAX);
-        let wanted = if message > SMALL { message } else { 0 };
+        // What is beyond the limit is refused by tungstenite, before it takes any memory.
+        let within = SMALL + 1..=self.config.max_message_size.unwrap_or(usize::MAX);
+        let wanted = if within.contains(&message) { message } else { 0 };
         let memory = &self.connection.core.memory;
         if wanted > self.held && !memory.take(wanted - self.held) {
             self.excess = Some(Excess::Memory);

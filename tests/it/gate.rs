@@ -1,0 +1,305 @@
+//! Which handshakes are let in, and what are the others told?
+
+use super::demo::demo;
+use super::peer::{Peer, serve};
+use super::raw::{Head, Raw};
+use mcp_blocking::{Error, NoArgs, Server};
+use serde_json::json;
+
+const TOKEN: &str = "correct-horse-battery-staple";
+
+#[test]
+fn hosts_of_loopback_are_let_in() {
+    let running = serve(demo());
+    let address = running.addr();
+    for host in ["127.0.0.1", "localhost", "LOCALHOST", "localhost:1", "[::1]", "[::1]:8080", "127.0.0.2:80"] {
+        Head::new(address).set("Host", host).ask(address).expect(101);
+    }
+}
+
+#[test]
+fn foreign_hosts_are_refused_by_the_name_of_the_setting() {
+    let running = serve(demo());
+    let address = running.addr();
+    let port = address.port();
+    for host in [
+        "evil.example".to_owned(),
+        format!("evil.example:{port}"),
+        format!("127.0.0.1.evil.example:{port}"),
+        "localhost.evil.example".into(),
+        "127.0.0.1.nip.io".into(),
+        "192.168.1.5".into(),
+        "[fd00::1]".into(),
+        "[::ffff:8.8.8.8]".into(),
+        "localhostt".into(),
+    ] {
+        let answer = Head::new(address).set("Host", &host).ask(address).expect(403);
+        assert!(answer.body.contains("allow_host"), "{host}: {answer:?}");
+    }
+    // Other spellings of 127.0.0.1 are nobody's name.
+    for host in ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0"] {
+        let status = Head::new(address).set("Host", host).ask(address).status;
+        assert!([400, 403].contains(&status), "{host}: {status}");
+    }
+}
+
+#[test]
+fn a_host_is_named_once_and_well() {
+    let running = serve(demo());
+    let address = running.addr();
+    let head = Head::new(address);
+    head.clone().without("Host").ask(address).expect(400);
+    head.clone().add("Host", "localhost").ask(address).expect(400);
+    head.clone().add("hOST", &address.to_string()).ask(address).expect(400);
+    for host in [
+        "",
+        "a b",
+        "http://localhost",
+        "user@localhost",
+        "localhost:99999",
+        "localhost:",
+        "[::1",
+        "localhost/",
+        "lo\u{e9}",
+    ] {
+        let status = head.clone().set("Host", host).ask(address).status;
+        // An empty port is the default port (RFC 3986, 3.2.3): that one may pass.
+        assert!(status == 400 || (host == "localhost:" && status == 101), "{host:?}: {status}");
+    }
+}
+
+#[test]
+fn hosts_that_the_author_names_are_let_in() {
+    let running =
+        serve(demo().allow_host("mcp.example.com").allow_host("*.example.org").allow_host("ported.example:8443"));
+    let address = running.addr();
+    let ask = |host: &str| Head::new(address).set("Host", host).ask(address).status;
+    for host in ["mcp.example.com", "MCP.Example.COM:443", "a.example.org", "a.b.example.org:1", "ported.example:8443"]
+    {
+        assert_eq!(ask(host), 101, "{host}");
+    }
+    for host in ["example.com", "x.mcp.example.com", "example.org", "aexample.org", "ported.example:8444"] {
+        assert_eq!(ask(host), 403, "{host}");
+    }
+}
+
+#[test]
+fn pages_of_other_origins_are_refused_by_the_name_of_the_setting() {
+    let running = serve(demo());
+    let address = running.addr();
+    let (own, port) = (format!("http://{address}"), address.port());
+    Head::new(address).add("Origin", &own).ask(address).expect(101);
+    for origin in [
+        "http://evil.example".to_owned(),
+        "https://evil.example".into(),
+        "null".into(),
+        format!("http://127.0.0.1:{}", port.wrapping_add(1).max(1)),
+        "http://127.0.0.1".into(),
+        format!("http://localhost:{port}"),
+        format!("http://127.0.0.1.evil.example:{port}"),
+        format!("ftp://{address}"),
+        "chrome-extension://abcdefghijklmnop".into(),
+    ] {
+        let answer = Head::new(address).add("Origin", &origin).ask(address).expect(403);
+        assert!(answer.body.contains("allow_origin"), "{origin}: {answer:?}");
+    }
+    for origin in [format!("{own}/"), format!("{own} {own}"), format!("//{address}"), "x".into(), format!("{own}/mcp")]
+    {
+        Head::new(address).add("Origin", &origin).ask(address).expect(403);
+    }
+    Head::new(address).add("Origin", &own).add("Origin", &own).ask(address).expect(400);
+    // A rebound name: both headers agree, and neither is ours.
+    Head::new(address).set("Host", "evil.example").add("Origin", "http://evil.example").ask(address).expect(403);
+}
+
+#[test]
+fn origins_that_the_author_names_are_let_in() {
+    let running = serve(demo().allow_origin("https://app.example.com").allow_origin("https://*.example.org"));
+    let address = running.addr();
+    let ask = |origin: &str| Head::new(address).add("Origin", origin).ask(address).status;
+    for origin in ["https://app.example.com", "https://app.example.com:443", "https://a.example.org"] {
+        assert_eq!(ask(origin), 101, "{origin}");
+    }
+    for origin in ["http://app.example.com", "https://app.example.com:8443", "https://example.org", "null"] {
+        assert_eq!(ask(origin), 403, "{origin}");
+    }
+}
+
+#[test]
+fn tokens_open_the_door_and_nothing_else_does() {
+    let running = serve(demo().bearer_token("alice", TOKEN));
+    let address = running.addr();
+    let ask = |value: &str| Head::new(address).add("Authorization", value).ask(address);
+    ask(&format!("Bearer {TOKEN}")).expect(101);
+    ask(&format!("bearer {TOKEN}")).expect(101);
+    let answer = Head::new(address).ask(address).expect(401);
+    let challenge = answer.field("WWW-Authenticate").expect("a challenge");
+    assert!(challenge.starts_with("Bearer") && !challenge.contains("error"), "{challenge}");
+    let near_miss = TOKEN.replace('e', "f");
+    for value in [
+        format!("Bearer {}", &TOKEN[1..]),
+        format!("Bearer {near_miss}"),
+        format!("Bearer {TOKEN}x"),
+        format!("Bearer {}", TOKEN.to_uppercase()),
+        "Bearer YWxpY2U6eA==".into(),
+    ] {
+        let answer = ask(&value).expect(401);
+        let challenge = answer.field("WWW-Authenticate").expect("a challenge");
+        assert!(challenge.contains("invalid_token"), "{challenge}");
+        assert!(!format!("{answer:?}").contains(&TOKEN[1..]), "{answer:?}");
+    }
+    for value in [format!("Basic {TOKEN}"), TOKEN.to_owned(), format!("Token {TOKEN}")] {
+        ask(&value).expect(401);
+    }
+    for value in ["Bearer".to_owned(), "Bearer ".into(), format!("Bearer {TOKEN} {TOKEN}"), format!("Bearer {TOKEN},x")]
+    {
+        let status = ask(&value).status;
+        assert!([400, 401].contains(&status), "{value}: {status}");
+    }
+    let twice = Head::new(address).add("Authorization", &format!("Bearer {TOKEN}"));
+    twice.add("authorization", &format!("Bearer {TOKEN}")).ask(address).expect(400);
+    for target in [format!("/mcp?access_token={TOKEN}"), format!("/mcp?token={TOKEN}")] {
+        Head::new(address).line(&format!("GET {target} HTTP/1.1")).ask(address).expect(401);
+    }
+    Head::new(address).add("Sec-WebSocket-Protocol", &format!("mcp, {TOKEN}")).ask(address).expect(401);
+    Head::new(address).add("Cookie", &format!("token={TOKEN}")).ask(address).expect(401);
+}
+
+#[test]
+fn the_holder_of_a_token_is_the_principal_of_its_calls() {
+    let other = "another-token-of-good-length";
+    let server = demo().bearer_token("alice", TOKEN).bearer_token("bob", other);
+    let running = serve(server.tool("who", "Says who asks", |ctx, NoArgs| {
+        let client = ctx.client().principal().map(|principal| principal.id().to_owned());
+        Ok(format!("{:?} {client:?} {}", ctx.principal().map(|principal| principal.id()), ctx.address().is_loopback()))
+    }));
+    for (name, token) in [("alice", TOKEN), ("bob", other)] {
+        let mut peer = Peer::connect_to(running.addr(), &[("Authorization", &format!("Bearer {token}"))]);
+        peer.initialize("2025-11-25");
+        let expected = format!("Some({name:?}) Some({name:?}) true");
+        assert_eq!(peer.call("who", json!({}))["content"][0]["text"], expected);
+    }
+}
+
+#[test]
+fn the_checks_come_in_an_order_that_tells_strangers_nothing() {
+    let running = serve(demo().bearer_token("alice", TOKEN));
+    let address = running.addr();
+    let nowhere = Head::new(address).line("POST /nowhere HTTP/1.1");
+    nowhere.clone().set("Host", "evil.example").add("Origin", "http://evil.example").ask(address).expect(403);
+    let answer = nowhere.clone().add("Origin", "http://evil.example").ask(address).expect(403);
+    assert!(answer.body.contains("allow_origin"), "{answer:?}");
+    nowhere.clone().ask(address).expect(401);
+    nowhere.add("Authorization", &format!("Bearer {TOKEN}")).ask(address).expect(404);
+}
+
+#[test]
+fn only_one_path_is_served_and_the_answer_names_it() {
+    let running = serve(demo());
+    let address = running.addr();
+    for target in ["/", "/mcp/", "/MCP", "/mcp2", "/%6dcp", "//mcp", "/./mcp", "/mcp%00", "/?/mcp", "/mcp;x"] {
+        let answer = Head::new(address).line(&format!("GET {target} HTTP/1.1")).ask(address).expect(404);
+        assert!(answer.body.contains("/mcp"), "{target}: {answer:?}");
+    }
+    Head::new(address).line("GET /mcp?a=1 HTTP/1.1").ask(address).expect(101);
+}
+
+#[test]
+fn a_handshake_that_is_none_is_told_what_to_change() {
+    let running = serve(demo());
+    let address = running.addr();
+    let head = || Head::new(address);
+    for method in ["POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "FOO"] {
+        let mut raw = Raw::connect(address);
+        raw.send(&head().line(&format!("{method} /mcp HTTP/1.1")).bytes());
+        // An answer to HEAD has no body; only its head is of interest.
+        let answer = if method == "HEAD" { head().line("PUT /mcp HTTP/1.1").ask(address) } else { raw.answer() };
+        assert_eq!(answer.expect(405).field("Allow"), Some("GET"), "{method}");
+    }
+    let answer = head().without("Upgrade").ask(address).expect(426);
+    assert_eq!(answer.field("Upgrade"), Some("websocket"));
+    head().set("Upgrade", "h2c").ask(address).expect(426);
+    head().set("Upgrade", "h2c, WebSocket").ask(address).expect(101);
+    head().without("Connection").ask(address).expect(400);
+    head().set("Connection", "keep-alive").ask(address).expect(400);
+    head().set("Connection", "keep-alive, uPgRaDe").ask(address).expect(101);
+    for version in ["12", "14", "013", "", "x"] {
+        let answer = head().set("Sec-WebSocket-Version", version).ask(address).expect(426);
+        assert_eq!(answer.field("Sec-WebSocket-Version"), Some("13"), "{version}");
+    }
+    head().without("Sec-WebSocket-Version").ask(address).expect(426);
+    for key in [
+        "",
+        "x",
+        "dGhlIHNhbXBsZSBub25j",
+        "dGhlIHNhbXBsZSBub25jZQ",
+        "dGhlIHNhbXBsZSBub25jZR==",
+        "!!!!IHNhbXBsZSBub25jZQ==",
+    ] {
+        head().set("Sec-WebSocket-Key", key).ask(address).expect(400);
+    }
+    head().without("Sec-WebSocket-Key").ask(address).expect(400);
+    head().add("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==").ask(address).expect(400);
+    let answer = head().add("Sec-WebSocket-Extensions", "permessage-deflate").ask(address).expect(101);
+    // The example of RFC 6455, 1.3.
+    assert_eq!(answer.field("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert_eq!(answer.field("Sec-WebSocket-Extensions"), None);
+}
+
+#[test]
+fn only_our_own_subprotocol_is_ever_echoed() {
+    let running = serve(demo());
+    let address = running.addr();
+    let chosen = |offered: &str| {
+        let answer = Head::new(address).add("Sec-WebSocket-Protocol", offered).ask(address).expect(101);
+        answer.field("Sec-WebSocket-Protocol").map(str::to_owned)
+    };
+    assert_eq!(Head::new(address).ask(address).expect(101).field("Sec-WebSocket-Protocol"), None);
+    for offered in ["mcp", "mcp, mcp.auth.secret", "mcp.auth.secret,mcp", "x , mcp , y"] {
+        assert_eq!(chosen(offered).as_deref(), Some("mcp"), "{offered}");
+    }
+    for offered in ["MCP", "mcp.auth.secret", "chat, superchat", "mcp2"] {
+        assert_eq!(chosen(offered), None, "{offered}");
+    }
+    let two = Head::new(address).add("Sec-WebSocket-Protocol", "x").add("Sec-WebSocket-Protocol", "mcp");
+    assert_eq!(two.ask(address).expect(101).field("Sec-WebSocket-Protocol"), Some("mcp"));
+    for offered in ["mcp, mcp", "a b", "m\"cp", ","] {
+        Head::new(address).add("Sec-WebSocket-Protocol", offered).ask(address).expect(400);
+    }
+    assert_eq!(Peer::connect(&running).protocol.as_deref(), Some("mcp"));
+}
+
+#[test]
+fn a_refused_connection_is_closed_and_its_answer_arrives_whole() {
+    let running = serve(demo());
+    let address = running.addr();
+    for _ in 0..20 {
+        let mut raw = Raw::connect(address);
+        // More than is read before the answer: closing with unread bytes must not destroy it.
+        raw.send(&[Head::new(address).set("Host", "evil.example").bytes(), vec![b'x'; 1_500]].concat());
+        let answer = raw.answer();
+        assert!([400, 403].contains(&answer.status), "{answer:?}");
+        assert_eq!(answer.field("Connection").map(str::to_ascii_lowercase).as_deref(), Some("close"), "{answer:?}");
+        raw.wait_end();
+    }
+    assert_eq!(running.handle().status().connections_refused, 20);
+}
+
+#[test]
+fn beyond_loopback_it_starts_only_with_authentication_and_tls_or_their_overrides() {
+    let missing = |server: Server| match server.bind("0.0.0.0:0") {
+        Err(Error::Exposed { missing, .. }) => missing,
+        other => panic!("it should be refused: {other:?}"),
+    };
+    let text = missing(demo());
+    assert!(text.contains("bearer_token") && text.contains("dangerous_allow_anonymous"), "{text}");
+    missing(demo().plaintext_behind_proxy());
+    let text = missing(demo().bearer_token("alice", TOKEN));
+    assert!(text.contains("plaintext_behind_proxy"), "{text}");
+    missing(demo().dangerous_allow_anonymous());
+    for address in ["[::]:0", "192.0.2.1:0", "[2001:db8::1]:0"] {
+        assert!(matches!(demo().bind(address), Err(Error::Exposed { .. })), "{address}");
+    }
+    let also = demo().bind("127.0.0.1:0").expect("loopback is fine").and_bind("0.0.0.0:0");
+    assert!(matches!(also, Err(Error::Exposed { .. })), "{also:?}");
+}

@@ -1,0 +1,22 @@
+//! The library at its public API, over real sockets on loopback.
+
+mod admission;
+mod batches;
+mod changes;
+mod demo;
+mod eras;
+mod extremes;
+mod fairness;
+mod gate;
+mod handlers;
+mod heads;
+mod life;
+mod malformed;
+mod messages;
+mod peer;
+mod raw;
+mod reports;
+mod schema;
+mod stories;
+mod tools;
+mod websocket;

@@ -1,0 +1,254 @@
+//! What stands in the log when a peer does its worst? A binary of its own, for the logger is one for the process.
+
+#[allow(dead_code, reason = "shared with the other tests, which use all of it")]
+#[path = "it/peer.rs"]
+mod peer;
+#[allow(dead_code, reason = "likewise")]
+#[path = "it/raw.rs"]
+mod raw;
+
+use log::kv::{Key, Value as Field, VisitSource};
+use log::{LevelFilter, Log, Metadata, Record};
+use mcp_blocking::{NoArgs, Running, Server, Tool, ToolResult};
+use peer::{MODERN, PATIENCE, Peer, modern_meta, serve, until};
+use raw::{BINARY, CLOSE, FIN, Head, Raw, TEXT};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::{Mutex, Once};
+use std::time::Duration;
+
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps the lines of the library, with their key-values.
+struct Capture;
+
+impl Log for Capture {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("mcp_blocking")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        struct Append<'a>(&'a mut String);
+        impl<'kvs> VisitSource<'kvs> for Append<'_> {
+            fn visit_pair(&mut self, key: Key<'kvs>, value: Field<'kvs>) -> Result<(), log::kv::Error> {
+                self.0.push_str(&format!(" {key}={value}"));
+                Ok(())
+            }
+        }
+        if self.enabled(record.metadata()) {
+            let mut line = format!("{} {}: {}", record.level(), record.target(), record.args());
+            record.key_values().visit(&mut Append(&mut line)).expect("it never fails");
+            LINES.lock().expect("no panic under the lock").push(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn capture() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Capture).expect("the first logger");
+        log::set_max_level(LevelFilter::Trace);
+    });
+}
+
+fn lines() -> Vec<String> {
+    LINES.lock().expect("no panic under the lock").clone()
+}
+
+/// Ends the server, so that all is logged, and looks at every line so far.
+#[track_caller]
+fn check(running: Running, wanted: &[&str]) {
+    running.shutdown(Duration::from_millis(100)).expect("a good end");
+    let lines = lines();
+    for line in &lines {
+        let bad = line.chars().find(|letter| is_dangerous(*letter));
+        assert!(bad.is_none(), "{bad:?} in {line:?}");
+        assert!(line.len() < 2_000, "{} bytes: {}…", line.len(), line.chars().take(200).collect::<String>());
+    }
+    for words in wanted {
+        assert!(lines.iter().any(|line| line.contains(words)), "nothing says {words:?} in {lines:#?}");
+    }
+}
+
+/// Whether a terminal or a log reader could be misled by it.
+fn is_dangerous(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Begins a line of its own, colors it, turns it around, and goes on for a long time.
+fn hostile(mark: &str) -> String {
+    format!(
+        "{mark}\r\n2026-01-01 ERROR forged\u{1b}[31mred\u{1b}]0;title\u{7}\u{202e}dlrow\u{2066}\u{9b}\0\u{7f}\u{2028}{}",
+        "A".repeat(100_000)
+    )
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Text {
+    text: String,
+}
+
+fn server() -> Server {
+    Server::new("logged", "1")
+        .limits(|limits| limits.close_deadline = Duration::from_millis(200))
+        .tool("panic", "Panics with the text", |_ctx, Text { text }| -> ToolResult<String> { panic!("{text}") })
+        .tool("fail", "Fails with the text", |_ctx, Text { text }| -> ToolResult<String> {
+            Err(mcp_blocking::ToolError::new(text))
+        })
+        .tool("sleep", "Sleeps", |ctx, NoArgs| {
+            ctx.sleep(PATIENCE)?;
+            Ok("slept")
+        })
+        .tool_with(Tool::new("late", "Is late").deadline(Duration::from_millis(50)), |ctx, NoArgs| {
+            ctx.sleep(PATIENCE)?;
+            Ok("slept")
+        })
+}
+
+#[test]
+fn what_a_session_says_stays_on_its_line() {
+    capture();
+    let running = serve(server());
+    let mut peer = Peer::connect(&running);
+    let info = json!({ "name": hostile("the-name"), "version": hostile("the-version") });
+    let params = json!({ "protocolVersion": hostile("the-revision"), "capabilities": {}, "clientInfo": info });
+    assert!(peer.request("initialize", params)["result"].is_object());
+    for method in [hostile("the-method"), hostile("notifications/")] {
+        peer.request(&method, json!({}));
+        peer.notify(&method, json!({}));
+    }
+    for tool in ["panic", "fail"] {
+        let arguments = json!({ "text": hostile("the-text") });
+        let params = json!({ "name": tool, "arguments": arguments });
+        let id = json!(hostile("the-id"));
+        peer.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }));
+        peer.answer(&id);
+    }
+    peer.request("tools/call", json!({ "name": hostile("the-tool"), "arguments": {} }));
+    peer.request("tools/list", json!({ "cursor": hostile("the-cursor") }));
+    peer.request("logging/setLevel", json!({ "level": hostile("the-level") }));
+    peer.call("late", json!({}));
+    let id = json!(hostile("another-id"));
+    peer.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "sleep" } }));
+    peer.notify("notifications/cancelled", json!({ "requestId": id, "reason": hostile("the-reason") }));
+    for text in
+        [hostile("not-json"), json!(hostile("a-string")).to_string(), json!({ hostile("a-key"): 1 }).to_string()]
+    {
+        peer.send_text(&text);
+        peer.next();
+    }
+    peer.send(&json!({ "jsonrpc": "2.0", "id": hostile("answer-to-nothing"), "result": {} }));
+    peer.barrier();
+    let meta = json!({ "io.modelcontextprotocol/protocolVersion": hostile("a-version") });
+    peer.request("tools/list", json!({ "_meta": meta }));
+    let mut meta = modern_meta(json!({ "extensions": { hostile("an-extension"): {} } }));
+    meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": hostile("who"), "version": hostile("which") });
+    meta["progressToken"] = json!(hostile("a-token"));
+    peer.request("server/discover", json!({ "_meta": meta }));
+    peer.close(1000, "the-close\r\n\u{1b}[31m\u{202e}");
+    peer.closed();
+    check(running, &["the-name", "the-version", "the-reason", "the-id", "panicked, incident", "the-text", "malformed"]);
+}
+
+#[test]
+fn what_a_handshake_or_a_frame_says_stays_on_its_line() {
+    capture();
+    let running = serve(server().bearer_token("alice\r\nroot\u{1b}[31m", "a-token-of-good-length"));
+    let address = running.addr();
+    let head = || Head::new(address).add("Authorization", "Bearer a-token-of-good-length");
+    // What no line of a head can hold is refused; what it can hold is tried everywhere.
+    for value in ["\u{202e}evil.example", "evil.example\u{9b}31m", "evil.example\t", "%0d%0aevil", "\u{feff}"] {
+        for name in [
+            "Host",
+            "Origin",
+            "Sec-WebSocket-Protocol",
+            "Sec-WebSocket-Key",
+            "User-Agent",
+            "Upgrade",
+            "X-Forwarded-For",
+        ] {
+            let _ = head().set(name, value).ask(address);
+        }
+        let _ = head().line(&format!("GET /{value} HTTP/1.1")).ask(address);
+        let _ = head().line(&format!("{value} /mcp HTTP/1.1")).ask(address);
+    }
+    let _ = head().set("Host", &"a".repeat(250)).ask(address);
+    for bytes in [
+        &b"\x16\x03\x01\x00"[..],
+        b"\x1b[31mGET / HTTP/1.1\r\n\r\n",
+        b"GET /mcp HTTP/1.1\r\nX\x1b[31m: a\r\n\r\n",
+        b"\n\n\n\n",
+    ] {
+        let mut raw = Raw::connect(address);
+        raw.send(bytes);
+        raw.answer();
+    }
+    let upgraded = || {
+        let mut raw = Raw::connect(address);
+        raw.send(&head().bytes());
+        raw.answer().expect(101);
+        raw
+    };
+    let frames = |first: u8, payload: &[u8]| {
+        let mut raw = upgraded();
+        raw.frame(first, payload);
+        raw.wait_end();
+    };
+    frames(FIN | CLOSE, b"\x03\xe8the-close\r\n\x1b[31m\xe2\x80\xae");
+    frames(FIN | BINARY, b"\r\n\x1b[31m");
+    frames(FIN | TEXT, b"\xff\r\n\x1b[31m");
+    frames(FIN | 0x40 | TEXT, b"\r\n\x1b[31m");
+    check(
+        running,
+        &["refused with 403", "refused with 400", "speaks TLS", "opened by", "ended: closed by the peer (1000)"],
+    );
+}
+
+#[test]
+fn tokens_never_appear() {
+    capture();
+    const SECRETS: [&str; 4] =
+        ["gG4zQ9right-token-Kk3", "gG4zQ9wrong-token-Kk3", "gG4zQ9query-token-Kk3", "gG4zQ9protocol-token-Kk3"];
+    let [right, wrong, query, protocol] = SECRETS;
+    let running = serve(server().bearer_token("alice", right));
+    let address = running.addr();
+    let with = |value: &str| Head::new(address).add("Authorization", value);
+    with(&format!("Bearer {wrong}")).ask(address).expect(401);
+    with(&format!("Basic {wrong}")).ask(address).expect(401);
+    with(&format!("Bearer {right} {wrong}")).ask(address).expect(400);
+    with(wrong).ask(address).expect(401);
+    with(&format!("Bearer {right}")).add("Authorization", &format!("Bearer {wrong}")).ask(address).expect(400);
+    with(&format!("Bearer {right}")).line(&format!("GET /{query} HTTP/1.1")).ask(address).expect(404);
+    with(&format!("Bearer {right}")).line(&format!("GET /mcp?token={query} HTTP/1.1")).ask(address).expect(101);
+    Head::new(address).line(&format!("GET /mcp?access_token={query} HTTP/1.1")).ask(address).expect(401);
+    let offered = format!("mcp, mcp.auth.{protocol}");
+    with(&format!("Bearer {right}")).add("Sec-WebSocket-Protocol", &offered).ask(address).expect(101);
+    Head::new(address).add("Sec-WebSocket-Protocol", &format!("mcp, {protocol}, {protocol}")).ask(address).expect(401);
+    with(&format!("Bearer {right}"))
+        .add("Cookie", &format!("session={query}"))
+        .set("Host", "evil")
+        .ask(address)
+        .expect(403);
+    let mut peer = Peer::connect_to(address, &[("Authorization", &format!("Bearer {right}"))]);
+    peer.revision = MODERN;
+    assert_eq!(peer.call_error("panic", json!({ "text": "x" }))["code"], -32603);
+    let handle = running.handle();
+    let shown = format!("{handle:?} {running:?} {:?}", handle.clients());
+    peer.vanish();
+    until("all are gone", || handle.status().connections == 0);
+    check(running, &["refused with 401", "opened by alice"]);
+    for secret in SECRETS {
+        // Nor a part of one.
+        for part in [secret, &secret[..12], &secret[6..]] {
+            let told = lines().into_iter().find(|line| line.contains(part));
+            assert!(told.is_none(), "{part} in {told:?}");
+            assert!(!shown.contains(part), "{part} in {shown}");
+        }
+    }
+    let setup = server().bearer_token("bob", "tooshort-secret").bind("127.0.0.1:0").expect_err("too short");
+    assert!(!format!("{setup} {setup:?}").contains("tooshort"), "{setup}");
+}
