@@ -5,8 +5,8 @@ use crate::engine::Core;
 use crate::engine::outbox::Outbox;
 use crate::guard::address::ClientAddr;
 use crate::limits::Limits;
-use crate::settings::Settings;
 use crate::service::{AnyService, Ended, Message, Peer, Service};
+use crate::settings::Settings;
 use crate::transport::accept::{Door, Seat};
 use crate::transport::gate::{Gate, Route};
 use crate::transport::opening;
@@ -239,7 +239,8 @@ impl Bench {
         let (tell_ended, ended) = unbounded();
         let service: Arc<dyn AnyService> = Arc::new(Echo { peers, ended: tell_ended });
         let Settings { hosts, origins, tokens, .. } = Settings::default();
-        let gate = Gate { hosts, origins, tokens, authenticate: None, routes: vec![Route { path: "/echo".into(), service }] };
+        let gate =
+            Gate { hosts, origins, tokens, authenticate: None, routes: vec![Route { path: "/echo".into(), service }] };
         let door = Door::new(Arc::clone(&core), gate);
 
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
