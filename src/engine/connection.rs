@@ -167,9 +167,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Bytes have come: whether a frame was finished by them, and whether one is begun and not finished now.
-    pub(crate) fn heard(&self, finished: bool, in_frame: bool) {
-        let now = self.core.now();
+    /// Bytes have come, at that time on the core's clock: whether a frame was finished by them, and whether one is begun and not finished now.
+    pub(crate) fn heard(&self, now: u64, finished: bool, in_frame: bool) {
         self.heard.store(now, Ordering::Relaxed);
         if self.awaiting.load(Ordering::Acquire) {
             self.awaiting.store(false, Ordering::Release);

@@ -322,11 +322,9 @@ impl Call {
 
     /// Runs a quick tool on the connection's own thread.
     pub(crate) fn execute_here(self: &Arc<Self>) {
-        /// What a tool marked quick may take.
-        const QUICK: Duration = Duration::from_millis(5);
         self.execute(Flush::Later);
         let took = self.received.elapsed();
-        if self.entry.took(took > QUICK) {
+        if self.entry.called_here(took) {
             log::warn!(
                 target: "mcp_blocking::call", tool = self.tool();
                 "tool {} is marked quick and took {took:?}, not for the first time: it runs on the pool from now on", self.tool()

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ pub(crate) struct Entry {
     pub(crate) handler: Handler,
     rank: i32,
     quick: AtomicBool,
-    /// How often in a row it was slow.
-    strikes: AtomicU8,
+    /// Grows with each quick call that was slow, shrinks with each that was not.
+    slow: AtomicU32,
     /// How it is listed, for each revision that has asked.
     listed: [OnceLock<Box<[u8]>>; Revision::ALL.len()],
 }
@@ -42,17 +42,26 @@ impl Entry {
         self.quick.load(Ordering::Relaxed)
     }
 
-    /// Takes note of how a quick tool did. True if it has just lost its mark: for being slow three times in a row, as once
-    /// may be the fault of a machine that had other things to do.
-    pub(crate) fn took(&self, long: bool) -> bool {
-        const STRIKES: u8 = 3;
-        if !long {
-            if self.strikes.load(Ordering::Relaxed) != 0 {
-                self.strikes.store(0, Ordering::Relaxed);
+    /// A quick call is over. Returns whether the tool loses its mark by it.
+    ///
+    /// One slow call may be the scheduler's doing: on a busy machine a thread loses its core for longer than a quick tool may
+    /// take. So it needs a call that is far too slow, or several among a few hundred.
+    pub(crate) fn called_here(&self, took: Duration) -> bool {
+        const QUICK: Duration = Duration::from_millis(5);
+        const FAR_TOO_SLOW: Duration = Duration::from_millis(250);
+        const WEIGHT: u32 = 100;
+        const MOST: u32 = 4 * WEIGHT;
+        let owed = self.slow.load(Ordering::Relaxed);
+        if took <= QUICK {
+            if owed > 0 {
+                // Two at once may count as one: this is a rule of thumb.
+                self.slow.store(owed - 1, Ordering::Relaxed);
             }
             return false;
         }
-        self.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES && self.quick.swap(false, Ordering::Relaxed)
+        let owed = owed.saturating_add(WEIGHT);
+        self.slow.store(owed, Ordering::Relaxed);
+        (took > FAR_TOO_SLOW || owed >= MOST) && self.quick.swap(false, Ordering::Relaxed)
     }
 
     /// The tool as it stands in the list of that revision.
@@ -173,7 +182,7 @@ fn entry(tool: Tool, input: Box<RawValue>, output: Option<Box<RawValue>>, handle
     check_name(&tool.name).map_err(|what| Problem::new(format!("tool `{}`", tool.name.escape_debug()), what))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let info = tool.into_info(input, output);
-    Ok(Entry { info, deadline, handler, rank, quick, strikes: AtomicU8::new(0), listed: Default::default() })
+    Ok(Entry { info, deadline, handler, rank, quick, slow: AtomicU32::new(0), listed: Default::default() })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.
@@ -185,5 +194,39 @@ fn check_name(name: &str) -> Result<(), String> {
     match name.bytes().all(letter) {
         true => Ok(()),
         false => Err("its name may hold only letters and digits of ASCII and _ . - /".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::tool::NoArgs;
+
+    const SLOW: Duration = Duration::from_millis(6);
+
+    fn quick_tool() -> Arc<Entry> {
+        let mut registry = Registry::default();
+        registry.add_tool(Tool::new("t", "A tool").quick(), |_ctx, NoArgs| Ok("done")).unwrap();
+        Arc::clone(registry.tool("t").unwrap())
+    }
+
+    #[test]
+    fn a_quick_tool_that_lost_its_core_now_and_then_stays_quick() {
+        let tool = quick_tool();
+        for _ in 0..20 {
+            assert!(!tool.called_here(SLOW));
+            assert!((0..200).all(|_| !tool.called_here(Duration::ZERO)));
+        }
+        assert!(tool.is_quick());
+    }
+
+    #[test]
+    fn a_quick_tool_that_is_often_slow_or_once_far_too_slow_is_quick_no_more() {
+        let tool = quick_tool();
+        assert_eq!([(); 5].map(|()| tool.called_here(SLOW)), [false, false, false, true, false]);
+        assert!(!tool.is_quick());
+        let tool = quick_tool();
+        assert!(tool.called_here(Duration::from_secs(1)));
+        assert!(!tool.is_quick());
     }
 }

@@ -111,8 +111,8 @@ impl Tool {
 
     /// The tool never blocks and takes microseconds: it may run on the connection's own thread, which spares a hand-over.
     ///
-    /// While it runs, nothing else of that client is read: no cancellation, no answer, no ping. A quick tool that
-    /// takes longer than 5 ms three times in a row is named in the log and runs on the pool from then on.
+    /// While it runs, nothing else of that client is read: no cancellation, no answer, no ping. A quick tool whose calls take longer than 5 ms
+    /// again and again, or once longer than 250 ms, is named in the log and runs on the pool from then on.
     #[must_use]
     pub fn quick(mut self) -> Self {
         self.quick = true;

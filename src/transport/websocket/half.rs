@@ -116,10 +116,11 @@ impl Read for Half {
             }
         };
         let bytes = buffer.get(..count).unwrap_or_default();
-        match self.tracker.follow(bytes, self.connection.core.now()) {
+        let now = self.connection.core.now();
+        match self.tracker.follow(bytes, now) {
             Ok(finished) => {
                 self.account()?;
-                self.connection.heard(finished, self.tracker.in_frame());
+                self.connection.heard(now, finished, self.tracker.in_frame());
                 if self.tracker.grown() && self.spare.is_none() {
                     self.spare = Some(WebSocketContext::new(Role::Server, Some(self.config)));
                 }
