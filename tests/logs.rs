@@ -124,7 +124,8 @@ fn what_a_session_says_stays_on_its_line() {
     for tool in ["panic", "fail"] {
         let arguments = json!({ "text": hostile("the-text") });
         let params = json!({ "name": tool, "arguments": arguments });
-        let id = json!(hostile("the-id"));
+        // An id is cut to what is taken as one.
+        let id = json!(hostile("the-id").chars().take(60).collect::<String>());
         peer.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }));
         peer.answer(&id);
     }
@@ -132,7 +133,7 @@ fn what_a_session_says_stays_on_its_line() {
     peer.request("tools/list", json!({ "cursor": hostile("the-cursor") }));
     peer.request("logging/setLevel", json!({ "level": hostile("the-level") }));
     peer.call("late", json!({}));
-    let id = json!(hostile("another-id"));
+    let id = json!(hostile("another-id").chars().take(60).collect::<String>());
     peer.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "sleep" } }));
     peer.notify("notifications/cancelled", json!({ "requestId": id, "reason": hostile("the-reason") }));
     for text in

@@ -277,7 +277,9 @@ fn parse_slowly(text: &str) -> Result<Incoming<'_>, Malformed> {
     }
     let id = match outline.id.map(RequestId::from_raw) {
         Some(Err(_)) => {
-            return Err(outline.refuse(RpcError::invalid_request("id must be a string or an integer")));
+            return Err(
+                outline.refuse(RpcError::invalid_request("id must be an integer or a string of at most 256 bytes"))
+            );
         }
         Some(Ok(id)) => Some(id),
         None => None,

@@ -289,7 +289,9 @@ impl<'a> Meta<'a> {
     /// -32602 if it is neither a string nor an integer.
     pub(crate) fn progress_token(&self) -> Result<Option<ProgressToken>, RpcError> {
         let token = self.progress_token.map(ProgressToken::from_raw).transpose();
-        token.map_err(|_| RpcError::invalid_params("params._meta.progressToken must be a string or an integer"))
+        token.map_err(|_| {
+            RpcError::invalid_params("params._meta.progressToken must be an integer or a string of at most 256 bytes")
+        })
     }
 
     fn read_slowly(raw: &'a RawValue) -> Result<Self, RpcError> {

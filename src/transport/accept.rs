@@ -27,6 +27,8 @@ pub(crate) struct Door {
     pub(crate) gate: Gate,
     seats: Mutex<AddressCounter>,
     pub(crate) log: Throttle,
+    /// For the hint that a client speaks TLS to a plain port.
+    pub(crate) tls_log: Throttle,
 }
 
 impl Door {
@@ -40,7 +42,7 @@ impl Door {
             half_open: limits.half_open,
             per_address: limits.connections_per_address,
         });
-        Arc::new(Self { core, gate, seats: Mutex::new(seats), log: Throttle::new() })
+        Arc::new(Self { core, gate, seats: Mutex::new(seats), log: Throttle::new(), tls_log: Throttle::new() })
     }
 }
 

@@ -85,7 +85,7 @@ fn read_head(read: &mut dyn ReadHalf, door: &Door, accepted: Instant) -> Result<
             }
             Ok(Progress::Done { head, .. }) => return Ok(Some(head)),
             Err(error) => {
-                if error.kind == HeadErrorKind::Tls && door.log.turn().is_some() {
+                if error.kind == HeadErrorKind::Tls && door.tls_log.turn().is_some() {
                     log::warn!(target: "mcp_blocking::gate", "a client speaks TLS to this port, which is plain: use ws://, not wss://");
                 }
                 return Err(error.into());
@@ -135,7 +135,6 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
     }
     core.enter(&connection);
     let entered = Entered(Arc::clone(&connection));
-    outbox.flush();
     connection.watch();
     let who = connection.principal.as_ref().map_or("anonymous", |principal| principal.id());
     log::info!(
@@ -157,6 +156,7 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
             SessionBox::empty()
         }
     };
+    outbox.flush();
     // A stop that began before this connection was in the table has not seen it.
     if core.stopping() {
         connection.close(1001, "server is stopping", Flush::Now);
