@@ -57,6 +57,7 @@ pub(crate) struct Core {
     clients: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
     openings: Mutex<HashMap<u64, Arc<Outbox>>>,
     ids: AtomicU64,
+    opening_ids: AtomicU64,
     start: Instant,
     stopping: AtomicBool,
     pub(crate) stop: Stop,
@@ -110,6 +111,7 @@ impl Core {
             clients: RwLock::new(HashMap::new()),
             openings: Mutex::new(HashMap::new()),
             ids: AtomicU64::new(1),
+            opening_ids: AtomicU64::new(0),
             start: Instant::now(),
             stopping: AtomicBool::new(false),
             stop: Stop::default(),
@@ -204,7 +206,7 @@ impl Core {
 
     /// A connection that has not finished its handshake, so that a stop can cut it short.
     pub(crate) fn opening(&self, outbox: &Arc<Outbox>) -> Opening<'_> {
-        let number = self.ids.fetch_add(1, Ordering::Relaxed);
+        let number = self.opening_ids.fetch_add(1, Ordering::Relaxed);
         self.openings.lock().insert(number, Arc::clone(outbox));
         if self.stopping() {
             outbox.shutdown(Shutdown::Both);
