@@ -262,3 +262,34 @@ fn the_fixtures_that_report_do_so_in_order() {
     );
     modern.result(&id);
 }
+
+#[test]
+fn custom_messages_echoes_broadcasts_and_complains() {
+    let mut process = Process::start("custom_messages", &["--listen", "127.0.0.1:0", "--log", "error"]);
+    let typed = process.line().strip_prefix("websocket ").expect("an endpoint").to_owned();
+    let echo = process.line().strip_prefix("websocket ").expect("an endpoint").to_owned();
+    assert!(typed.ends_with('/') && echo.ends_with("/echo"), "{typed} {echo}");
+    let connect = |url: &str| {
+        let (client, _) = tungstenite::connect(url).expect("let in");
+        if let tungstenite::stream::MaybeTlsStream::Plain(stream) = client.get_ref() {
+            stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        }
+        client
+    };
+    let (mut one, mut two, mut plain) = (connect(&typed), connect(&typed), connect(&echo));
+    let mut ask = |text: &str| -> Value {
+        one.send(tungstenite::Message::text(text)).expect("sent");
+        serde_json::from_str(one.read().expect("an answer").to_text().expect("text")).expect("JSON")
+    };
+    assert_eq!(ask(r#"{"type":"echo","payload":{"n":[1,2]}}"#), json!({ "type": "echo", "payload": { "n": [1, 2] } }));
+    assert_eq!(ask(r#"{"type":"broadcast","payload":"hi"}"#), json!({ "type": "broadcast", "payload": "hi" }));
+    assert_eq!(ask(r#"{"type":"shout"}"#)["type"], "error");
+    assert_eq!(ask("not JSON")["type"], "error");
+    assert_eq!(two.read().expect("the broadcast").to_text().expect("text"), r#"{"type":"broadcast","payload":"hi"}"#);
+    let large = tungstenite::Message::binary(vec![7; 3 << 20]);
+    plain.send(large.clone()).expect("sent");
+    assert_eq!(plain.read().expect("the echo"), large);
+    process.signal("TERM");
+    drop((one, two, plain));
+    assert!(process.end().0.success());
+}

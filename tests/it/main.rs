@@ -17,6 +17,7 @@ mod peer;
 mod raw;
 mod reports;
 mod schema;
+mod services;
 mod stories;
 mod tools;
 mod websocket;
