@@ -9,6 +9,7 @@ use crate::http::response::Response;
 use crate::transport::gate::Gate;
 use parking_lot::Mutex;
 use socket2::SockRef;
+use std::fmt;
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -112,7 +113,7 @@ fn run(listener: &TcpListener, door: &Arc<Door>) {
                 // Out of descriptors or memory, or the peer has gone already. Ending would lose the port for good, trying
                 // again at once would take a core for nothing.
                 if let Some(missed) = door.log.turn() {
-                    log::warn!(target: "mcp_blocking::accept", "accept failed, trying on: {error} ({missed} more not logged)");
+                    log::warn!(target: "mcp_blocking::accept", "accept failed, trying on: {error}{missed}");
                 }
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(100));
@@ -183,7 +184,7 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     if let Err(error) = spawned {
         // The seat and the socket went with the closure.
         if let Some(missed) = door.log.turn() {
-            log::error!(target: "mcp_blocking::accept", "no thread for {address}: {error} ({missed} more not logged)");
+            log::error!(target: "mcp_blocking::accept", "no thread for {address}: {error}{missed}");
         }
     }
 }
@@ -192,7 +193,7 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
 fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, refused: &str) {
     door.core.counters.refused.fetch_add(1, Ordering::Relaxed);
     if let Some(missed) = door.log.turn() {
-        log::warn!(target: "mcp_blocking::accept", "{address} refused: {refused} ({missed} more not logged)");
+        log::warn!(target: "mcp_blocking::accept", "{address} refused: {refused}{missed}");
     }
     let answer = Response::new(503).header("Retry-After", "1").text(format!("{refused}\n")).to_bytes();
     let _ = link::send_without_blocking(stream, &[IoSlice::new(&answer)]);
@@ -219,7 +220,7 @@ impl Throttle {
     }
 
     /// How many lines were kept back since the last one, if this one may be written.
-    pub(crate) fn turn(&self) -> Option<u64> {
+    pub(crate) fn turn(&self) -> Option<Missed> {
         let mut state = self.state.lock();
         let (since, written, missed) = &mut *state;
         if since.elapsed() >= Duration::from_secs(1) {
@@ -230,6 +231,18 @@ impl Throttle {
             return None;
         }
         *written += 1;
-        Some(std::mem::take(missed))
+        Some(Missed(std::mem::take(missed)))
+    }
+}
+
+/// How many lines were kept back, as the end of the next one.
+pub(crate) struct Missed(u64);
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            missed => write!(f, " ({missed} more not logged)"),
+        }
     }
 }

@@ -99,7 +99,7 @@ fn refuse(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, re
     if let Some(missed) = door.log.turn() {
         log::warn!(
             target: "mcp_blocking::gate", address:% = address, status = refusal.status, reason = refusal.label;
-            "{address} refused with {}: {} ({missed} more not logged)", refusal.status, Escaped::short(&refusal.reason)
+            "{address} refused with {}: {}{missed}", refusal.status, Escaped::short(&refusal.reason)
         );
     }
     outbox.push_last(Some(Frame::raw(refusal.to_response().to_bytes())), false, Flush::Now);
