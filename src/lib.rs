@@ -64,6 +64,7 @@ mod http;
 mod limits;
 mod listener;
 mod mcp;
+mod metrics;
 mod principal;
 mod protocol;
 mod running;

@@ -95,7 +95,7 @@ fn read_head(read: &mut dyn ReadHalf, door: &Door, accepted: Instant) -> Result<
 }
 
 fn refuse(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, refusal: &Refusal, door: &Door) {
-    door.core.counters.refused.fetch_add(1, Ordering::Relaxed);
+    door.core.counters.refuse(refusal.label);
     if let Some(missed) = door.log.turn() {
         log::warn!(
             target: "mcp_blocking::gate", address:% = address, status = refusal.status, reason = refusal.label;
