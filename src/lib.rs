@@ -60,6 +60,7 @@ mod cancel;
 mod engine;
 mod error;
 mod guard;
+mod health;
 mod http;
 mod limits;
 mod listener;
