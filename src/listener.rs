@@ -6,6 +6,7 @@ use crate::engine::connection::Connection;
 use crate::engine::framing::Framing;
 use crate::engine::outbox::{Body, Flush, Frame};
 use crate::error::{Error, Problem};
+use crate::health::Identity;
 use crate::running::Bound;
 use crate::service::{AnyService, Peer, Service};
 use crate::settings::Settings;
@@ -99,7 +100,7 @@ impl Listener {
 
     fn into_bound(self) -> Result<Bound<Peers>, Error> {
         let Self { settings, services, problems } = self;
-        Bound::new(settings, problems, move |core| {
+        Bound::new(settings, problems, Identity::of_library(), move |core| {
             let routes = services.into_iter().map(|(path, service)| Route { path: path.into(), service }).collect();
             (routes, Peers { core: Arc::clone(core), path: None })
         })

@@ -4,6 +4,9 @@ use crate::engine::Core;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::Abandon;
 use crate::error::{Error, Problem};
+use crate::health::listener::HealthListener;
+use crate::health::ready::Checks;
+use crate::health::{Health, Identity};
 use crate::limits::clamp_time;
 use crate::mcp::Mcp;
 use crate::mcp::client::{Client, NotifyError, notification};
@@ -31,6 +34,8 @@ pub struct Bound<H = Handle> {
     settings: Settings,
     make: Make<H>,
     listeners: Vec<(TcpListener, SocketAddr, Origin)>,
+    identity: Identity,
+    health: Option<(TcpListener, SocketAddr)>,
 }
 
 /// Whose a listening socket is.
@@ -49,13 +54,14 @@ impl<H> Bound<H> {
     pub(crate) fn new(
         mut settings: Settings,
         mut problems: Vec<Problem>,
+        identity: Identity,
         make: impl FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send + 'static,
     ) -> Result<Self, Error> {
         problems.extend(settings.take_problems());
         if !problems.is_empty() {
             return Err(Error::Setup(problems));
         }
-        Ok(Self { settings, make: Box::new(make), listeners: Vec::new() })
+        Ok(Self { settings, make: Box::new(make), listeners: Vec::new(), identity, health: None })
     }
 
     /// Opens one more address for the same server.
@@ -63,13 +69,53 @@ impl<H> Bound<H> {
     /// # Errors
     /// As for [`Server::bind`](crate::Server::bind).
     pub fn and_bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, Error> {
+        let listener = self.open(address)?;
+        self.add(listener, Origin::Ours)
+    }
+
+    /// Answers probes at an address of their own, on threads that no client can keep busy. A second call replaces the first.
+    ///
+    /// | path | says |
+    /// | --- | --- |
+    /// | `/health` | 200 for as long as the server lives, and what it is doing; status `draining` once it is stopping |
+    /// | `/ready` | 200, or 503 with the reasons: it is starting, draining or overloaded, or a [`Settings::ready_check`] fails |
+    /// | `/metrics` | numbers for Prometheus, in text format 0.0.4 |
+    ///
+    /// The first two are JSON, or plain text with `Accept: text/plain` or `?format=text`.
+    ///
+    /// **Nobody is asked for a token here**, so that any supervisor can probe: what is told are numbers, the server's name, and the
+    /// texts of failing checks. `Host` and `Origin` are checked as they are for clients: a probe beyond loopback uses a name
+    /// that [`Settings::allow_host`] has let in. [`Settings::health_on_main`] answers behind the authentication instead.
+    ///
+    /// ```
+    /// # use mcp_blocking::Server;
+    /// # fn main() -> Result<(), mcp_blocking::Error> {
+    /// let running = Server::new("notes", "1.0.0").bind("127.0.0.1:0")?.health("127.0.0.1:0")?.start()?;
+    /// if let Some(address) = running.health_addr() {
+    ///     println!("http://{address}/health");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Server::bind`](crate::Server::bind); beyond loopback the same settings are asked for as there.
+    pub fn health(mut self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, Error> {
+        let listener = self.open(address)?;
+        let address = listener.local_addr().map_err(|source| Error::System { what: "a listener's address", source })?;
+        self.health = Some((listener, address));
+        Ok(self)
+    }
+
+    /// Opens the first address that works, if it may be served.
+    fn open(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<TcpListener, Error> {
         let unclear = |source| Error::Address { address: format!("{address:?}"), source };
         let addresses: Vec<_> = address.to_socket_addrs().map_err(unclear)?.collect();
         let mut failed = None;
         for address in addresses {
             self.check_exposed(address)?;
             match accept::listen(address) {
-                Ok(listener) => return self.add(listener, Origin::Ours),
+                Ok(listener) => return Ok(listener),
                 // A name may stand for several addresses; one that works will do.
                 Err(source) => failed = Some(Error::Bind { address, source }),
             }
@@ -104,24 +150,39 @@ impl<H> Bound<H> {
         self.listeners.iter().map(|(_, address, _)| *address).collect()
     }
 
+    /// The address of [`health`](Self::health), with the port that was given.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health.as_ref().map(|(_, address)| *address)
+    }
+
     /// Starts the threads; from here on clients are served.
     ///
     /// # Errors
     /// [`Error::System`] if the operating system gives no thread.
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let Settings { limits, hosts, origins, tokens, authenticate, .. } = self.settings;
+        let Settings { limits, hosts, origins, tokens, authenticate, checks, health_on_main, .. } = self.settings;
         let (core, threads) = Core::start(limits).map_err(system("a thread"))?;
         let (routes, handle) = (self.make)(&core);
         let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
-        let door = Door::new(Arc::clone(&core), Gate { hosts, origins, tokens, authenticate, routes });
+        let health = Health::new(&core, self.identity, Checks::new(checks));
+        let on_main = health_on_main.then(|| Arc::clone(&health));
+        let gate = Gate { hosts, origins, tokens, authenticate, routes, health: on_main };
+        let door = Door::new(Arc::clone(&core), gate);
         let addresses = self.listeners.iter().map(|(_, address, _)| *address).collect();
-        let mut running = Running { handle, services, addresses, acceptors: Vec::new(), threads, core };
+        let health_address = self.health.as_ref().map(|(_, address)| *address);
+        let mut running =
+            Running { handle, services, addresses, health_address, acceptors: Vec::new(), health: None, threads, core };
+        if let Some((listener, _)) = self.health {
+            let listener = HealthListener::start(listener, &door, &health);
+            running.health = Some(listener.map_err(system("a thread"))?);
+        }
         for (listener, _, origin) in self.listeners {
             // On failure `running` is dropped, which ends what was started.
             let acceptor = Acceptor::start(listener, origin == Origin::Ours, Arc::clone(&door));
             running.acceptors.push(acceptor.map_err(system("a thread"))?);
         }
+        health.set_started();
         Ok(running)
     }
 
@@ -141,6 +202,7 @@ impl<H> fmt::Debug for Bound<H> {
         f.debug_struct("Bound")
             .field("settings", &self.settings)
             .field("addresses", &self.addrs())
+            .field("health", &self.health_addr())
             .finish_non_exhaustive()
     }
 }
@@ -155,7 +217,9 @@ pub struct Running<H = Handle> {
     handle: H,
     services: Vec<Arc<dyn AnyService>>,
     addresses: Vec<SocketAddr>,
+    health_address: Option<SocketAddr>,
     acceptors: Vec<Acceptor>,
+    health: Option<HealthListener>,
     threads: Vec<JoinHandle<()>>,
     core: Arc<Core>,
 }
@@ -169,6 +233,11 @@ impl<H> Running<H> {
     /// All addresses.
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where probes are answered, if [`Bound::health`] was asked for.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_address
     }
 
     /// A handle for other threads.
@@ -244,6 +313,10 @@ impl<H> Running<H> {
             if !core.wait_served(Instant::now() + patience) {
                 log::error!(target: "mcp_blocking::server", "connections are left behind");
             }
+        }
+        // Until here it has said that the server is draining.
+        if self.health.take().is_some_and(|health| !health.stop()) {
+            panicked = Some("mcp-health");
         }
         core.pool.stop();
         core.timer.stop();

@@ -1,6 +1,7 @@
 //! What a server can do and how it is guarded: plain data, until it is bound.
 
 use crate::error::{Error, Problem};
+use crate::health::Identity;
 use crate::limits::Limits;
 use crate::mcp::Mcp;
 use crate::mcp::ctx::Ctx;
@@ -197,6 +198,22 @@ impl Server {
         self
     }
 
+    /// [`Settings::ready_check`].
+    pub fn ready_check(
+        mut self,
+        name: impl Into<String>,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings = self.settings.ready_check(name, check);
+        self
+    }
+
+    /// [`Settings::health_on_main`].
+    pub fn health_on_main(mut self) -> Self {
+        self.settings = self.settings.health_on_main();
+        self
+    }
+
     /// Opens a listening socket: WebSocket, at path `/mcp`. Port 0 takes any free port; [`Bound::addr`] tells which.
     ///
     /// # Errors
@@ -216,7 +233,8 @@ impl Server {
 
     fn into_bound(self) -> Result<Bound, Error> {
         let Self { identity, instructions, registry, settings, problems } = self;
-        Bound::new(settings, problems, move |core| {
+        let reported = Identity { name: identity.name.clone(), version: identity.version.clone() };
+        Bound::new(settings, problems, reported, move |core| {
             let mcp = Mcp::new(identity, instructions, registry, Arc::clone(core));
             let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
             (vec![Route { path: "/mcp".into(), service }], Handle::of(mcp))

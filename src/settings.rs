@@ -4,6 +4,7 @@ use crate::error::Problem;
 use crate::guard::bearer::Tokens;
 use crate::guard::config::ConfigError;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::health::ready::Check;
 use crate::limits::Limits;
 use crate::principal::Principal;
 use crate::transport::request_head::{Denied, RequestHead};
@@ -32,6 +33,8 @@ pub struct Settings {
     pub(crate) origins: OriginPolicy,
     pub(crate) tokens: Tokens,
     pub(crate) authenticate: Option<Authenticate>,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) health_on_main: bool,
     anonymous: bool,
     plaintext: bool,
     problems: Vec<Problem>,
@@ -101,6 +104,38 @@ impl Settings {
     /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS.
     pub fn plaintext_behind_proxy(mut self) -> Self {
         self.plaintext = true;
+        self
+    }
+
+    /// Asks this closure whether the server is ready: whether what it depends on is there. An error turns `/ready` red,
+    /// with the name and the text (callers of [`Bound::health`](crate::Bound::health) read it without a token: no secrets). May be
+    /// called several times; all have to agree.
+    ///
+    /// It runs on the thread of a probe, one probe at a time, and what it said holds for a second, however many ask. Keep it
+    /// short, with a deadline of its own: a probe that finds it running waits 500 ms for it, then says that it has not
+    /// returned. A panic counts as an error.
+    ///
+    /// ```
+    /// # use mcp_blocking::Settings;
+    /// # fn ping_database() -> Result<(), String> { Ok(()) }
+    /// let settings = Settings::new().ready_check("database", ping_database);
+    /// ```
+    pub fn ready_check(
+        mut self,
+        name: impl Into<String>,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push(Check::new(name.into(), check));
+        self
+    }
+
+    /// Answers `/health`, `/ready` and `/metrics` on the main port, too: for platforms that give one port only. There they
+    /// are behind the same checks as everything else (`Host`, `Origin`, authentication), take one of the
+    /// connections' seats, and come before services at the same paths.
+    ///
+    /// See [`Bound::health`](crate::Bound::health) for what they say.
+    pub fn health_on_main(mut self) -> Self {
+        self.health_on_main = true;
         self
     }
 

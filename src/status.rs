@@ -62,7 +62,7 @@ impl Status {
             memory_used: core.memory.used(),
             memory_limit: core.memory.limit(),
             connections_accepted: read(&counters.accepted),
-            connections_refused: read(&counters.refused),
+            connections_refused: counters.refused(),
             requests: read(&counters.requests),
             panics: read(&counters.panics),
             timeouts: read(&counters.timeouts),

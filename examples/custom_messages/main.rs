@@ -28,11 +28,15 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     for address in more {
         bound = bound.and_bind(address.as_str())?;
     }
+    if let Some(address) = options.health() {
+        bound = bound.health(address)?;
+    }
     let running = bound.start()?;
     let handle = running.handle();
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
     let at = |path: &'static str| running.addrs().iter().map(move |address| format!("websocket ws://{address}{path}"));
-    process::announce(at("/").chain(at("/echo")))?;
+    let health = running.health_addr().map(|address| format!("health http://{address}/health"));
+    process::announce(at("/").chain(at("/echo")).chain(health))?;
     running.join()?;
     Ok(())
 }

@@ -25,10 +25,15 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     for address in more {
         bound = bound.and_bind(address.as_str())?;
     }
+    if let Some(address) = options.health() {
+        bound = bound.health(address)?;
+    }
     let running = bound.start()?;
     let handle = running.handle();
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
-    process::announce(running.addrs().iter().map(|address| format!("websocket ws://{address}/mcp")))?;
+    let websocket = running.addrs().iter().map(|address| format!("websocket ws://{address}/mcp"));
+    let health = running.health_addr().map(|address| format!("health http://{address}/health"));
+    process::announce(websocket.chain(health))?;
     running.join()?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Options {
     listen: Vec<String>,
+    health: Option<String>,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
 }
@@ -62,7 +63,7 @@ const TIMES: [(&str, &str); 7] = [
 impl Options {
     /// Reads the command line; `Err` holds what to print, and whether it is a complaint.
     pub fn parse(program: &str, arguments: impl IntoIterator<Item = String>) -> Result<Self, (String, bool)> {
-        let mut options = Self { listen: Vec::new(), log: log::LevelFilter::Info, settings: Vec::new() };
+        let mut options = Self { listen: Vec::new(), health: None, log: log::LevelFilter::Info, settings: Vec::new() };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (name, inline) = match argument.split_once('=') {
@@ -78,6 +79,7 @@ impl Options {
             match name.as_str() {
                 "--help" | "-h" => return Err((help(program), false)),
                 "--listen" => options.listen.push(value()?),
+                "--health" => options.health = Some(value()?),
                 "--log" => options.log = parsed(&name, &value()?)?,
                 "--token" => options.settings.push(Setting::Token(value()?)),
                 "--allow-origin" => options.settings.push(Setting::AllowOrigin(value()?)),
@@ -104,6 +106,11 @@ impl Options {
             Some((first, more)) => (first, more),
             None => ("127.0.0.1:8080", &[]),
         }
+    }
+
+    /// Where to answer probes, if anywhere.
+    pub fn health(&self) -> Option<&str> {
+        self.health.as_deref()
     }
 
     /// The guards and limits that were asked for.
@@ -186,6 +193,7 @@ fn help(program: &str) -> String {
         "usage: {program} [OPTION]...\n\n\
          \x20 --listen ADDRESS               where to listen (default 127.0.0.1:8080; port 0 takes any free one;\n\
          \x20                                may be given several times)\n\
+         \x20 --health ADDRESS               where to answer /health, /ready and /metrics (default: nowhere)\n\
          \x20 --token [NAME:]TOKEN           ask for a bearer token, and accept this one (several times)\n\
          \x20 --allow-origin ORIGIN          let pages of this origin in, say https://app.example.com\n\
          \x20 --allow-host HOST              let requests for this host name in\n\

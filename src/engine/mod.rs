@@ -17,6 +17,7 @@ pub(crate) mod settle;
 pub(crate) mod timer;
 
 use crate::limits::Limits;
+use crate::metrics::Counters;
 use budget::Budget;
 use connection::Connection;
 use drain::Drain;
@@ -28,7 +29,7 @@ use std::fmt;
 use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use timer::Timer;
@@ -63,20 +64,6 @@ pub(crate) struct Core {
     pub(crate) stop: Stop,
     /// Connection threads that run, and a signal when one ends.
     serving: (Mutex<usize>, Condvar),
-}
-
-/// Counts for health, metrics and tests.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) accepted: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) requests: AtomicU64,
-    pub(crate) panics: AtomicU64,
-    pub(crate) timeouts: AtomicU64,
-    pub(crate) cancelled: AtomicU64,
-    pub(crate) rate_limited: AtomicU64,
-    pub(crate) busy: AtomicU64,
-    pub(crate) connection_panics: AtomicUsize,
 }
 
 impl Core {
@@ -181,6 +168,11 @@ impl Core {
 
     pub(crate) fn connected(&self) -> usize {
         self.clients.read().len()
+    }
+
+    /// Bytes that wait to be written, over all connections.
+    pub(crate) fn outbox_bytes(&self) -> usize {
+        self.clients.read().values().map(|connection| connection.outbox.queued().0).sum()
     }
 
     /// Makes room in the memory budget: cuts the connection with the fullest outbox. False if that is the asking one.

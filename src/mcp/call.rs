@@ -10,6 +10,7 @@ use crate::cancel::Cancel;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::pool::{Abandon, Work};
 use crate::guard::text::Escaped;
+use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::content::ToolOutput;
 use crate::protocol::encode;
@@ -170,17 +171,19 @@ impl Call {
         let revision = self.speech.revision;
         // Sized at once: a buffer that doubles to twice a large answer stays with the allocator as that.
         let mut json = Vec::with_capacity(result.as_ref().map_or(256, encode::tool_result_size));
-        match result.map_err(ToolError::into_kind) {
+        let outcome = match result.map_err(ToolError::into_kind) {
             Ok(output) => {
                 encode::write_response(&mut json, &self.id, |out| {
                     encode::encode_tool_result(out, &output, revision, server)
                 });
+                if output.is_error { Outcome::ToolError } else { Outcome::Ok }
             }
             Err(Kind::Failed(message)) => {
                 let output = ToolOutput::error(message);
                 encode::write_response(&mut json, &self.id, |out| {
                     encode::encode_tool_result(out, &output, revision, server)
                 });
+                Outcome::ToolError
             }
             Err(Kind::Capability(required)) if revision.is_modern() => {
                 encode::write_error(
@@ -189,6 +192,7 @@ impl Call {
                     &RpcError::missing_capability(&required),
                     Some(revision),
                 );
+                Outcome::Error
             }
             Err(Kind::Capability(required)) => {
                 let output =
@@ -196,8 +200,12 @@ impl Call {
                 encode::write_response(&mut json, &self.id, |out| {
                     encode::encode_tool_result(out, &output, revision, server)
                 });
+                Outcome::ToolError
             }
-            Err(Kind::Rpc(error)) => encode::write_error(&mut json, Some(&self.id), &error, Some(revision)),
+            Err(Kind::Rpc(error)) => {
+                encode::write_error(&mut json, Some(&self.id), &error, Some(revision));
+                Outcome::Error
+            }
             // Somebody has answered, or nobody may; unless the handler made the error up.
             Err(Kind::Stopped) if self.stopped() => return,
             Err(Kind::Stopped) => {
@@ -205,17 +213,19 @@ impl Call {
                 encode::write_response(&mut json, &self.id, |out| {
                     encode::encode_tool_result(out, &output, revision, server)
                 });
+                Outcome::ToolError
             }
-        }
-        self.conclude(Some(json), flush);
+        };
+        self.conclude(Some(json), outcome, flush);
     }
 
     /// Makes this the end of the request. False if it had ended.
-    fn conclude(&self, json: Option<Vec<u8>>, flush: Flush) -> bool {
+    fn conclude(&self, json: Option<Vec<u8>>, outcome: Outcome, flush: Flush) -> bool {
         let mut state = self.state.lock();
         if std::mem::replace(&mut state.over, true) {
             return false;
         }
+        self.mcp.core.counters.request(Method::TOOLS_CALL, outcome, self.received.elapsed());
         // Before the answer leaves: the client may use the id again as soon as it has seen it.
         self.link.finish(&self.id);
         // Under the lock, so that no progress report can follow it.
@@ -224,14 +234,14 @@ impl Call {
     }
 
     /// Tells the handler to stop and makes this the end of the request.
-    fn stop(&self, json: Option<Vec<u8>>, flush: Flush) -> bool {
+    fn stop(&self, json: Option<Vec<u8>>, outcome: Outcome, flush: Flush) -> bool {
         self.cancel.cancel();
-        self.conclude(json, flush)
+        self.conclude(json, outcome, flush)
     }
 
     /// The client has cancelled it: no answer, and nothing else for it any more.
     pub(crate) fn cancel(&self, reason: Option<&str>) {
-        if self.stop(None, Flush::Later) {
+        if self.stop(None, Outcome::Cancelled, Flush::Later) {
             self.mcp.core.counters.cancelled.fetch_add(1, Ordering::Relaxed);
             log::debug!(
                 target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool();
@@ -353,7 +363,7 @@ impl Work for Call {
         encode::write_response(&mut json, &self.id, |out| {
             encode::encode_tool_result(out, &output, self.speech.revision, server);
         });
-        if self.stop(Some(json), Flush::Elsewhere) {
+        if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             self.mcp.core.counters.timeouts.fetch_add(1, Ordering::Relaxed);
             log::warn!(
                 target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool();
@@ -365,13 +375,13 @@ impl Work for Call {
     fn abandon(&self, why: Abandon) {
         match why {
             Abandon::Disconnected => {
-                self.stop(None, Flush::Later);
+                self.stop(None, Outcome::Cancelled, Flush::Later);
             }
             Abandon::Stopping => {
                 let mut json = Vec::new();
                 let error = RpcError::busy(BusyReason::ShuttingDown, AFTER_STOP);
                 encode::write_error(&mut json, Some(&self.id), &error, Some(self.speech.revision));
-                self.stop(Some(json), Flush::Elsewhere);
+                self.stop(Some(json), Outcome::Busy, Flush::Elsewhere);
             }
         }
     }

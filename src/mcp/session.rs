@@ -10,6 +10,7 @@ use crate::engine::outbox::Flush;
 use crate::engine::pool::{Busy, Work};
 use crate::guard::rate::TokenBucket;
 use crate::guard::text::Escaped;
+use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::LogLevel;
 use crate::protocol::classify::{
     Claim, Handling, InitializeParams, ModernRequest, NotificationHandling, claim, classify_notification,
@@ -18,7 +19,7 @@ use crate::protocol::classify::{
 use crate::protocol::cursor;
 use crate::protocol::encode::{self, CacheScope};
 use crate::protocol::envelope::{self, Incoming, Malformed, Notification, ParseLimits, Request};
-use crate::protocol::error::{BusyReason, RpcError};
+use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::RequestId;
 use crate::protocol::method;
 use crate::protocol::params::Params;
@@ -28,6 +29,7 @@ use crate::service::Text;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// How long a client that was told "busy" is asked to wait.
 const BUSY_MS: u64 = 100;
@@ -183,18 +185,20 @@ impl Session {
 
     fn request(&mut self, text: &Text, request: &Request<'_>, reply: &Reply) -> Done {
         let counters = &self.mcp.core.counters;
+        let counted = Method::of(&request.method);
         counters.requests.fetch_add(1, Ordering::Relaxed);
         if let Err(retry) = self.bucket.take(self.mcp.core.uptime(), 1) {
             counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+            counters.request(counted, Outcome::RateLimited, Duration::ZERO);
             let after = u64::try_from(retry.0.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
             return Done::Answer(self.error(Some(&request.id), &RpcError::rate_limited(after)));
         }
-        if self.link.is_pending(&request.id) {
-            let error = RpcError::invalid_request("a request with this id is under way");
-            return Done::Answer(self.error(Some(&request.id), &error));
-        }
-        let handling = classify_request(request, self.revision());
-        let outcome = handling.and_then(|handling| match handling {
+        let received = Instant::now();
+        let handling = match self.link.is_pending(&request.id) {
+            true => Err(RpcError::invalid_request("a request with this id is under way")),
+            false => classify_request(request, self.revision()),
+        };
+        let done = handling.and_then(|handling| match handling {
             Handling::Handshake => self.initialize(request).map(Done::Answer),
             Handling::Modern(modern) => self.modern(text, request, modern, reply),
             Handling::Legacy(_) => match self.link.legacy() {
@@ -204,7 +208,17 @@ impl Session {
             Handling::LegacyBeforeInitialize if request.method == method::PING => Ok(Done::Answer(self.empty(request))),
             Handling::LegacyBeforeInitialize => Err(RpcError::before_initialize()),
         });
-        outcome.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error)))
+        let outcome = match &done {
+            // A subscription is answered with its acknowledgement; a call counts itself when it ends.
+            Ok(Done::Elsewhere) => (request.method == method::LISTEN).then_some(Outcome::Ok),
+            Ok(Done::Answer(_)) => Some(Outcome::Ok),
+            Err(error) if error.code == codes::BUSY => Some(Outcome::Busy),
+            Err(_) => Some(Outcome::Error),
+        };
+        if let Some(outcome) = outcome {
+            self.mcp.core.counters.request(counted, outcome, received.elapsed());
+        }
+        done.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error)))
     }
 
     fn legacy(&self, text: &Text, request: &Request<'_>, legacy: &Legacy, reply: &Reply) -> Result<Done, RpcError> {

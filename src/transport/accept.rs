@@ -74,45 +74,62 @@ impl Acceptor {
         let listener = Arc::new(listener);
         let thread = std::thread::Builder::new().name("mcp-accept".into()).stack_size(STACK).spawn({
             let listener = Arc::clone(&listener);
-            move || run(&listener, &door)
+            move || {
+                accept_until(
+                    &listener,
+                    &door.log,
+                    || door.core.stopping(),
+                    |stream, address| admit(stream, address, &door),
+                );
+            }
         })?;
         Ok(Self { address, listener, ours, thread })
     }
 
     /// Ends the thread, once the core is stopping. Blocks until it has ended. Returns whether it ended without a panic.
     pub(crate) fn stop(self) -> bool {
-        // Linux: wakes the accept, but ends the socket for everybody who has it. Elsewhere, and then, a connection of our own
-        // wakes it.
-        let woken =
-            self.ours && cfg!(target_os = "linux") && SockRef::from(&*self.listener).shutdown(Shutdown::Both).is_ok();
-        if !woken {
-            let ip = match self.address.ip() {
-                IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-                IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-                ip => ip,
-            };
-            let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, self.address.port()), Duration::from_millis(200));
-        }
+        wake(&self.listener, self.address, self.ours);
         self.thread.join().is_ok()
     }
 }
 
-fn run(listener: &TcpListener, door: &Arc<Door>) {
+/// Has an accept that waits on this socket return. `ours` says that nobody else uses the socket.
+pub(crate) fn wake(listener: &TcpListener, address: SocketAddr, ours: bool) {
+    // Linux: wakes the accept, but ends the socket for everybody who has it. Elsewhere, and then, a connection of our own
+    // wakes it.
+    let woken = ours && cfg!(target_os = "linux") && SockRef::from(listener).shutdown(Shutdown::Both).is_ok();
+    if !woken {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, address.port()), Duration::from_millis(200));
+    }
+}
+
+/// Accepts until `stopped` says so; never ends before, never spins. Whoever wants it to stop has to [`wake`] it, too.
+pub(crate) fn accept_until(
+    listener: &TcpListener,
+    log: &Throttle,
+    stopped: impl Fn() -> bool,
+    mut admit: impl FnMut(TcpStream, SocketAddr),
+) {
     let mut pause = Duration::from_millis(10);
-    while !door.core.stopping() {
+    while !stopped() {
         match listener.accept() {
             Ok((stream, address)) => {
                 pause = Duration::from_millis(10);
-                if !door.core.stopping() {
-                    admit(stream, address, door);
+                if !stopped() {
+                    admit(stream, address);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) if door.core.stopping() => return,
+            Err(_) if stopped() => return,
             Err(error) => {
                 // Out of descriptors or memory, or the peer has gone already. Ending would lose the port for good, trying
                 // again at once would take a core for nothing.
-                if let Some(missed) = door.log.turn() {
+                if let Some(missed) = log.turn() {
                     log::warn!(target: "mcp_blocking::accept", "accept failed, trying on: {error}{missed}");
                 }
                 std::thread::sleep(pause);
@@ -165,11 +182,11 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     let admitted = door.seats.lock().try_admit(address);
     let place = match admitted {
         Ok(place) => place,
-        Err(refused) => return turn_away(&stream, address, door, &refused.to_string()),
+        Err(refused) => return turn_away(&stream, address, door, refused.label(), &refused.to_string()),
     };
     let Some(thread) = core.threads.reserve(1) else {
         door.seats.lock().release(place);
-        return turn_away(&stream, address, door, "the server has as many threads as it can");
+        return turn_away(&stream, address, door, "threads", "the server has as many threads as it can");
     };
     let seat = Seat { door: Arc::clone(door), place: Some(place), _thread: thread };
     // Answers leave at once; without this each small one waits for the peer's delayed acknowledgement.
@@ -183,6 +200,7 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     });
     if let Err(error) = spawned {
         // The seat and the socket went with the closure.
+        core.counters.refuse("threads");
         if let Some(missed) = door.log.turn() {
             log::error!(target: "mcp_blocking::accept", "no thread for {address}: {error}{missed}");
         }
@@ -190,13 +208,18 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
 }
 
 /// Answers 503 without waiting for anything, in the accept thread: a peer cannot hold it.
-fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, refused: &str) {
-    door.core.counters.refused.fetch_add(1, Ordering::Relaxed);
+fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, label: &str, refused: &str) {
+    door.core.counters.refuse(label);
     if let Some(missed) = door.log.turn() {
-        log::warn!(target: "mcp_blocking::accept", "{address} refused: {refused}{missed}");
+        log::warn!(target: "mcp_blocking::accept", reason = label; "{address} refused: {refused}{missed}");
     }
     let answer = Response::new(503).header("Retry-After", "1").text(format!("{refused}\n")).to_bytes();
-    let _ = link::send_without_blocking(stream, &[IoSlice::new(&answer)]);
+    send_last(stream, &answer);
+}
+
+/// Sends an answer and ends the connection, without waiting for anything.
+pub(crate) fn send_last(stream: &TcpStream, answer: &[u8]) {
+    let _ = link::send_without_blocking(stream, &[IoSlice::new(answer)]);
     let _ = stream.shutdown(Shutdown::Write);
     // What has come already is read away: a socket closed with unread bytes resets, and the answer is lost.
     if stream.set_nonblocking(true).is_ok() {
@@ -215,7 +238,7 @@ impl Throttle {
     /// Lines a second.
     const LINES: u32 = 20;
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: Mutex::new((Instant::now(), 0, 0)) }
     }
 

@@ -3,6 +3,7 @@
 use crate::guard::address::ClientAddr;
 use crate::guard::bearer::Tokens;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::health::Health;
 use crate::http::head::Head;
 use crate::http::refusal::Refusal;
 use crate::http::upgrade;
@@ -28,6 +29,15 @@ pub(crate) struct Gate {
     /// The author's own way to find out who a caller is.
     pub(crate) authenticate: Option<Authenticate>,
     pub(crate) routes: Vec<Route>,
+    /// Answers probes on the main port, if the author wants that.
+    pub(crate) health: Option<Arc<Health>>,
+}
+
+/// What becomes of a request that was let in.
+pub(crate) enum Admitted {
+    WebSocket(Passed),
+    /// It is answered already: these bytes are all.
+    Answered(Vec<u8>),
 }
 
 /// A handshake that may be answered with 101.
@@ -41,20 +51,28 @@ pub(crate) struct Passed {
 
 impl Gate {
     /// Host, Origin, authentication, then method and path: an unknown or foreign caller learns nothing of what is served.
-    pub(crate) fn check(&self, head: &Head, address: ClientAddr) -> Result<Passed, Refusal> {
-        let host = self.hosts.check_host(head)?;
-        self.origins.check_origin(head, &host)?;
+    pub(crate) fn check(&self, head: &Head, address: ClientAddr) -> Result<Admitted, Refusal> {
+        self.check_source(head)?;
         let principal = self.authenticate(head, address)?;
+        if let Some(health) = self.health.as_ref().filter(|_| Health::is_at(head.path())) {
+            return Ok(Admitted::Answered(health.answer(head).to_bytes()));
+        }
         let route = self.routes.iter().find(|route| *route.path == *head.path()).ok_or_else(|| self.not_found())?;
         let upgrade = upgrade::check(head)?;
         let protocol = upgrade.choose(route.service.subprotocols()).map(str::to_owned);
-        Ok(Passed {
+        Ok(Admitted::WebSocket(Passed {
             service: Arc::clone(&route.service),
             path: Arc::clone(&route.path),
             accept: upgrade.accept,
             protocol,
             principal,
-        })
+        }))
+    }
+
+    /// Host and Origin: what keeps foreign web pages out, on the health address, too.
+    pub(crate) fn check_source(&self, head: &Head) -> Result<(), Refusal> {
+        let host = self.hosts.check_host(head)?;
+        self.origins.check_origin(head, &host).map(|_| ())
     }
 
     fn authenticate(&self, head: &Head, address: ClientAddr) -> Result<Option<Principal>, Refusal> {

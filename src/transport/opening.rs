@@ -1,8 +1,8 @@
 //! The first moments of a connection: its request head under one deadline, the gate, the upgrade; then its life as a
 //! WebSocket, and the clearing away.
 
-use super::accept::{Door, Seat};
-use super::gate::Passed;
+use super::accept::{Door, Seat, Throttle};
+use super::gate::{Admitted, Passed};
 use super::websocket;
 use super::websocket::frames::WebSocketFraming;
 use crate::engine::connection::Connection;
@@ -29,11 +29,14 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
     let outbox = door.core.outbox(write, endpoint);
     read.attach(&outbox);
     let opening = door.core.opening(&outbox);
-    let head = read_head(&mut *read, &door, accepted);
+    let limits = &door.core.limits;
+    let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
+    let head = read_head(&mut *read, head_limits, accepted + limits.head_deadline, &door.tls_log);
     let passed = head.and_then(|head| head.map(|head| check(&door, &head, address)).transpose());
     drop(opening);
     match passed {
-        Ok(Some(passed)) if read.set_timeout(None).is_ok() => {
+        Ok(Some(Admitted::Answered(answer))) => finish(read, &outbox, answer, &door),
+        Ok(Some(Admitted::WebSocket(passed))) if read.set_timeout(None).is_ok() => {
             seat.established();
             upgraded(read, &outbox, address, passed, &door);
         }
@@ -44,18 +47,21 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
 }
 
 /// Asks the gate. An author's authentication that panics lets nobody in.
-fn check(door: &Door, head: &Head, address: ClientAddr) -> Result<Passed, Refusal> {
+fn check(door: &Door, head: &Head, address: ClientAddr) -> Result<Admitted, Refusal> {
     catch_unwind(AssertUnwindSafe(|| door.gate.check(head, address))).unwrap_or_else(|_| {
         log::error!(target: "mcp_blocking::gate", "the authentication panicked at a caller from {address}");
         Err(Refusal::new(500, "auth", "the server could not find out who this is"))
     })
 }
 
-/// Reads one head. `None` if the peer left before it was complete.
-fn read_head(read: &mut dyn ReadHalf, door: &Door, accepted: Instant) -> Result<Option<Head>, Refusal> {
-    let limits = &door.core.limits;
-    let deadline = accepted + limits.head_deadline;
-    let mut reader = HeadReader::new(HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines });
+/// Reads one head, and nothing behind it. `None` if the peer left before it was complete.
+pub(crate) fn read_head(
+    read: &mut dyn ReadHalf,
+    limits: HeadLimits,
+    deadline: Instant,
+    log: &Throttle,
+) -> Result<Option<Head>, Refusal> {
+    let mut reader = HeadReader::new(limits);
     let mut buffer = [0; 2 << 10];
     loop {
         let time = deadline.saturating_duration_since(Instant::now());
@@ -85,7 +91,7 @@ fn read_head(read: &mut dyn ReadHalf, door: &Door, accepted: Instant) -> Result<
             }
             Ok(Progress::Done { head, .. }) => return Ok(Some(head)),
             Err(error) => {
-                if error.kind == HeadErrorKind::Tls && door.tls_log.turn().is_some() {
+                if error.kind == HeadErrorKind::Tls && log.turn().is_some() {
                     log::warn!(target: "mcp_blocking::gate", "a client speaks TLS to this port, which is plain: use ws://, not wss://");
                 }
                 return Err(error.into());
@@ -95,14 +101,19 @@ fn read_head(read: &mut dyn ReadHalf, door: &Door, accepted: Instant) -> Result<
 }
 
 fn refuse(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, refusal: &Refusal, door: &Door) {
-    door.core.counters.refused.fetch_add(1, Ordering::Relaxed);
+    door.core.counters.refuse(refusal.label);
     if let Some(missed) = door.log.turn() {
         log::warn!(
             target: "mcp_blocking::gate", address:% = address, status = refusal.status, reason = refusal.label;
             "{address} refused with {}: {}{missed}", refusal.status, Escaped::short(&refusal.reason)
         );
     }
-    outbox.push_last(Some(Frame::raw(refusal.to_response().to_bytes())), false, Flush::Now);
+    finish(read, outbox, refusal.to_response().to_bytes(), door);
+}
+
+/// Sends the one answer that there will be, and ends the connection so that it arrives.
+fn finish(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, answer: Vec<u8>, door: &Door) {
+    outbox.push_last(Some(Frame::raw(answer)), false, Flush::Now);
     websocket::finish(read, outbox, door.core.limits.close_deadline);
 }
 
