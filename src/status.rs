@@ -38,7 +38,7 @@ pub struct Status {
     pub panics: u64,
     /// Calls stopped at their deadline.
     pub timeouts: u64,
-    /// Calls cancelled by their client.
+    /// Calls cancelled by their client, or because it has gone.
     pub cancelled: u64,
     /// Messages beyond the rate.
     pub rate_limited: u64,

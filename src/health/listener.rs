@@ -179,7 +179,7 @@ impl Desk {
             // Place and socket went with the closure.
             self.door.core.counters.probe(ProbeOutcome::Cut);
             if let Some(missed) = self.log.turn() {
-                log::error!(target: "mcp_blocking::health", "no thread for a probe: {error} ({missed} more not logged)");
+                log::error!(target: "mcp_blocking::health", "no thread for a probe: {error}{missed}");
             }
         }
     }
@@ -250,7 +250,7 @@ impl Desk {
         if let Some(missed) = self.log.turn() {
             log::warn!(
                 target: "mcp_blocking::health", status = refusal.status, reason = refusal.label;
-                "probe from {address} refused with {}: {} ({missed} more not logged)",
+                "probe from {address} refused with {}: {}{missed}",
                 refusal.status, Escaped::short(&refusal.reason)
             );
         }

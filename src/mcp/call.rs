@@ -225,7 +225,14 @@ impl Call {
         if std::mem::replace(&mut state.over, true) {
             return false;
         }
-        self.mcp.core.counters.request(Method::TOOLS_CALL, outcome, self.received.elapsed());
+        // Before the answer leaves, too: whoever has seen it finds it counted.
+        let counters = &self.mcp.core.counters;
+        counters.request(Method::TOOLS_CALL, outcome, self.received.elapsed());
+        match outcome {
+            Outcome::Timeout => counters.timeouts.fetch_add(1, Ordering::Relaxed),
+            Outcome::Cancelled => counters.cancelled.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
         // Before the answer leaves: the client may use the id again as soon as it has seen it.
         self.link.finish(&self.id);
         // Under the lock, so that no progress report can follow it.
@@ -242,7 +249,6 @@ impl Call {
     /// The client has cancelled it: no answer, and nothing else for it any more.
     pub(crate) fn cancel(&self, reason: Option<&str>) {
         if self.stop(None, Outcome::Cancelled, Flush::Later) {
-            self.mcp.core.counters.cancelled.fetch_add(1, Ordering::Relaxed);
             log::debug!(
                 target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool();
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
@@ -364,7 +370,6 @@ impl Work for Call {
             encode::encode_tool_result(out, &output, self.speech.revision, server);
         });
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
-            self.mcp.core.counters.timeouts.fetch_add(1, Ordering::Relaxed);
             log::warn!(
                 target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool();
                 "{} stopped after {time:?}", self.describe()
