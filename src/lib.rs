@@ -90,6 +90,7 @@ pub use limits::Limits;
 pub use listener::{Listener, Peers};
 pub use mcp::client::{Client, NotifyError};
 pub use mcp::ctx::Ctx;
+pub use mcp::layer::{ConcurrencyLimit, Layer, LogRequests, Next, Reply, Request};
 pub use mcp::output::{IntoToolOutput, Json};
 pub use mcp::registry::Registry;
 pub use mcp::tool::{NoArgs, Tool};

@@ -68,6 +68,7 @@ pub(crate) struct Method(usize);
 
 impl Method {
     pub(crate) const TOOLS_CALL: Self = Self(0);
+    pub(crate) const OTHER: Self = Self(METHODS.len() - 1);
 
     pub(crate) fn of(name: &str) -> Self {
         Self(place(&METHODS, name))

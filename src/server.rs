@@ -6,19 +6,24 @@ use crate::limits::Limits;
 use crate::mcp::Mcp;
 use crate::mcp::ctx::Ctx;
 use crate::mcp::handler::Handler;
+use crate::mcp::layer::Layer;
+use crate::mcp::method::{self, MethodEntry};
 use crate::mcp::output::IntoToolOutput;
 use crate::mcp::registry::{self, Entry, Registry};
 use crate::mcp::tool::Tool;
 use crate::mcp::tool_error::ToolResult;
 use crate::principal::Principal;
 use crate::protocol::content::{Icon, Implementation, ToolOutput};
+use crate::protocol::method as protocol_method;
 use crate::running::{Bound, Handle};
 use crate::service::AnyService;
 use crate::settings::Settings;
 use crate::transport::gate::Route;
 use crate::transport::request_head::{Denied, RequestHead};
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use std::fmt;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::panic::Location;
@@ -144,6 +149,57 @@ impl Server {
         self
     }
 
+    /// Registers a JSON-RPC method of your own, say `acme/search`. It runs like a tool, in both eras; its result has to be
+    /// a JSON object. An error that `?` carries out is answered as -32603 with its message, params that do not fit as -32602; other
+    /// codes are made with [`ToolError::rpc`](crate::ToolError::rpc).
+    #[track_caller]
+    pub fn method<A, R, F>(mut self, name: impl Into<String>, handler: F) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let entry = MethodEntry { name: name.into().into(), handler: method::answering(handler) };
+        let taken = self.registry.methods.requests.iter().any(|other| other.name == entry.name)
+            || protocol_method::is_known(&entry.name);
+        self.check_method(&entry, taken, Location::caller());
+        self.registry.methods.requests.push(Arc::new(entry));
+        self
+    }
+
+    /// Registers a notification of your own that clients may send. Nothing is answered to it.
+    #[track_caller]
+    pub fn notification<A, F>(mut self, name: impl Into<String>, handler: F) -> Self
+    where
+        A: DeserializeOwned,
+        F: Fn(&Ctx, A) + Send + Sync + 'static,
+    {
+        let entry = MethodEntry { name: name.into().into(), handler: method::noting(handler) };
+        let taken = self.registry.methods.notifications.iter().any(|other| other.name == entry.name)
+            || protocol_method::is_known(&entry.name);
+        self.check_method(&entry, taken, Location::caller());
+        self.registry.methods.notifications.push(Arc::new(entry));
+        self
+    }
+
+    /// Answers the methods that nothing else is registered for; it gets the method's name and its params. Without it they are
+    /// answered -32601.
+    pub fn fallback<R, F>(mut self, handler: F) -> Self
+    where
+        R: Serialize,
+        F: Fn(&Ctx, &str, &RawValue) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        self.registry.methods.fallback = Some(method::fallback(handler));
+        self
+    }
+
+    /// Puts a [`Layer`] around all requests and notifications. The first one added is the outermost.
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        let before = self.registry.layers.iter().cloned();
+        self.registry.layers = before.chain([Arc::new(layer) as Arc<dyn Layer>]).collect();
+        self
+    }
+
     /// Takes all guards and limits at once, in place of those set so far.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -239,6 +295,15 @@ impl Server {
             let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
             (vec![Route { path: "/mcp".into(), service }], Handle::of(mcp))
         })
+    }
+
+    fn check_method(&mut self, entry: &MethodEntry, taken: bool, location: &'static Location<'static>) {
+        let problem = |what: &str| Problem::new(format!("method `{}`", entry.name.escape_debug()), what).at(location);
+        if entry.name.is_empty() {
+            self.problems.push(problem("it has no name"));
+        } else if taken {
+            self.problems.push(problem("its name is taken, by the protocol or by another one"));
+        }
     }
 
     fn add(&mut self, entry: Result<Entry, Problem>, location: &'static Location<'static>) {

@@ -15,6 +15,8 @@ pub(crate) enum Reply {
     Direct,
     /// Into the array of its batch.
     Batch(Arc<Batch>),
+    /// Nowhere: to a notification there is none.
+    Nowhere,
 }
 
 impl Reply {
@@ -22,7 +24,7 @@ impl Reply {
     pub(crate) fn deliver(&self, link: &Link, answer: Option<Vec<u8>>, flush: Flush) {
         match (self, answer) {
             (Self::Direct, Some(json)) => link.send(json, flush),
-            (Self::Direct, None) => {}
+            (Self::Direct, None) | (Self::Nowhere, _) => {}
             (Self::Batch(batch), answer) => batch.add(link, answer, flush),
         }
     }

@@ -1,9 +1,12 @@
-//! One `tools/call`: from its arguments to exactly one answer, or none if it was cancelled.
+//! One call of a tool or of a custom method: from its arguments to exactly one answer, or none if it was cancelled.
 
 use super::Mcp;
 use super::batch::Reply;
 use super::client::Link;
 use super::ctx::Ctx;
+use super::layer::{self, Layers};
+use super::method::MethodEntry;
+use super::product::Product;
 use super::registry::Entry;
 use super::tool_error::{Kind, ToolError, ToolResult};
 use crate::cancel::Cancel;
@@ -12,10 +15,11 @@ use crate::engine::pool::{Abandon, Work};
 use crate::guard::text::Escaped;
 use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
-use crate::protocol::content::ToolOutput;
+use crate::protocol::content::{Implementation, ToolOutput};
 use crate::protocol::encode;
 use crate::protocol::error::{BusyReason, RpcError};
 use crate::protocol::id::{ProgressToken, RequestId};
+use crate::protocol::method;
 use crate::protocol::notify;
 use crate::protocol::revision::Revision;
 use crate::service::Text;
@@ -77,12 +81,50 @@ impl Arguments {
     }
 }
 
+/// What is called.
+pub(crate) enum Target {
+    Tool(Arc<Entry>),
+    Method(Arc<MethodEntry>),
+}
+
+impl Target {
+    fn name(&self) -> &str {
+        match self {
+            Self::Tool(entry) => entry.name(),
+            Self::Method(entry) => &entry.name,
+        }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        match self {
+            Self::Tool(entry) => entry.deadline,
+            Self::Method(_) => None,
+        }
+    }
+
+    fn run(&self, ctx: &Ctx, arguments: &str) -> ToolResult<Product> {
+        match self {
+            Self::Tool(entry) => (entry.handler)(ctx, arguments).map(Product::Output),
+            Self::Method(entry) => (entry.handler)(ctx, arguments),
+        }
+    }
+}
+
+/// What is to be done, and where its answer goes.
+pub(crate) struct Job {
+    pub(crate) target: Target,
+    pub(crate) layers: Layers,
+    pub(crate) arguments: Arguments,
+    pub(crate) reply: Reply,
+}
+
 pub(crate) struct Call {
     pub(crate) mcp: Arc<Mcp>,
     pub(crate) link: Arc<Link>,
     pub(crate) speech: Speech,
     pub(crate) id: RequestId,
-    entry: Arc<Entry>,
+    target: Target,
+    layers: Layers,
     arguments: Arguments,
     reply: Reply,
     received: Instant,
@@ -103,22 +145,16 @@ struct State {
 }
 
 impl Call {
-    pub(crate) fn new(
-        mcp: Arc<Mcp>,
-        link: Arc<Link>,
-        speech: Speech,
-        id: RequestId,
-        entry: Arc<Entry>,
-        arguments: Arguments,
-        reply: Reply,
-    ) -> Arc<Self> {
-        let time = millis(entry.deadline.unwrap_or(mcp.limits().handler_deadline));
+    pub(crate) fn new(mcp: Arc<Mcp>, link: Arc<Link>, speech: Speech, id: RequestId, job: Job) -> Arc<Self> {
+        let Job { target, layers, arguments, reply } = job;
+        let time = millis(target.deadline().unwrap_or(mcp.limits().handler_deadline));
         Arc::new(Self {
             mcp,
             link,
             speech,
             id,
-            entry,
+            target,
+            layers,
             arguments,
             reply,
             received: Instant::now(),
@@ -137,8 +173,9 @@ impl Call {
         size_of::<Self>() + self.arguments.cost() + self.id.heap_bytes() + token + capabilities
     }
 
-    pub(crate) fn tool(&self) -> &str {
-        self.entry.name()
+    /// The name of the tool or method.
+    pub(crate) fn name(&self) -> &str {
+        self.target.name()
     }
 
     pub(crate) fn stopped(&self) -> bool {
@@ -155,68 +192,101 @@ impl Call {
             return;
         }
         let ctx = Ctx::new(Arc::clone(self));
-        let result = catch_unwind(AssertUnwindSafe(|| (self.entry.handler)(&ctx, self.arguments.text())));
+        let result = catch_unwind(AssertUnwindSafe(|| self.produce(&ctx)));
         let result = result.unwrap_or_else(|panic| Err(self.panicked(&*panic)));
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
-            target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool(), outcome;
+            target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.name(), outcome;
             "{} {outcome} after {:?}", self.describe(), self.received.elapsed()
         );
         self.answer(result, flush);
     }
 
+    /// Runs the layers, and within them the handler.
+    fn produce(&self, ctx: &Ctx) -> ToolResult<Product> {
+        if self.layers.is_empty() {
+            return self.target.run(ctx, self.arguments.text());
+        }
+        let client = ctx.client();
+        let (method, name) = match &self.target {
+            Target::Tool(entry) => (method::TOOLS_CALL, Some(entry.name())),
+            Target::Method(entry) => (&*entry.name, None),
+        };
+        let request = layer::Request {
+            method,
+            name,
+            arguments: self.arguments.text().into(),
+            notification: matches!(self.reply, Reply::Nowhere),
+            client: &client,
+            revision: Some(self.speech.revision),
+            ctx: Some(ctx),
+        };
+        let end = |request: &layer::Request<'_>| {
+            layer::Reply(layer::Kind::Handler(self.target.run(ctx, request.arguments())))
+        };
+        match layer::Next::new(&self.layers, &end).run(&request).0 {
+            layer::Kind::Handler(result) => result,
+            // A layer cannot make one of these itself, and here nobody else does.
+            layer::Kind::Protocol(_) => Err(ToolError::new("a layer kept the reply of another request")),
+        }
+    }
+
     /// The one answer. Whoever comes second is too late, and is not heard.
-    fn answer(&self, result: ToolResult<ToolOutput>, flush: Flush) {
-        let server = self.speech.revision.is_modern().then_some(&self.mcp.identity);
-        let revision = self.speech.revision;
+    fn answer(&self, result: ToolResult<Product>, flush: Flush) {
         // Sized at once: a buffer that doubles to twice a large answer stays with the allocator as that.
-        let mut json = Vec::with_capacity(result.as_ref().map_or(256, encode::tool_result_size));
+        let size = match &result {
+            Ok(Product::Output(output)) => encode::tool_result_size(output),
+            Ok(Product::Object(object)) => object.get().len() + 256,
+            Ok(Product::Nothing) | Err(_) => 256,
+        };
+        let mut json = Vec::with_capacity(size);
+        let tool = matches!(self.target, Target::Tool(_));
         let outcome = match result.map_err(ToolError::into_kind) {
-            Ok(output) => {
+            Ok(Product::Output(output)) => self.write_output(&mut json, &output),
+            Ok(Product::Object(object)) => {
+                let (revision, server) = (self.speech.revision, self.server());
                 encode::write_response(&mut json, &self.id, |out| {
-                    encode::encode_tool_result(out, &output, revision, server)
+                    encode::encode_object_result(out, &object, revision, server);
                 });
-                if output.is_error { Outcome::ToolError } else { Outcome::Ok }
+                Outcome::Ok
             }
-            Err(Kind::Failed(message)) => {
-                let output = ToolOutput::error(message);
-                encode::write_response(&mut json, &self.id, |out| {
-                    encode::encode_tool_result(out, &output, revision, server)
-                });
-                Outcome::ToolError
-            }
-            Err(Kind::Capability(required)) if revision.is_modern() => {
-                encode::write_error(
-                    &mut json,
-                    Some(&self.id),
-                    &RpcError::missing_capability(&required),
-                    Some(revision),
-                );
-                Outcome::Error
-            }
-            Err(Kind::Capability(required)) => {
-                let output =
-                    ToolOutput::error(format!("this client lacks a capability that the tool needs: {required}"));
-                encode::write_response(&mut json, &self.id, |out| {
-                    encode::encode_tool_result(out, &output, revision, server)
-                });
-                Outcome::ToolError
-            }
-            Err(Kind::Rpc(error)) => {
-                encode::write_error(&mut json, Some(&self.id), &error, Some(revision));
-                Outcome::Error
+            Ok(Product::Nothing) => Outcome::Ok,
+            Err(Kind::Rpc(error)) => self.write_error(&mut json, &error),
+            Err(Kind::Capability(required)) if self.speech.revision.is_modern() => {
+                self.write_error(&mut json, &RpcError::missing_capability(&required))
             }
             // Somebody has answered, or nobody may; unless the handler made the error up.
             Err(Kind::Stopped) if self.stopped() => return,
-            Err(Kind::Stopped) => {
-                let output = ToolOutput::error("the tool gave up");
-                encode::write_response(&mut json, &self.id, |out| {
-                    encode::encode_tool_result(out, &output, revision, server)
-                });
-                Outcome::ToolError
+            Err(failure) => {
+                let message = match failure {
+                    Kind::Failed(message) => message,
+                    Kind::Capability(required) => format!("this client lacks a capability that is needed: {required}"),
+                    Kind::Stopped | Kind::Rpc(_) => "the handler gave up".into(),
+                };
+                match tool {
+                    true => self.write_output(&mut json, &ToolOutput::error(message)),
+                    // No model reads this: it is an error for the client's program.
+                    false => self.write_error(&mut json, &RpcError::internal(message)),
+                }
             }
         };
         self.conclude(Some(json), outcome, flush);
+    }
+
+    fn server(&self) -> Option<&Implementation> {
+        self.speech.revision.is_modern().then_some(&self.mcp.identity)
+    }
+
+    fn write_output(&self, json: &mut Vec<u8>, output: &ToolOutput) -> Outcome {
+        encode::write_response(json, &self.id, |out| {
+            encode::encode_tool_result(out, output, self.speech.revision, self.server());
+        });
+        if output.is_error { Outcome::ToolError } else { Outcome::Ok }
+    }
+
+    fn write_error(&self, json: &mut Vec<u8>, error: &RpcError) -> Outcome {
+        encode::write_error(json, Some(&self.id), error, Some(self.speech.revision));
+        Outcome::Error
     }
 
     /// Makes this the end of the request. False if it had ended.
@@ -227,14 +297,20 @@ impl Call {
         }
         // Before the answer leaves, too: whoever has seen it finds it counted.
         let counters = &self.mcp.core.counters;
-        counters.request(Method::TOOLS_CALL, outcome, self.received.elapsed());
+        let method = match self.target {
+            Target::Tool(_) => Method::TOOLS_CALL,
+            Target::Method(_) => Method::OTHER,
+        };
+        counters.request(method, outcome, self.received.elapsed());
         match outcome {
             Outcome::Timeout => counters.timeouts.fetch_add(1, Ordering::Relaxed),
             Outcome::Cancelled => counters.cancelled.fetch_add(1, Ordering::Relaxed),
             _ => 0,
         };
         // Before the answer leaves: the client may use the id again as soon as it has seen it.
-        self.link.finish(&self.id);
+        if !matches!(self.reply, Reply::Nowhere) {
+            self.link.finish(&self.id);
+        }
         // Under the lock, so that no progress report can follow it.
         self.reply.deliver(&self.link, json, flush);
         true
@@ -250,7 +326,7 @@ impl Call {
     pub(crate) fn cancel(&self, reason: Option<&str>) {
         if self.stop(None, Outcome::Cancelled, Flush::Later) {
             log::debug!(
-                target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool();
+                target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.name();
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
@@ -260,7 +336,7 @@ impl Call {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let incident = self.mcp.incident();
         log::error!(
-            target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool(), incident = incident.as_str();
+            target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.name(), incident = incident.as_str();
             "{} panicked, incident {incident}: {}", self.describe(), Escaped::short(text.unwrap_or("no message"))
         );
         ToolError::rpc(crate::protocol::error::codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
@@ -324,7 +400,7 @@ impl Call {
 
     /// Progress gives the time anew, up to the limit; a tool's own deadline stays.
     fn extend(&self) {
-        if self.entry.deadline.is_none() {
+        if self.target.deadline().is_none() {
             let limits = self.mcp.limits();
             let most = millis(limits.handler_deadline_extended.max(limits.handler_deadline));
             let time = millis(self.received.elapsed()).saturating_add(millis(limits.handler_deadline)).min(most);
@@ -333,17 +409,23 @@ impl Call {
     }
 
     pub(crate) fn is_quick(&self) -> bool {
-        self.entry.is_quick()
+        matches!(&self.target, Target::Tool(entry) if entry.is_quick())
     }
 
     /// Runs a quick tool on the connection's own thread.
     pub(crate) fn execute_here(self: &Arc<Self>) {
+        if !self.layers.is_empty() {
+            // What an author does in a layer may take its time; what is answered already need not wait for that.
+            self.link.connection.outbox.flush();
+        }
         self.execute(Flush::Later);
         let took = self.received.elapsed();
-        if self.entry.called_here(took) {
+        if let Target::Tool(entry) = &self.target
+            && entry.called_here(took)
+        {
             log::warn!(
-                target: "mcp_blocking::call", tool = self.tool();
-                "tool {} is marked quick and took {took:?}, not for the first time: it runs on the pool from now on", self.tool()
+                target: "mcp_blocking::call", tool = self.name();
+                "tool {} is marked quick and took {took:?}, not for the first time: it runs on the pool from now on", self.name()
             );
         }
     }
@@ -363,15 +445,15 @@ impl Work for Call {
             return;
         }
         let time = Duration::from_millis(self.time.load(Ordering::Acquire));
-        let output = ToolOutput::error(format!("the tool did not finish within {time:?} and was stopped"));
-        let server = self.speech.revision.is_modern().then_some(&self.mcp.identity);
+        let message = format!("did not finish within {time:?} and was stopped");
         let mut json = Vec::new();
-        encode::write_response(&mut json, &self.id, |out| {
-            encode::encode_tool_result(out, &output, self.speech.revision, server);
-        });
+        match self.target {
+            Target::Tool(_) => self.write_output(&mut json, &ToolOutput::error(format!("the tool {message}"))),
+            Target::Method(_) => self.write_error(&mut json, &RpcError::internal(format!("the method {message}"))),
+        };
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             log::warn!(
-                target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.tool();
+                target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.name();
                 "{} stopped after {time:?}", self.describe()
             );
         }
@@ -392,7 +474,10 @@ impl Work for Call {
     }
 
     fn describe(&self) -> String {
-        format!("{}: tool {} (request {})", self.link.connection.id, self.tool(), self.id)
+        match self.target {
+            Target::Tool(_) => format!("{}: tool {} (request {})", self.link.connection.id, self.name(), self.id),
+            Target::Method(_) => format!("{}: method {}", self.link.connection.id, Escaped::short(self.name())),
+        }
     }
 }
 

@@ -126,6 +126,6 @@ impl Ctx {
 
 impl fmt::Debug for Ctx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ctx").field("tool", &self.call.tool()).field("id", &self.call.id).finish_non_exhaustive()
+        f.debug_struct("Ctx").field("name", &self.call.name()).field("id", &self.call.id).finish_non_exhaustive()
     }
 }

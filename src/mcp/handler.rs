@@ -27,7 +27,7 @@ where
 }
 
 /// Says which argument is wrong, in words that a model can act on. Parses once more, as this is the rare case.
-fn complaint<A: DeserializeOwned>(text: &str) -> String {
+pub(crate) fn complaint<A: DeserializeOwned>(text: &str) -> String {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, A>(&mut deserializer) {
         Err(error) => {

@@ -2,6 +2,8 @@
 
 use super::ctx::Ctx;
 use super::handler::{Handler, typed};
+use super::layer::Layers;
+use super::method::Methods;
 use super::output::IntoToolOutput;
 use super::schema;
 use super::tool::Tool;
@@ -86,6 +88,8 @@ impl Entry {
 pub struct Registry {
     tools: Vec<Arc<Entry>>,
     names: HashMap<String, Arc<Entry>>,
+    pub(crate) methods: Methods,
+    pub(crate) layers: Layers,
 }
 
 impl Registry {

@@ -2,10 +2,11 @@
 
 use super::Mcp;
 use super::batch::{Batch, Reply};
-use super::call::{Arguments, Call, Speech};
-use super::client::{Legacy, Link, Pending};
+use super::call::{Arguments, Call, Job, Speech, Target};
+use super::client::{Client, Legacy, Link, Pending};
+use super::layer;
 use super::listen::Listen;
-use super::registry::Entry;
+use super::tool_error::ToolError;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Busy, Work};
 use crate::guard::rate::TokenBucket;
@@ -22,11 +23,13 @@ use crate::protocol::envelope::{self, Incoming, Malformed, Notification, ParseLi
 use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::RequestId;
 use crate::protocol::method;
-use crate::protocol::params::Params;
+use crate::protocol::params::{Params, raw_params};
 use crate::protocol::revision::Revision;
 use crate::protocol::subscribe::ListenFilter;
 use crate::service::Text;
 use serde_json::value::RawValue;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -59,7 +62,7 @@ impl Caller<'_> {
 }
 
 /// What becomes of a request on this thread.
-enum Done {
+pub(crate) enum Done {
     /// The text of its result or error.
     Answer(Vec<u8>),
     /// Somebody else will answer, or nobody.
@@ -78,7 +81,7 @@ impl Session {
         let limits = ParseLimits { max_depth: self.mcp.limits().json_depth };
         match envelope::parse(text, &limits) {
             Ok(Incoming::Batch(entries)) => self.batch(text, &entries),
-            Ok(incoming) => self.incoming(text, incoming, &Reply::Direct),
+            Ok(incoming) => self.incoming(text, text, incoming, &Reply::Direct),
             Err(malformed) => self.malformed(malformed, &Reply::Direct),
         }
     }
@@ -87,17 +90,18 @@ impl Session {
         self.link.legacy().map(|legacy| legacy.revision)
     }
 
-    fn incoming(&mut self, text: &Text, incoming: Incoming<'_>, reply: &Reply) {
+    /// `own` is the text of this very message, which may be one of a batch.
+    fn incoming(&mut self, text: &Text, own: &str, incoming: Incoming<'_>, reply: &Reply) {
         match incoming {
             Incoming::Request(request) => {
                 if let Reply::Batch(batch) = reply {
                     batch.expect();
                 }
-                if let Done::Answer(json) = self.request(text, &request, reply) {
+                if let Done::Answer(json) = self.request(text, own, &request, reply) {
                     reply.deliver(&self.link, Some(json), Flush::Later);
                 }
             }
-            Incoming::Notification(notification) => self.notification(&notification),
+            Incoming::Notification(notification) => self.notification(text, own, &notification),
             // Nothing was asked of the client, so nobody waits for this; and one must not answer an answer.
             Incoming::Response(response) => {
                 if self.within_rate() {
@@ -139,7 +143,7 @@ impl Session {
                     let error = RpcError::invalid_request("a request of 2026-07-28 must not be part of a batch");
                     self.malformed(Malformed { id: Some(request.id), error, answer: true }, &reply);
                 }
-                Ok(incoming) => self.incoming(text, incoming, &reply),
+                Ok(incoming) => self.incoming(text, entry.get(), incoming, &reply),
                 Err(malformed) => self.malformed(malformed, &reply),
             }
         }
@@ -183,7 +187,7 @@ impl Session {
         json
     }
 
-    fn request(&mut self, text: &Text, request: &Request<'_>, reply: &Reply) -> Done {
+    fn request(&mut self, text: &Text, own: &str, request: &Request<'_>, reply: &Reply) -> Done {
         let counters = &self.mcp.core.counters;
         let counted = Method::of(&request.method);
         counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -198,15 +202,23 @@ impl Session {
             true => Err(RpcError::invalid_request("a request with this id is under way")),
             false => classify_request(request, self.revision()),
         };
-        let done = handling.and_then(|handling| match handling {
-            Handling::Handshake => self.initialize(request).map(Done::Answer),
-            Handling::Modern(modern) => self.modern(text, request, modern, reply),
-            Handling::Legacy(_) => match self.link.legacy() {
-                Some(legacy) => self.legacy(text, request, legacy, reply),
-                None => Err(RpcError::before_initialize()),
-            },
-            Handling::LegacyBeforeInitialize if request.method == method::PING => Ok(Done::Answer(self.empty(request))),
-            Handling::LegacyBeforeInitialize => Err(RpcError::before_initialize()),
+        let done = handling.and_then(|handling| {
+            let revision = match &handling {
+                Handling::Modern(modern) => Some(modern.revision),
+                _ => self.revision(),
+            };
+            self.layered(request, revision, || match handling {
+                Handling::Handshake => self.initialize(request).map(Done::Answer),
+                Handling::Modern(modern) => self.modern(text, own, request, modern, reply),
+                Handling::Legacy(_) => match self.link.legacy() {
+                    Some(legacy) => self.legacy(text, own, request, legacy, reply),
+                    None => Err(RpcError::before_initialize()),
+                },
+                Handling::LegacyBeforeInitialize if request.method == method::PING => {
+                    Ok(Done::Answer(self.empty(request)))
+                }
+                Handling::LegacyBeforeInitialize => Err(RpcError::before_initialize()),
+            })
         });
         let outcome = match &done {
             // A subscription is answered with its acknowledgement; a call counts itself when it ends.
@@ -221,7 +233,60 @@ impl Session {
         done.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error)))
     }
 
-    fn legacy(&self, text: &Text, request: &Request<'_>, legacy: &Legacy, reply: &Reply) -> Result<Done, RpcError> {
+    /// Runs the layers around what this thread answers itself; tools and custom methods have theirs around the handler.
+    fn layered(
+        &self,
+        request: &Request<'_>,
+        revision: Option<Revision>,
+        serve: impl FnOnce() -> Result<Done, RpcError>,
+    ) -> Result<Done, RpcError> {
+        let registry = self.mcp.registry();
+        let around_handler = request.method == method::TOOLS_CALL || !method::is_known(&request.method);
+        if registry.layers.is_empty() || around_handler {
+            return serve();
+        }
+        // What is answered already need not wait for an author's code.
+        self.link.connection.outbox.flush();
+        let client = Client(Arc::clone(&self.link));
+        let seen = layer::Request {
+            method: &request.method,
+            name: None,
+            arguments: "{}".into(),
+            notification: false,
+            client: &client,
+            revision,
+            ctx: None,
+        };
+        let serve = Cell::new(Some(serve));
+        let end = |_: &layer::Request<'_>| match serve.take() {
+            Some(serve) => layer::Reply(layer::Kind::Protocol(serve())),
+            // `Next` is gone once it has run, so that this is a `Next` of another request.
+            None => layer::Reply::error(ToolError::new("this request has been dealt with")),
+        };
+        let reply = catch_unwind(AssertUnwindSafe(|| layer::Next::new(&registry.layers, &end).run(&seen)));
+        match reply.map(|reply| reply.0) {
+            Ok(layer::Kind::Protocol(done)) => done,
+            Ok(layer::Kind::Handler(Err(error))) => Err(error.into_rpc()),
+            Ok(layer::Kind::Handler(Ok(_))) => Err(RpcError::internal("a layer kept the reply of another request")),
+            Err(_) => {
+                let incident = self.mcp.incident();
+                log::error!(
+                    target: "mcp_blocking::session", connection = self.link.connection.id.0, incident = incident.as_str();
+                    "{}: a layer panicked at {}, incident {incident}", self.link.connection.id, request.method
+                );
+                Err(RpcError::internal(format!("internal error, incident {incident}")))
+            }
+        }
+    }
+
+    fn legacy(
+        &self,
+        text: &Text,
+        own: &str,
+        request: &Request<'_>,
+        legacy: &Legacy,
+        reply: &Reply,
+    ) -> Result<Done, RpcError> {
         match &*request.method {
             method::PING => Ok(Done::Answer(self.empty(request))),
             method::TOOLS_LIST => self.list_tools(request, &Caller::Legacy(legacy)).map(Done::Answer),
@@ -232,13 +297,14 @@ impl Session {
                 legacy.set_level(LogLevel::from_param(level)?);
                 Ok(Done::Answer(self.empty(request)))
             }
-            other => Err(RpcError::method_not_found(other)),
+            _ => self.custom(text, own, request, Caller::Legacy(legacy), reply),
         }
     }
 
     fn modern(
         &self,
         text: &Text,
+        own: &str,
         request: &Request<'_>,
         modern: ModernRequest<'_>,
         reply: &Reply,
@@ -248,7 +314,7 @@ impl Session {
             method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern)).map(Done::Answer),
             method::TOOLS_CALL => self.call_tool(text, request, Caller::Modern(modern), reply),
             method::LISTEN => self.listen(request),
-            other => Err(RpcError::method_not_found(other)),
+            _ => self.custom(text, own, request, Caller::Modern(modern), reply),
         }
     }
 
@@ -354,13 +420,43 @@ impl Session {
         let params = &request.params;
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
         let entry = Arc::clone(registry.tool(name).ok_or_else(|| RpcError::unknown("tool", name))?);
+        let arguments = object(params.arguments)?.map(RawValue::get);
+        let layers = Arc::clone(&registry.layers);
         drop(registry);
-        let arguments = object(params.arguments)?;
-        let call = self.call(text, request, caller, entry, arguments, reply)?;
+        let arguments = Arguments::of(text, arguments);
+        let job = Job { target: Target::Tool(entry), layers, arguments, reply: reply.clone() };
+        let call = self.call(request, caller, job)?;
         if call.is_quick() {
             call.execute_here();
             return Ok(Done::Elsewhere);
         }
+        self.spawn(request, call)
+    }
+
+    /// A method of the author's own.
+    fn custom(
+        &self,
+        text: &Text,
+        own: &str,
+        request: &Request<'_>,
+        caller: Caller<'_>,
+        reply: &Reply,
+    ) -> Result<Done, RpcError> {
+        let registry = self.mcp.registry();
+        let known = method::is_known(&request.method);
+        let entry = (!known).then(|| registry.methods.request(&request.method)).flatten();
+        let entry = entry.ok_or_else(|| RpcError::method_not_found(&request.method))?;
+        if self.mcp.core.stopping() {
+            return Err(self.busy(Busy::Stopping));
+        }
+        let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));
+        let (target, layers) = (Target::Method(entry), Arc::clone(&registry.layers));
+        let call = self.call(request, caller, Job { target, layers, arguments, reply: reply.clone() })?;
+        self.spawn(request, call)
+    }
+
+    /// Hands a call to the pool.
+    fn spawn(&self, request: &Request<'_>, call: Arc<Call>) -> Result<Done, RpcError> {
         if !self.link.begin(&request.id, Pending::Call(Arc::clone(&call))) {
             return Err(RpcError::invalid_request("a request with this id is under way"));
         }
@@ -372,15 +468,7 @@ impl Session {
         Ok(Done::Elsewhere)
     }
 
-    fn call(
-        &self,
-        text: &Text,
-        request: &Request<'_>,
-        caller: Caller<'_>,
-        entry: Arc<Entry>,
-        arguments: Option<&RawValue>,
-        reply: &Reply,
-    ) -> Result<Arc<Call>, RpcError> {
+    fn call(&self, request: &Request<'_>, caller: Caller<'_>, job: Job) -> Result<Arc<Call>, RpcError> {
         let progress = request.params.progress_token()?;
         let speech = match caller {
             Caller::Legacy(legacy) => Speech {
@@ -396,9 +484,7 @@ impl Session {
                 progress,
             },
         };
-        let arguments = Arguments::of(text, arguments.map(RawValue::get));
-        let (mcp, link) = (Arc::clone(&self.mcp), Arc::clone(&self.link));
-        Ok(Call::new(mcp, link, speech, request.id.clone(), entry, arguments, reply.clone()))
+        Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
     }
 
     fn busy(&self, busy: Busy) -> RpcError {
@@ -441,7 +527,7 @@ impl Session {
         Ok(Done::Elsewhere)
     }
 
-    fn notification(&mut self, notification: &Notification<'_>) {
+    fn notification(&mut self, text: &Text, own: &str, notification: &Notification<'_>) {
         let within = self.within_rate();
         match classify_notification(notification, self.revision()) {
             // Always heard: it lightens the load.
@@ -452,7 +538,34 @@ impl Session {
                     legacy.set_initialized();
                 }
             }
-            NotificationHandling::Legacy(_) | NotificationHandling::Ignored => {}
+            NotificationHandling::Legacy(_) | NotificationHandling::Ignored => self.noted(text, own, notification),
+        }
+    }
+
+    /// A notification of the author's own, if it is one.
+    fn noted(&self, text: &Text, own: &str, notification: &Notification<'_>) {
+        let registry = self.mcp.registry();
+        let Some(entry) = registry.methods.notification(&notification.method) else { return };
+        let speech = match self.link.legacy() {
+            Some(legacy) => Speech {
+                revision: legacy.revision,
+                capabilities: Arc::clone(&legacy.capabilities),
+                level: None,
+                progress: None,
+            },
+            None => {
+                Speech { revision: Revision::R2026_07_28, capabilities: Arc::default(), level: None, progress: None }
+            }
+        };
+        let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));
+        let (mcp, link) = (Arc::clone(&self.mcp), Arc::clone(&self.link));
+        let (target, layers) = (Target::Method(entry), Arc::clone(&registry.layers));
+        let job = Job { target, layers, arguments, reply: Reply::Nowhere };
+        let call = Call::new(mcp, link, speech, RequestId::from(0_u64), job);
+        let cost = call.cost();
+        if self.link.connection.spawn(call as Arc<dyn Work>, cost).is_err() {
+            // Nobody can be told; it is counted.
+            self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
         }
     }
 

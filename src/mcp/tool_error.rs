@@ -83,6 +83,16 @@ impl ToolError {
         Self::from_kind(Kind::Stopped)
     }
 
+    /// As an error for the client's program, where there is no model to read a result.
+    pub(crate) fn into_rpc(self) -> RpcError {
+        match *self.0 {
+            Kind::Rpc(error) => error,
+            Kind::Capability(required) => RpcError::missing_capability(&required),
+            Kind::Failed(message) => RpcError::internal(message),
+            Kind::Stopped => RpcError::internal("the request was cancelled"),
+        }
+    }
+
     pub(crate) fn into_kind(self) -> Kind {
         *self.0
     }

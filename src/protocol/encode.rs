@@ -172,6 +172,30 @@ pub(crate) fn tool_result_size(output: &ToolOutput) -> usize {
     256 + content + structured + escapes
 }
 
+/// Appends a result that is an object of the author's own. Towards 2026-07-28 it gets the members that every result has, unless
+/// it has brought them.
+pub(crate) fn encode_object_result(
+    out: &mut Vec<u8>,
+    object: &RawValue,
+    revision: Revision,
+    server: Option<&Implementation>,
+) {
+    if !revision.is_modern() {
+        return out.extend_from_slice(object.get().as_bytes());
+    }
+    let mut result = Object::begin(out);
+    if json::member(object, "resultType").is_none() {
+        result.str("resultType", "complete");
+    }
+    json::for_each_member(object.get(), |key, value| {
+        result.any_key(&key).extend_from_slice(value.get().as_bytes());
+    });
+    match json::member(object, "_meta") {
+        Some(_) => result.end(),
+        None => end_result(result, revision, server, None),
+    }
+}
+
 /// Appends the result of `tools/list`.
 pub(crate) fn encode_tools_page<'t>(
     out: &mut Vec<u8>,

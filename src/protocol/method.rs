@@ -113,6 +113,11 @@ pub(crate) fn fields(method: &str) -> &'static [Field] {
     find(REQUESTS, method).or_else(|| find(NOTIFICATIONS, method)).map_or(&[], |row| row.3)
 }
 
+/// Whether the protocol defines this method or notification, in any revision.
+pub(crate) fn is_known(method: &str) -> bool {
+    find(REQUESTS, method).or_else(|| find(NOTIFICATIONS, method)).is_some()
+}
+
 fn find(rows: &'static [Row], method: &str) -> Option<&'static Row> {
     rows.iter().find(|row| row.0 == method)
 }

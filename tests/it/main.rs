@@ -3,6 +3,7 @@
 mod admission;
 mod batches;
 mod changes;
+mod custom;
 mod demo;
 mod eras;
 mod extremes;

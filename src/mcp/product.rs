@@ -1,0 +1,31 @@
+//! What a handler has come to, before it is written for somebody's revision.
+
+use super::tool_error::{ToolError, ToolResult};
+use crate::protocol::content::ToolOutput;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+pub(crate) enum Product {
+    /// Of a tool.
+    Output(ToolOutput),
+    /// Of a custom method: a JSON object.
+    Object(Box<RawValue>),
+    /// Of a notification.
+    Nothing,
+}
+
+impl Product {
+    /// A custom method's result.
+    pub(crate) fn object(value: &impl Serialize) -> ToolResult<Self> {
+        let raw = serde_json::value::to_raw_value(value)
+            .map_err(|error| ToolError::new(format!("the result cannot be written as JSON: {error}")))?;
+        if raw.get().starts_with('{') {
+            return Ok(Self::Object(raw));
+        }
+        Err(ToolError::new("the result of a method has to be a JSON object"))
+    }
+
+    pub(crate) fn is_error(&self) -> bool {
+        matches!(self, Self::Output(output) if output.is_error)
+    }
+}
