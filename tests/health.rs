@@ -6,5 +6,6 @@ mod health {
     pub mod endpoints;
     pub mod exposition;
     pub mod metrics;
+    pub mod process;
     pub mod readiness;
 }

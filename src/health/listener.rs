@@ -1,9 +1,10 @@
 //! Who takes probes on an address of their own, and why can none of them hold up another?
 //!
 //! The `mcp-health` thread accepts; each probe has a thread of its own, 16 at once. When all are taken, the one that
-//! gives the least reason to wait for it is cut: first those that have their answer and linger, then the oldest whose head is not
-//! complete and has nothing unread, then one that does not take its answer. A probe whose request has arrived is not cut while there
-//! is one that has sent nothing: so silent and dripping clients, however many, cost an honest one milliseconds.
+//! gives the least reason to wait for it is cut: one that has its answer and lingers; else the oldest that has sent a part of its
+//! head, for honest ones send it whole; else the oldest that has sent nothing for 10 ms; else one that does not take its answer. A
+//! probe whose first bytes wait for its thread is never cut: so silent and dripping clients, however many, cost an honest one
+//! milliseconds.
 
 use super::Health;
 use super::answer::Answer;
@@ -35,8 +36,8 @@ const WRITE: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_millis(250);
 /// What is read away meanwhile: a socket closed with unread bytes resets, and the answer is lost.
 const LINGER_BYTES: usize = 64 << 10;
-/// A head that is younger is not cut: its bytes may be on their way from the kernel to the thread.
-const YOUNG: Duration = Duration::from_millis(5);
+/// A probe that is younger is not cut: its head may be on its way. Longer would let a crowd of silent ones fill the backlog.
+const YOUNG: Duration = Duration::from_millis(10);
 /// An answer whose peer has not taken it after so long is not being read; a thread that was cut ends sooner.
 const STUCK: Duration = Duration::from_millis(100);
 /// How long the accepting thread waits for a place before it turns a probe away.
@@ -110,6 +111,26 @@ struct Probe {
     endpoint: Arc<dyn Endpoint>,
     since: Instant,
     phase: AtomicU8,
+    /// Its thread has read something.
+    heard: AtomicBool,
+}
+
+/// Takes note of a probe's first bytes.
+struct Noting {
+    read: Box<dyn ReadHalf>,
+    probe: Arc<Probe>,
+}
+
+impl ReadHalf for Noting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.read.read(buffer)?;
+        self.probe.heard.store(true, Ordering::Release);
+        Ok(count)
+    }
+
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.read.set_timeout(timeout)
+    }
 }
 
 impl Probe {
@@ -169,11 +190,12 @@ impl Desk {
         }
         let _ = stream.set_nodelay(true);
         let Link { read, endpoint, .. } = link::plain(stream);
-        let probe = Arc::new(Probe { endpoint, since: Instant::now(), phase: AtomicU8::new(0) });
+        let probe =
+            Arc::new(Probe { endpoint, since: Instant::now(), phase: AtomicU8::new(0), heard: AtomicBool::new(false) });
         self.probes.lock().push(Arc::clone(&probe));
         let place = Place { desk: Arc::clone(self), probe };
         let spawned = std::thread::Builder::new().name("mcp-probe".into()).stack_size(STACK).spawn(move || {
-            place.desk.serve(read, &place.probe, address);
+            place.desk.serve(Noting { read, probe: Arc::clone(&place.probe) }, &place.probe, address);
         });
         if let Err(error) = spawned {
             // Place and socket went with the closure.
@@ -215,10 +237,10 @@ impl Desk {
     }
 
     /// The life of a probe's thread.
-    fn serve(&self, mut read: Box<dyn ReadHalf>, probe: &Probe, address: SocketAddr) {
+    fn serve(&self, mut read: Noting, probe: &Probe, address: SocketAddr) {
         let limits = &self.door.core.limits;
         let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
-        let head = read_head(&mut *read, head_limits, probe.since + HEAD.min(limits.head_deadline), &self.log);
+        let head = read_head(&mut read, head_limits, probe.since + HEAD.min(limits.head_deadline), &self.log);
         if probe.phase() == Phase::Cut {
             return;
         }
@@ -242,7 +264,7 @@ impl Desk {
         }
         probe.enter(Phase::Leaving);
         probe.endpoint.shutdown(Shutdown::Write);
-        read_away(&mut *read, Instant::now() + LINGER);
+        read_away(&mut read, Instant::now() + LINGER);
     }
 
     fn refuse(&self, refusal: &Refusal, head: Option<&Head>, address: SocketAddr) -> Answer {
@@ -278,6 +300,10 @@ impl Desk {
 /// Which of the probes to cut for another one. `probes` has the oldest first.
 fn least_promising(probes: &[Arc<Probe>]) -> Option<&Arc<Probe>> {
     let of = |phase| probes.iter().filter(move |probe| probe.phase() == phase);
+    let begun = || {
+        let mut begun = of(Phase::HalfOpen).filter(|probe| probe.heard.load(Ordering::Acquire));
+        begun.find(|probe| probe.since.elapsed() >= YOUNG)
+    };
     let silent = || {
         let waiting: Vec<_> = of(Phase::HalfOpen).filter(|probe| probe.since.elapsed() >= YOUNG).collect();
         let unread = unread(&waiting);
@@ -285,6 +311,7 @@ fn least_promising(probes: &[Arc<Probe>]) -> Option<&Arc<Probe>> {
     };
     of(Phase::Leaving)
         .next()
+        .or_else(begun)
         .or_else(silent)
         .or_else(|| of(Phase::Writing).find(|probe| probe.since.elapsed() >= STUCK))
 }

@@ -318,8 +318,10 @@ impl Call {
 
     /// Tells the handler to stop and makes this the end of the request.
     fn stop(&self, json: Option<Vec<u8>>, outcome: Outcome, flush: Flush) -> bool {
+        // In this order: a handler that returns at once when it is told to stop would otherwise be the first to answer.
+        let first = self.conclude(json, outcome, flush);
         self.cancel.cancel();
-        self.conclude(json, outcome, flush)
+        first
     }
 
     /// The client has cancelled it: no answer, and nothing else for it any more.

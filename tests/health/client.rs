@@ -113,13 +113,23 @@ pub fn get(address: SocketAddr, target: &str) -> Answer {
     ask(address, "GET", target, &[])
 }
 
-/// An honest probe: its answer, and how long that took.
+/// An honest probe: how long it took to be answered. One that was cut, because this thread had no turn between connecting
+/// and writing, is repeated at once, as supervisors do; its time counts.
 #[track_caller]
-pub fn probe(address: SocketAddr) -> Duration {
+pub fn probe(address: SocketAddr) -> (Duration, usize) {
     let begun = Instant::now();
-    let answer = get(address, "/health");
-    assert_eq!(answer.status, 200, "{answer:?}");
-    begun.elapsed()
+    let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    for repeats in 0.. {
+        let mut stream = connect(address);
+        let bytes = stream.write_all(request.as_bytes()).map(|()| read_to_end(&mut stream)).unwrap_or_default();
+        if !bytes.is_empty() {
+            let answer = Answer::parse(&bytes);
+            assert_eq!(answer.status, 200, "{answer:?}");
+            return (begun.elapsed(), repeats);
+        }
+        assert!(begun.elapsed() < PATIENCE, "{repeats} probes were cut");
+    }
+    unreachable!()
 }
 
 /// An MCP client of 2025-11-25.

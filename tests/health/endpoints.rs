@@ -136,7 +136,7 @@ fn foreign_hosts_and_origins_are_refused_by_the_rules_of_the_main_port() {
         let answer = ask(address, "GET", "/health", &[&format!("Origin: {origin}")]);
         assert_eq!(answer.status, 403, "{origin}");
     }
-    for host in [format!("localhost:{}", address.port()), "probe.example".into()] {
+    for host in [format!("localhost:{}", address.port()), "localhost".into(), "probe.example".into()] {
         assert_eq!(exchange(address, &format!("GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n")).status, 200, "{host}");
     }
     for origin in [format!("http://{address}"), "https://status.example".into()] {
