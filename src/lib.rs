@@ -32,7 +32,8 @@
 //!
 //! - [`Server`]: what an MCP server is made of; [`Tool`]: what can be said of a tool; [`Ctx`]: what a handler is given
 //! - [`Json`], [`ToolOutput`](content::ToolOutput), [`Content`](content::Content): what a handler returns; [`ToolError`]: how it fails
-//! - [`Bound`], [`Running`], [`Handle`]: the life of a server
+//! - [`Server::method`], [`Layer`]: methods of your own, and what runs around all requests
+//! - [`Bound`], [`Running`], [`Handle`]: the life of a server; [`Bound::health`]: probes and metrics
 //! - [`Settings`], [`Limits`]: who is let in, and how much of everything, each with its default and the reason for it
 //! - [`Listener`], [`Service`], [`Peer`]: message protocols other than MCP on the same threads
 //!
@@ -108,3 +109,8 @@ pub use settings::Settings;
 pub use status::Status;
 pub use task::{SpawnError, Task};
 pub use transport::request_head::{Denied, RequestHead};
+
+/// The examples of the README, compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -286,14 +286,15 @@ impl<H> Running<H> {
                 panicked = Some("mcp-accept");
             }
         }
-        if !core.pool.wait_quiet(Instant::now() + grace) {
-            for connection in core.clients() {
-                connection.lane.abandon(Abandon::Stopping);
-            }
-            if !core.pool.wait_quiet(Instant::now() + NOTICE) {
-                for what in core.pool.running() {
-                    log::error!(target: "mcp_blocking::server", "left behind: {what} ignores its cancellation");
-                }
+        core.pool.wait_quiet(Instant::now() + grace);
+        // What was not finished in time, and what began in the moment between the two.
+        core.seal();
+        for connection in core.clients() {
+            connection.lane.abandon(Abandon::Stopping);
+        }
+        if !core.pool.wait_quiet(Instant::now() + NOTICE) {
+            for what in core.pool.running() {
+                log::error!(target: "mcp_blocking::server", "left behind: {what} ignores its cancellation");
             }
         }
         for service in &self.services {

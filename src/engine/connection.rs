@@ -156,8 +156,8 @@ impl Connection {
         }
         let deadline = work.deadline();
         self.core.pool.submit(&self.lane, Arc::clone(&work), bytes)?;
-        if self.core.stopping() {
-            // The stop may have begun before this was known to be under way.
+        if self.core.sealed() {
+            // The stop has waited for all that it knew of, and this was not among it.
             work.abandon(Abandon::Stopping);
         }
         // The regular look comes in time for everything but short deadlines.

@@ -61,6 +61,7 @@ pub(crate) struct Core {
     opening_ids: AtomicU64,
     start: Instant,
     stopping: AtomicBool,
+    sealed: AtomicBool,
     pub(crate) stop: Stop,
     /// Connection threads that run, and a signal when one ends.
     serving: (Mutex<usize>, Condvar),
@@ -101,6 +102,7 @@ impl Core {
             opening_ids: AtomicU64::new(0),
             start: Instant::now(),
             stopping: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
             stop: Stop::default(),
             serving: (Mutex::new(0), Condvar::new()),
         };
@@ -122,6 +124,15 @@ impl Core {
 
     pub(crate) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// The stop has waited for what was under way: whatever begins now comes too late.
+    pub(crate) fn sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn seal(&self) {
+        self.sealed.store(true, Ordering::SeqCst);
     }
 
     /// From here on new work is refused.
