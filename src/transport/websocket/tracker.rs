@@ -42,6 +42,8 @@ pub(crate) struct FrameTracker {
     message: u64,
     /// The message's last frame has begun.
     last: bool,
+    /// A head could not be read: where the next frame would begin is unknown.
+    lost: bool,
     window: u64,
     control: u32,
 }
@@ -58,6 +60,7 @@ impl FrameTracker {
             fragments: 0,
             message: 0,
             last: false,
+            lost: false,
             window: 0,
             control: 0,
         }
@@ -102,7 +105,7 @@ impl FrameTracker {
     /// Takes note of bytes that were read at that time (milliseconds). Returns whether a frame ended in them.
     pub(crate) fn follow(&mut self, mut bytes: &[u8], now: u64) -> Result<bool, Excess> {
         let mut finished = false;
-        while !bytes.is_empty() {
+        while !bytes.is_empty() && !self.lost {
             if self.rest > 0 {
                 let step = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len());
                 self.rest -= step as u64;
@@ -129,8 +132,12 @@ impl FrameTracker {
     fn begin(&mut self, now: u64) -> Result<bool, Excess> {
         let parsed = FrameHeader::parse(&mut Cursor::new(&self.head[..self.head_len]));
         self.head_len = 0;
-        // What cannot be parsed is refused by tungstenite, at this very head.
-        let Ok(Some((header, length))) = parsed else { return Ok(false) };
+        // What cannot be parsed is refused by tungstenite, at this very head. It says so when it comes to it: what follows in
+        // the same read must not be taken for frames, and for an excess of them.
+        let Ok(Some((header, length))) = parsed else {
+            self.lost = true;
+            return Ok(false);
+        };
         match header.opcode {
             OpCode::Control(_) => {
                 if now / 1_000 != self.window {
@@ -229,6 +236,19 @@ mod tests {
             }
             assert!(at < first);
         }
+    }
+
+    #[test]
+    fn behind_a_head_that_cannot_be_read_nothing_is_taken_for_frames() {
+        let mut tracker = FrameTracker::new(LIMITS);
+        let mut stream = masked(0x01, 0);
+        // A reserved opcode: tungstenite ends the connection there, with 1002, and what follows must not make another code of it.
+        stream.extend(masked(0x03, 0));
+        stream.extend(masked(0x00, 0).repeat(9));
+        stream.extend(masked(0x89, 0).repeat(9));
+        assert_eq!(tracker.follow(&stream, 0), Ok(true));
+        assert_eq!(tracker.follow(&masked(0x81, 70_000), 0), Ok(false));
+        assert_eq!(tracker.message(), 0);
     }
 
     #[test]
