@@ -51,7 +51,8 @@
 //!
 //! # Features
 //!
-//! There are none yet: everything is always there.
+//! There are none yet: everything is always there. Those whose names begin with `_` are internal to the tests of this crate,
+//! and may change or go with any release.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -60,6 +61,9 @@
 mod cancel;
 mod engine;
 mod error;
+#[cfg(feature = "_fuzz")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod health;
 mod http;

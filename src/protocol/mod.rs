@@ -44,6 +44,8 @@ pub(crate) mod revision;
 pub(crate) mod show;
 pub(crate) mod subscribe;
 
+#[cfg(any(test, feature = "_fuzz"))]
+pub(crate) mod exercise;
 #[cfg(test)]
 mod fuzz_tests;
 #[cfg(test)]

@@ -149,7 +149,7 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// A seat for a connection that a test has accepted itself.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "_fuzz"))]
     pub(crate) fn take(door: &Arc<Door>, address: ClientAddr) -> Self {
         let place = door.seats.lock().try_admit(address).ok();
         Self { door: Arc::clone(door), place, _thread: door.core.threads.reserve(1).expect("a thread") }

@@ -2,7 +2,7 @@
 
 pub(crate) mod frames;
 mod half;
-mod tracker;
+pub(crate) mod tracker;
 
 use crate::engine::connection::{Connection, Mark};
 use crate::engine::link::ReadHalf;
