@@ -93,6 +93,7 @@ pub use error::{Error, Problem};
 pub use guard::address::ClientAddr;
 pub use limits::Limits;
 pub use listener::{Listener, Peers};
+pub use mcp::asked::RequestError;
 pub use mcp::client::{Client, NotifyError};
 pub use mcp::ctx::Ctx;
 pub use mcp::layer::{ConcurrencyLimit, Layer, LogRequests, Next, Reply, Request};

@@ -82,6 +82,12 @@ pub struct Limits {
     /// Worker threads for handlers. They are started when work waits and end when they are idle; a single client
     /// holds at most a quarter of them; never more than half of the threads that the machine allows. Default 64.
     pub workers: usize,
+    /// Handlers that may wait for a client's answer at once ([`Client::request`](crate::Client::request)); beyond it the question fails as
+    /// "busy" at once. Such a handler does not count as a worker, so that questions nobody answers do not stop the others; but it
+    /// has a thread. Default 256.
+    pub parked_calls: usize,
+    /// Requests to one client that may be unanswered at once; beyond it the question fails as "busy". Default 64.
+    pub questions_per_client: usize,
     /// Bytes of queued requests and outgoing frames over all clients. Beyond it new work is answered "busy" and the client
     /// with the fullest queue is closed. Default 256 MiB, or a quarter of the machine's (or container's) memory if that is less.
     pub memory_bytes: usize,
@@ -118,6 +124,8 @@ impl Default for Limits {
             rate: 1_000,
             burst: 2_000,
             workers: 64,
+            parked_calls: 256,
+            questions_per_client: 64,
             memory_bytes: default_memory(),
             page_size: 250,
         }
@@ -140,6 +148,7 @@ impl Limits {
         }
         // Half of the threads are for connections, whatever is asked for.
         self.workers = self.workers.min(crate::engine::budget::thread_limit() / 2);
+        self.parked_calls = self.parked_calls.min(crate::engine::budget::thread_limit() / 4);
         self
     }
 

@@ -4,8 +4,10 @@ use crate::error::{Error, Problem};
 use crate::health::Identity;
 use crate::limits::Limits;
 use crate::mcp::Mcp;
+use crate::mcp::client::Client;
 use crate::mcp::ctx::Ctx;
 use crate::mcp::handler::Handler;
+use crate::mcp::hooks::Hooks;
 use crate::mcp::layer::Layer;
 use crate::mcp::method::{self, MethodEntry};
 use crate::mcp::output::IntoToolOutput;
@@ -16,7 +18,7 @@ use crate::principal::Principal;
 use crate::protocol::content::{Icon, Implementation, ToolOutput};
 use crate::protocol::method as protocol_method;
 use crate::running::{Bound, Handle};
-use crate::service::AnyService;
+use crate::service::{AnyService, Ended};
 use crate::settings::Settings;
 use crate::transport::gate::Route;
 use crate::transport::request_head::{Denied, RequestHead};
@@ -55,6 +57,7 @@ pub struct Server {
     pub(crate) instructions: Option<String>,
     pub(crate) registry: Registry,
     pub(crate) settings: Settings,
+    hooks: Hooks,
     problems: Vec<Problem>,
 }
 
@@ -66,6 +69,7 @@ impl Server {
             instructions: None,
             registry: Registry::default(),
             settings: Settings::new(),
+            hooks: Hooks::default(),
             problems: Vec::new(),
         }
     }
@@ -200,6 +204,29 @@ impl Server {
         self
     }
 
+    /// Calls a closure for each client that has connected, before its first message is read. Runs on the client's own thread, which reads nothing
+    /// meanwhile; a panic is logged and changes nothing.
+    ///
+    /// Nothing can be sent to the client yet: for that there is [`on_initialized`](Self::on_initialized).
+    pub fn on_connect(mut self, hook: impl Fn(&Client) + Send + Sync + 'static) -> Self {
+        self.hooks.connect.push(Box::new(hook));
+        self
+    }
+
+    /// Calls a closure for each client that has opened its session: its revision, name and capabilities are known, and it can be sent
+    /// notifications. Clients of 2026-07-28 have no session. Runs as [`on_connect`](Self::on_connect) does.
+    pub fn on_initialized(mut self, hook: impl Fn(&Client) + Send + Sync + 'static) -> Self {
+        self.hooks.initialized.push(Box::new(hook));
+        self
+    }
+
+    /// Calls a closure for each client that has gone, with the reason. Called exactly once for each that connected, also when the server
+    /// stops; nothing can be sent any more. Runs as [`on_connect`](Self::on_connect) does.
+    pub fn on_disconnect(mut self, hook: impl Fn(&Client, Ended) + Send + Sync + 'static) -> Self {
+        self.hooks.disconnect.push(Box::new(hook));
+        self
+    }
+
     /// Takes all guards and limits at once, in place of those set so far.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -288,10 +315,10 @@ impl Server {
     }
 
     fn into_bound(self) -> Result<Bound, Error> {
-        let Self { identity, instructions, registry, settings, problems } = self;
+        let Self { identity, instructions, registry, settings, hooks, problems } = self;
         let reported = Identity { name: identity.name.clone(), version: identity.version.clone() };
         Bound::new(settings, problems, reported, move |core| {
-            let mcp = Mcp::new(identity, instructions, registry, Arc::clone(core));
+            let mcp = Mcp::new(identity, instructions, registry, hooks, Arc::clone(core));
             let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
             (vec![Route { path: "/mcp".into(), service }], Handle::of(mcp))
         })

@@ -20,6 +20,8 @@ pub struct Status {
     pub workers: usize,
     /// Of these, those that have nothing to do.
     pub workers_idle: usize,
+    /// Threads whose handler waits for a client's answer; they do not count among the workers.
+    pub workers_parked: usize,
     /// Threads whose handler ignores its deadline, at this moment.
     pub workers_written_off: usize,
     /// The same, since the start.
@@ -57,6 +59,7 @@ impl Status {
             calls_waiting: pool.waiting,
             workers: pool.workers,
             workers_idle: pool.idle,
+            workers_parked: pool.parked,
             workers_written_off: pool.written_off,
             workers_written_off_ever: pool.written_off_ever,
             memory_used: core.memory.used(),

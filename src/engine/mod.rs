@@ -13,6 +13,7 @@ pub(crate) mod framing;
 pub(crate) mod link;
 pub(crate) mod outbox;
 pub(crate) mod pool;
+pub(crate) mod reading;
 pub(crate) mod settle;
 pub(crate) mod timer;
 
@@ -23,7 +24,7 @@ use connection::Connection;
 use drain::Drain;
 use outbox::{Outbox, OutboxLimits};
 use parking_lot::{Condvar, Mutex, RwLock};
-use pool::Pool;
+use pool::{Pool, PoolSizes};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -83,8 +84,8 @@ impl Core {
         };
         // Timer, drain, the accept loops and the health thread.
         threads.overdraw(8);
-        let pool =
-            Pool::new(limits.workers, limits.queued_calls, Arc::clone(&threads), Arc::clone(&memory), timer.clone());
+        let sizes = PoolSizes { most: limits.workers, most_parked: limits.parked_calls, queue: limits.queued_calls };
+        let pool = Pool::new(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone());
         let shortest = limits.ping_interval.min(limits.frame_deadline);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
         let core = Self {

@@ -3,11 +3,14 @@
 //! Work waits in a *lane* per connection; a ticket in the channel says that a lane has work. A lane has one ticket at
 //! the most, and gets a new one at the back of the channel when something of it was taken: so the connections
 //! take turns, however much one of them sends. A lane holds no more than a quarter of the workers.
+//!
+//! A worker whose handler waits for a person is *parked*: it does not count, and another may take its place.
 
 use super::budget::{Budget, Reservation};
 use super::timer::{Tick, Timer};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use parking_lot::{Condvar, Mutex};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -158,8 +161,49 @@ pub(crate) struct PoolNumbers {
     pub(crate) idle: usize,
     pub(crate) waiting: usize,
     pub(crate) live: usize,
+    pub(crate) parked: usize,
     pub(crate) written_off: usize,
     pub(crate) written_off_ever: u64,
+}
+
+thread_local! {
+    /// What this worker thread works on.
+    static HERE: RefCell<Option<(Weak<Pool>, Arc<Seat>)>> = const { RefCell::new(None) };
+}
+
+/// The calling thread is about to wait for somebody outside. If it is a worker, it does not count until the guard is dropped: neither
+/// against the number of workers nor against its lane's share. Other threads get a guard that does nothing.
+///
+/// # Errors
+/// [`Busy::Overloaded`] if as many workers are parked as may be.
+pub(crate) fn park() -> Result<Parked, Busy> {
+    let here = HERE.with_borrow(Clone::clone);
+    match here.and_then(|(pool, seat)| Some((pool.upgrade()?, seat))) {
+        Some((pool, seat)) => pool.park(seat),
+        None => Ok(Parked(None)),
+    }
+}
+
+/// A worker that waits; back at work when dropped.
+pub(crate) struct Parked(Option<(Arc<Pool>, Arc<Seat>)>);
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        if let Some((pool, seat)) = self.0.take() {
+            pool.unpark(&seat);
+        }
+    }
+}
+
+/// How many of what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PoolSizes {
+    /// Workers that run.
+    pub(crate) most: usize,
+    /// Workers that are parked, besides.
+    pub(crate) most_parked: usize,
+    /// Work that waits for a worker.
+    pub(crate) queue: usize,
 }
 
 pub(crate) struct Pool {
@@ -174,6 +218,8 @@ pub(crate) struct Pool {
     live: AtomicUsize,
     /// For who waits until nothing is under way.
     quiet: (Mutex<()>, Condvar),
+    parked: AtomicUsize,
+    most_parked: usize,
     written_off: AtomicUsize,
     written_off_ever: AtomicU64,
     /// Pieces of work taken so far: a sign that workers come free.
@@ -206,19 +252,19 @@ enum SeatState {
         work: Arc<dyn Work>,
         lane: Arc<Lane>,
         key: usize,
+        parked: bool,
     },
     /// Its work is past the deadline: the thread is not counted any more and ends when the work does.
     WrittenOff,
 }
 
 impl Pool {
-    pub(crate) fn new(most: usize, queue: usize, threads: Arc<Budget>, memory: Arc<Budget>, timer: Timer) -> Arc<Self> {
-        Self::with_idle(most, queue, threads, memory, timer, IDLE)
+    pub(crate) fn new(sizes: PoolSizes, threads: Arc<Budget>, memory: Arc<Budget>, timer: Timer) -> Arc<Self> {
+        Self::with_idle(sizes, threads, memory, timer, IDLE)
     }
 
     fn with_idle(
-        most: usize,
-        queue: usize,
+        PoolSizes { most, most_parked, queue }: PoolSizes,
         threads: Arc<Budget>,
         memory: Arc<Budget>,
         timer: Timer,
@@ -234,6 +280,8 @@ impl Pool {
             waiting: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
             quiet: (Mutex::new(()), Condvar::new()),
+            parked: AtomicUsize::new(0),
+            most_parked,
             written_off: AtomicUsize::new(0),
             written_off_ever: AtomicU64::new(0),
             taken: AtomicU64::new(0),
@@ -310,6 +358,7 @@ impl Pool {
             idle: self.idle.load(Ordering::Relaxed),
             waiting: self.waiting.load(Ordering::Relaxed),
             live: self.live.load(Ordering::Relaxed),
+            parked: self.parked.load(Ordering::Relaxed),
             written_off: self.written_off.load(Ordering::Relaxed),
             written_off_ever: self.written_off_ever.load(Ordering::Relaxed),
         }
@@ -400,9 +449,60 @@ impl Pool {
         self.seats.lock().retain(|other| !Arc::ptr_eq(other, seat));
     }
 
+    fn park(self: Arc<Self>, seat: Arc<Seat>) -> Result<Parked, Busy> {
+        if self.parked.fetch_add(1, Ordering::AcqRel) >= self.most_parked {
+            self.parked.fetch_sub(1, Ordering::AcqRel);
+            return Err(Busy::Overloaded);
+        }
+        let lane = match &mut *seat.state.lock() {
+            SeatState::Running { lane, parked, .. } if !*parked => {
+                *parked = true;
+                Some(Arc::clone(lane))
+            }
+            // Parked already, or not counted any more.
+            _ => None,
+        };
+        let Some(lane) = lane else {
+            self.parked.fetch_sub(1, Ordering::AcqRel);
+            return Ok(Parked(None));
+        };
+        self.size.fetch_sub(1, Ordering::AcqRel);
+        let ticket = {
+            let mut state = lane.state.lock();
+            state.running = state.running.saturating_sub(1);
+            self.wants_ticket(&mut state)
+        };
+        if ticket {
+            self.send_ticket(&lane);
+        }
+        if self.waiting.load(Ordering::SeqCst) > 0 && self.idle.load(Ordering::SeqCst) == 0 {
+            self.grow();
+        }
+        Ok(Parked(Some((self, seat))))
+    }
+
+    fn unpark(&self, seat: &Seat) {
+        // For a moment there may be one worker more than may run: the first that has nothing to do ends.
+        self.size.fetch_add(1, Ordering::AcqRel);
+        self.parked.fetch_sub(1, Ordering::AcqRel);
+        if let SeatState::Running { lane, parked, .. } = &mut *seat.state.lock() {
+            *parked = false;
+            lane.state.lock().running += 1;
+        }
+    }
+
     /// The life of a worker.
     fn work(&self, seat: &Arc<Seat>) {
+        HERE.set(Some((self.own.clone(), Arc::clone(seat))));
         loop {
+            let surplus = self
+                .size
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |size| (size > self.most).then(|| size - 1));
+            if surplus.is_ok() {
+                drop(self.quiet.0.lock());
+                self.quiet.1.notify_all();
+                return self.leave(seat);
+            }
             self.idle.fetch_add(1, Ordering::SeqCst);
             let ticket = self.receiver.recv_timeout(self.idle_time);
             self.idle.fetch_sub(1, Ordering::SeqCst);
@@ -462,8 +562,12 @@ impl Pool {
                 self.watch_for_stall();
             }
         }
-        *seat.state.lock() =
-            SeatState::Running { work: Arc::clone(&waiting.work), lane: Arc::clone(&lane), key: waiting.key };
+        *seat.state.lock() = SeatState::Running {
+            work: Arc::clone(&waiting.work),
+            lane: Arc::clone(&lane),
+            key: waiting.key,
+            parked: false,
+        };
         if !self.looking.swap(true, Ordering::AcqRel) {
             self.timer.add(Instant::now() + LOOK, self.own.clone());
         }
@@ -505,9 +609,10 @@ impl Pool {
         let mut busy = false;
         for seat in seats {
             let mut state = seat.state.lock();
-            let SeatState::Running { work, lane, key } = &*state else { continue };
+            let SeatState::Running { work, lane, key, parked } = &*state else { continue };
             busy = true;
-            if now < work.deadline() + GRACE {
+            // A parked worker waits with a limit of its own, and is not counted anyhow.
+            if *parked || now < work.deadline() + GRACE {
                 continue;
             }
             let (what, lane, key) = (work.describe(), Arc::clone(lane), *key);

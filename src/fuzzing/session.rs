@@ -16,6 +16,7 @@ use crate::engine::outbox::Phase;
 use crate::guard::address::ClientAddr;
 use crate::limits::Limits;
 use crate::mcp::Mcp;
+use crate::mcp::hooks::Hooks;
 use crate::mcp::tool::{NoArgs, Tool};
 use crate::protocol::capabilities::LogLevel;
 use crate::protocol::json;
@@ -100,11 +101,12 @@ fn stage() -> &'static Stage {
         };
         let (core, _) = Core::start(limits).expect("two threads");
         let server = server();
-        let mcp = Mcp::new(server.identity, server.instructions, server.registry, Arc::clone(&core));
+        let mcp = Mcp::new(server.identity, server.instructions, server.registry, Hooks::default(), Arc::clone(&core));
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
         let Settings { hosts, origins, tokens, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service }];
-        let door = Door::new(Arc::clone(&core), Gate { hosts, origins, tokens, authenticate: None, routes });
+        let door =
+            Door::new(Arc::clone(&core), Gate { hosts, origins, tokens, authenticate: None, routes, health: None });
         Stage { core, mcp, door }
     })
 }

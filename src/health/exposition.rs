@@ -128,6 +128,12 @@ fn render(core: &Core, identity: &Identity) -> String {
     page.single("mcp_server_workers", Gauge, "Worker threads.", status.workers);
     page.single("mcp_server_workers_idle", Gauge, "Worker threads with nothing to do.", status.workers_idle);
     page.single(
+        "mcp_server_workers_parked",
+        Gauge,
+        "Threads whose handler waits for a client's answer.",
+        status.workers_parked,
+    );
+    page.single(
         "mcp_server_workers_written_off",
         Gauge,
         "Threads whose handler ignores its deadline.",

@@ -1,5 +1,6 @@
 //! A connected MCP client: the connection with what MCP knows of it.
 
+use super::asked::Asked;
 use super::call::Call;
 use super::listen::Listen;
 use crate::engine::ConnectionId;
@@ -53,8 +54,9 @@ impl Legacy {
         self.initialized.load(Ordering::Acquire)
     }
 
-    pub(crate) fn set_initialized(&self) {
-        self.initialized.store(true, Ordering::Release);
+    /// False if it had been.
+    pub(crate) fn set_initialized(&self) -> bool {
+        !self.initialized.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -70,11 +72,14 @@ pub(crate) struct Link {
     pub(crate) connection: Arc<Connection>,
     legacy: OnceLock<Legacy>,
     pending: Mutex<HashMap<RequestId, Pending>>,
+    /// What the client was asked.
+    pub(crate) asked: Asked,
 }
 
 impl Link {
     pub(crate) fn new(connection: Arc<Connection>) -> Arc<Self> {
-        Arc::new(Self { connection, legacy: OnceLock::new(), pending: Mutex::new(HashMap::new()) })
+        let (legacy, pending, asked) = (OnceLock::new(), Mutex::new(HashMap::new()), Asked::default());
+        Arc::new(Self { connection, legacy, pending, asked })
     }
 
     /// The legacy session, once `initialize` was answered.
@@ -172,6 +177,11 @@ impl Client {
     /// The name and version it gave with `initialize`. For display: nothing vouches for it.
     pub fn name_and_version(&self) -> Option<(&str, &str)> {
         self.0.legacy().map(|legacy| (legacy.info.name.as_str(), legacy.info.version.as_str()))
+    }
+
+    /// What it declared with `initialize`. `None` as for [`revision`](Self::revision).
+    pub fn capabilities(&self) -> Option<&ClientCapabilities> {
+        self.0.legacy().map(|legacy| &*legacy.capabilities)
     }
 
     /// When it connected.

@@ -1,10 +1,12 @@
 //! MCP as a [`Service`](crate::Service): what is registered, what a client says, and who answers it.
 
+pub(crate) mod asked;
 pub(crate) mod batch;
 pub(crate) mod call;
 pub(crate) mod client;
 pub(crate) mod ctx;
 pub(crate) mod handler;
+pub(crate) mod hooks;
 pub(crate) mod layer;
 pub(crate) mod listen;
 pub(crate) mod method;
@@ -25,6 +27,7 @@ use crate::protocol::content::Implementation;
 use crate::protocol::notify::{self, ListKind};
 use crate::service::{ClosedBy, Ended, Message, Peer, Service};
 use client::Link;
+use hooks::Hooks;
 use parking_lot::{Mutex, RwLock};
 use registry::Registry;
 use session::Session;
@@ -40,6 +43,7 @@ pub(crate) struct Mcp {
     pub(crate) identity: Implementation,
     pub(crate) instructions: Option<String>,
     pub(crate) core: Arc<Core>,
+    pub(crate) hooks: Hooks,
     registry: RwLock<Arc<Registry>>,
     /// One edit at a time, so that none is lost.
     editing: Mutex<()>,
@@ -54,6 +58,7 @@ impl Mcp {
         identity: Implementation,
         instructions: Option<String>,
         registry: Registry,
+        hooks: Hooks,
         core: Arc<Core>,
     ) -> Arc<Self> {
         use std::hash::{BuildHasher, RandomState};
@@ -61,6 +66,7 @@ impl Mcp {
             identity,
             instructions,
             core,
+            hooks,
             registry: RwLock::new(Arc::new(registry)),
             editing: Mutex::new(()),
             links: RwLock::new(HashMap::new()),
@@ -151,6 +157,7 @@ impl Service for Arc<Mcp> {
     fn open(&self, peer: &Peer) -> Result<Session, ClosedBy> {
         let link = Link::new(Arc::clone(peer.connection()));
         self.links.write().insert(peer.id(), Arc::clone(&link));
+        self.hooks.connected(&link);
         Ok(Session::new(Arc::clone(self), link))
     }
 
@@ -162,14 +169,15 @@ impl Service for Arc<Mcp> {
         }
     }
 
-    fn close(&self, session: Session, peer: &Peer, _ended: Ended) {
+    fn close(&self, session: Session, peer: &Peer, ended: Ended) {
         let mut links = self.links.write();
         links.remove(&peer.id());
         if links.capacity() > 64 && links.len() < links.capacity() / 4 {
             links.shrink_to_fit();
         }
         drop(links);
-        drop(session);
+        session.link().asked.close();
+        self.hooks.disconnected(session.link(), ended);
     }
 
     fn stopping(&self) {

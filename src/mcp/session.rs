@@ -76,6 +76,10 @@ impl Session {
         Self { mcp, link, bucket }
     }
 
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
     /// One message.
     pub(crate) fn receive(&mut self, text: &Text) {
         let limits = ParseLimits { max_depth: self.mcp.limits().json_depth };
@@ -102,9 +106,9 @@ impl Session {
                 }
             }
             Incoming::Notification(notification) => self.notification(text, own, &notification),
-            // Nothing was asked of the client, so nobody waits for this; and one must not answer an answer.
+            // One must not answer an answer, whatever it is.
             Incoming::Response(response) => {
-                if self.within_rate() {
+                if !self.link.asked.answered(&response) && self.within_rate() {
                     log::debug!(
                         target: "mcp_blocking::session", connection = self.link.connection.id.0;
                         "{}: response {} to nothing", self.link.connection.id, response.id
@@ -535,7 +539,10 @@ impl Session {
             _ if !within => {}
             NotificationHandling::Legacy(_) if notification.method == method::INITIALIZED => {
                 if let Some(legacy) = self.link.legacy() {
-                    legacy.set_initialized();
+                    // Once, however often it is said.
+                    if legacy.set_initialized() {
+                        self.mcp.hooks.initialized(&self.link);
+                    }
                 }
             }
             NotificationHandling::Legacy(_) | NotificationHandling::Ignored => self.noted(text, own, notification),

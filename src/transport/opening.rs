@@ -8,6 +8,7 @@ use super::websocket::frames::WebSocketFraming;
 use crate::engine::connection::Connection;
 use crate::engine::link::{Link, ReadHalf};
 use crate::engine::outbox::{Flush, Frame, Outbox};
+use crate::engine::reading;
 use crate::engine::settle::settle;
 use crate::guard::address::ClientAddr;
 use crate::guard::text::Escaped;
@@ -24,6 +25,7 @@ use std::time::Instant;
 
 /// The life of a connection's thread.
 pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Instant) {
+    reading::begin();
     let door = seat.door();
     let Link { mut read, write, endpoint } = link;
     let outbox = door.core.outbox(write, endpoint);

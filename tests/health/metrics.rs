@@ -47,6 +47,7 @@ fn a_server_that_nobody_has_asked_has_all_families_and_no_methods() {
         ("mcp_server_queue_depth", "gauge"),
         ("mcp_server_outbox_bytes", "gauge"),
         ("mcp_server_workers", "gauge"),
+        ("mcp_server_workers_parked", "gauge"),
         ("mcp_server_workers_written_off", "gauge"),
         ("mcp_server_workers_written_off_total", "counter"),
         ("mcp_server_memory_used_bytes", "gauge"),

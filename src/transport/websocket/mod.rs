@@ -53,9 +53,11 @@ pub(crate) fn serve(
             Ok(tungstenite::Message::Text(text)) => session.message(connection, Message::from_text(text)),
             Ok(tungstenite::Message::Binary(bytes)) => session.message(connection, Message::from_binary(bytes)),
             Ok(tungstenite::Message::Close(frame)) => {
-                // The next read queues the answer and then reports the end.
+                // Before the next read, which queues the answer and then reports the end. By the outbox: our own frame is there
+                // before anybody can have answered it.
+                let ours = connection.outbox.phase() != Phase::Open;
                 while context.read(&mut half).is_ok() {}
-                break match connection.is_closing() {
+                break match ours {
                     true => Ended::ByServer,
                     false => Ended::ByPeer(frame.map(|frame| frame.code.into())),
                 };

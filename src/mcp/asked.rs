@@ -1,0 +1,228 @@
+//! Requests of the server to a client, and their answers (2024-11-05 to 2025-11-25; later revisions have none).
+
+use super::client::{Client, Legacy, Link};
+use crate::engine::outbox::{Body, Flush};
+use crate::engine::{pool, reading};
+use crate::protocol::encode;
+use crate::protocol::envelope::Response;
+use crate::protocol::id::RequestId;
+use crate::protocol::json;
+use crate::protocol::notify;
+use crate::service::SendError;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a client has answered.
+pub(crate) type Outcome = Result<Box<RawValue>, RequestError>;
+
+/// The questions to one client that are not answered yet.
+#[derive(Default)]
+pub(crate) struct Asked {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last: u64,
+    waiting: HashMap<u64, Sender<Outcome>>,
+    /// The client has gone.
+    closed: bool,
+}
+
+impl Asked {
+    /// Takes a number for a question, and the place where its answer will come.
+    fn open(&self, most: usize) -> Result<(u64, Receiver<Outcome>), RequestError> {
+        let (sender, receiver) = bounded(1);
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(RequestError::Disconnected);
+        }
+        if state.waiting.len() >= most {
+            return Err(RequestError::Busy);
+        }
+        state.last += 1;
+        let number = state.last;
+        state.waiting.insert(number, sender);
+        Ok((number, receiver))
+    }
+
+    fn forget(&self, number: u64) -> bool {
+        self.state.lock().waiting.remove(&number).is_some()
+    }
+
+    /// An answer has come. False if nobody waits for one of this id.
+    pub(crate) fn answered(&self, response: &Response<'_>) -> bool {
+        let Some(sender) = response.id.as_u64().and_then(|number| self.state.lock().waiting.remove(&number)) else {
+            return false;
+        };
+        let outcome = match response.outcome {
+            Ok(result) if json::is_object(result) => Ok(result.to_owned()),
+            Ok(_) => Err(RequestError::Result("the result is no JSON object".into())),
+            Err(error) => Err(RequestError::of_wire(error)),
+        };
+        // Who has stopped waiting has taken its place away as well, or is about to.
+        let _ = sender.send(outcome);
+        true
+    }
+
+    /// The client has gone: nobody will answer.
+    pub(crate) fn close(&self) {
+        let waiting = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            std::mem::take(&mut state.waiting)
+        };
+        for sender in waiting.into_values() {
+            let _ = sender.send(Err(RequestError::Disconnected));
+        }
+    }
+}
+
+/// A question that is out. When it is dropped without an answer, the client is told that nobody waits any more.
+pub(crate) struct Question {
+    link: Arc<Link>,
+    number: u64,
+    pub(crate) answer: Receiver<Outcome>,
+}
+
+impl Question {
+    /// Sends a question; `send` says by which way.
+    pub(crate) fn ask(
+        link: &Arc<Link>,
+        method: &str,
+        params: &RawValue,
+        send: impl FnOnce(Vec<u8>) -> Result<(), SendError>,
+    ) -> Result<Self, RequestError> {
+        let (number, answer) = link.asked.open(link.connection.core.limits.questions_per_client)?;
+        let question = Self { link: Arc::clone(link), number, answer };
+        let mut message = Vec::with_capacity(params.get().len() + method.len() + 64);
+        encode::write_request(&mut message, &RequestId::from(number), method, Some(params));
+        match send(message) {
+            Ok(()) => Ok(question),
+            Err(error) => {
+                link.asked.forget(number);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        if self.link.asked.forget(self.number) {
+            let mut json = Vec::with_capacity(96);
+            notify::write_cancelled(
+                &mut json,
+                &RequestId::from(self.number),
+                Some("nobody waits for the answer any more"),
+            );
+            self.link.send(json, Flush::Now);
+        }
+    }
+}
+
+impl Client {
+    /// Sends the client a JSON-RPC request and waits for its answer: for at most `patience`, then the client is told that the
+    /// request is cancelled. The params have to become a JSON object. For questions within a handler there are better ways.
+    ///
+    /// Only for clients with a session (2024-11-05 to 2025-11-25). A server must not ask for what a client has not declared
+    /// ([`capabilities`](Self::capabilities)).
+    ///
+    /// Blocks the calling thread. A handler that waits here does not count as a worker, but its deadline goes on; the number of those is
+    /// bounded by [`Limits::parked_calls`](crate::Limits::parked_calls).
+    ///
+    /// # Errors
+    /// [`RequestError`]; at once on a thread that reads a connection (a hook, a quick tool, a layer around a method of the protocol), where the
+    /// answer could never arrive.
+    pub fn request<R: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: &impl Serialize,
+        patience: Duration,
+    ) -> Result<R, RequestError> {
+        if self.0.legacy().is_none_or(|legacy| !Legacy::is_initialized(legacy)) {
+            return Err(RequestError::NoSession);
+        }
+        if reading::is_reader() {
+            return Err(RequestError::WouldBlock);
+        }
+        let params = json::to_raw(params).map_err(|error| RequestError::Params(error.to_string()))?;
+        if !json::is_object(&params) {
+            return Err(RequestError::Params("params have to be a JSON object".into()));
+        }
+        let _parked = pool::park().map_err(|_| RequestError::Busy)?;
+        let send = |message| self.0.connection.send_text(Body::Owned(message), Flush::Now).map_err(SendError::from);
+        let question = Question::ask(&self.0, method, &params, send)?;
+        let result = match question.answer.recv_timeout(patience) {
+            Ok(outcome) => outcome?,
+            Err(RecvTimeoutError::Timeout) => return Err(RequestError::TimedOut),
+            Err(RecvTimeoutError::Disconnected) => return Err(RequestError::Disconnected),
+        };
+        serde_json::from_str(result.get()).map_err(|error| RequestError::Result(error.to_string()))
+    }
+}
+
+/// Why a request to a client has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The client has no initialized session; clients of 2026-07-28 are never sent requests.
+    #[error("the client has no session in which it could be sent requests")]
+    NoSession,
+    /// On this thread the answer could never arrive.
+    #[error("this thread reads a connection and must not wait for an answer; ask from a handler on the pool")]
+    WouldBlock,
+    /// The parameters cannot be written as a JSON object.
+    #[error("the request's parameters cannot be sent: {0}")]
+    Params(String),
+    /// Too many questions wait for an answer.
+    #[error("too many requests to clients wait for their answers")]
+    Busy,
+    /// The connection does not take it.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// No answer came in time.
+    #[error("the client did not answer in time")]
+    TimedOut,
+    /// The client has gone.
+    #[error("the client has gone")]
+    Disconnected,
+    /// The client answered with a JSON-RPC error. The message is the client's.
+    #[error("the client answered with error {code}: {message}")]
+    Rpc {
+        /// Its code, say -32601 for a method it does not know.
+        code: i64,
+        /// Its message, cut to 1,024 characters.
+        message: String,
+        /// Its `data`, if there was any.
+        data: Option<Value>,
+    },
+    /// The result is not what was expected.
+    #[error("the client's result cannot be read: {0}")]
+    Result(String),
+}
+
+impl RequestError {
+    fn of_wire(error: &RawValue) -> Self {
+        #[derive(Deserialize)]
+        struct Wire {
+            code: i64,
+            #[serde(default)]
+            message: String,
+            data: Option<Value>,
+        }
+        match serde_json::from_str::<Wire>(error.get()) {
+            Ok(Wire { code, message, data }) => {
+                Self::Rpc { code, message: crate::protocol::show::cut(&message, 1_024).to_owned(), data }
+            }
+            Err(error) => Self::Result(format!("its error is no JSON-RPC error: {error}")),
+        }
+    }
+}
