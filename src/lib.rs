@@ -86,6 +86,14 @@ pub mod content {
     pub use crate::protocol::content::*;
 }
 
+/// What a client, its user and its model can be asked: see [`Ctx::ask`].
+pub mod ask {
+    pub use crate::mcp::ask::form::{Answer, Form, OpenUrl};
+    pub use crate::mcp::ask::question::{Question, Questions};
+    pub use crate::mcp::ask::sampling::{Root, Roots, Sampled, SampledContent, Sampling};
+}
+
+pub use ask::Answer;
 pub use cancel::Never;
 pub use crossbeam_channel;
 pub use engine::ConnectionId;

@@ -74,6 +74,12 @@ pub struct Limits {
     /// How far progress reports may extend a handler's deadline: each report gives it its time anew, up to this in
     /// all. Default 10 min.
     pub handler_deadline_extended: Duration,
+    /// Time a client has to answer a question of a handler ([`Ctx::ask`](crate::Ctx::ask)); it does not count against the handler's own.
+    /// Default 10 min: a person may have to think.
+    pub question_deadline: Duration,
+    /// How long a client of 2026-07-28 may take to come back with the answer to a question; the sealed state that it carries is
+    /// refused afterwards. Default 1 h.
+    pub state_lifetime: Duration,
     /// Messages a second that one client may send; 0 means no limit. Requests beyond it are answered with error -31002
     /// and the delay after which to try again, notifications beyond it are dropped and counted. Default 1,000.
     pub rate: u32,
@@ -121,6 +127,8 @@ impl Default for Limits {
             json_depth: 64,
             handler_deadline: Duration::from_secs(60),
             handler_deadline_extended: Duration::from_secs(600),
+            question_deadline: Duration::from_secs(600),
+            state_lifetime: Duration::from_secs(3_600),
             rate: 1_000,
             burst: 2_000,
             workers: 64,
@@ -143,6 +151,8 @@ impl Limits {
             &mut self.close_deadline,
             &mut self.handler_deadline,
             &mut self.handler_deadline_extended,
+            &mut self.question_deadline,
+            &mut self.state_lifetime,
         ] {
             *time = clamp_time(*time);
         }

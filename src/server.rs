@@ -3,7 +3,7 @@
 use crate::error::{Error, Problem};
 use crate::health::Identity;
 use crate::limits::Limits;
-use crate::mcp::Mcp;
+use crate::mcp::ask::replay::{Guard, Replays};
 use crate::mcp::client::Client;
 use crate::mcp::ctx::Ctx;
 use crate::mcp::handler::Handler;
@@ -14,9 +14,11 @@ use crate::mcp::output::IntoToolOutput;
 use crate::mcp::registry::{self, Entry, Registry};
 use crate::mcp::tool::Tool;
 use crate::mcp::tool_error::ToolResult;
+use crate::mcp::{Mcp, Plan};
 use crate::principal::Principal;
 use crate::protocol::content::{Icon, Implementation, ToolOutput};
 use crate::protocol::method as protocol_method;
+use crate::protocol::sealed::{self, Keys};
 use crate::running::{Bound, Handle};
 use crate::service::{AnyService, Ended};
 use crate::settings::Settings;
@@ -30,6 +32,7 @@ use std::fmt;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An MCP server to be: its tools and its guards. Nothing is opened before [`bind`](Self::bind).
 ///
@@ -58,6 +61,8 @@ pub struct Server {
     pub(crate) registry: Registry,
     pub(crate) settings: Settings,
     hooks: Hooks,
+    keys: Keys,
+    replay_guard: Option<Guard>,
     problems: Vec<Problem>,
 }
 
@@ -70,6 +75,8 @@ impl Server {
             registry: Registry::default(),
             settings: Settings::new(),
             hooks: Hooks::default(),
+            keys: Keys::default(),
+            replay_guard: None,
             problems: Vec::new(),
         }
     }
@@ -227,6 +234,30 @@ impl Server {
         self
     }
 
+    /// A secret for the states that clients of 2026-07-28 carry between the rounds of a request
+    /// ([`Ctx::ask`]): at least 32 random bytes. Without any, each process makes a key of its own, and a round that another process began, or the same
+    /// one before a restart, is refused.
+    ///
+    /// May be called several times: the first key seals, all of them open, so that a key can be replaced without breaking the
+    /// rounds under way. States are authenticated, not encrypted: a client can read them.
+    #[track_caller]
+    pub fn state_key(mut self, key: &[u8]) -> Self {
+        if key.len() < sealed::MIN_KEY {
+            let what = format!("it has {} bytes, and has to have {} or more", key.len(), sealed::MIN_KEY);
+            self.problems.push(Problem::new("state key", what).at(Location::caller()));
+        } else {
+            self.keys.add(key.to_vec());
+        }
+        self
+    }
+
+    /// A memory of one's own for [`Ctx::once`], say a database that several processes share. The closure gets the id of a
+    /// state and the time for which it has to be remembered, and says whether this is its first use. It runs on the handler's thread.
+    pub fn replay_guard(mut self, guard: impl Fn(&str, Duration) -> bool + Send + Sync + 'static) -> Self {
+        self.replay_guard = Some(Box::new(guard));
+        self
+    }
+
     /// Takes all guards and limits at once, in place of those set so far.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -314,14 +345,28 @@ impl Server {
         self.into_bound()?.and_listener(listener)
     }
 
-    fn into_bound(self) -> Result<Bound, Error> {
-        let Self { identity, instructions, registry, settings, hooks, problems } = self;
-        let reported = Identity { name: identity.name.clone(), version: identity.version.clone() };
+    fn into_bound(mut self) -> Result<Bound, Error> {
+        let settings = std::mem::take(&mut self.settings);
+        let problems = std::mem::take(&mut self.problems);
+        if self.keys.is_empty() {
+            let mut key = vec![0; sealed::MIN_KEY];
+            getrandom::fill(&mut key)
+                .map_err(|error| Error::System { what: "random numbers", source: std::io::Error::other(error) })?;
+            self.keys.add(key);
+        }
+        let reported = Identity { name: self.identity.name.clone(), version: self.identity.version.clone() };
+        let plan = self.plan();
         Bound::new(settings, problems, reported, move |core| {
-            let mcp = Mcp::new(identity, instructions, registry, hooks, Arc::clone(core));
+            let mcp = Mcp::new(plan, Arc::clone(core));
             let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
             (vec![Route { path: "/mcp".into(), service }], Handle::of(mcp))
         })
+    }
+
+    /// What the running server needs of it.
+    pub(crate) fn plan(self) -> Plan {
+        let Self { identity, instructions, registry, hooks, keys, replay_guard, .. } = self;
+        Plan { identity, instructions, registry, hooks, keys, replays: Replays::new(replay_guard) }
     }
 
     fn check_method(&mut self, entry: &MethodEntry, taken: bool, location: &'static Location<'static>) {

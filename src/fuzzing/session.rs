@@ -16,7 +16,6 @@ use crate::engine::outbox::Phase;
 use crate::guard::address::ClientAddr;
 use crate::limits::Limits;
 use crate::mcp::Mcp;
-use crate::mcp::hooks::Hooks;
 use crate::mcp::tool::{NoArgs, Tool};
 use crate::protocol::capabilities::LogLevel;
 use crate::protocol::json;
@@ -101,7 +100,7 @@ fn stage() -> &'static Stage {
         };
         let (core, _) = Core::start(limits).expect("two threads");
         let server = server();
-        let mcp = Mcp::new(server.identity, server.instructions, server.registry, Hooks::default(), Arc::clone(&core));
+        let mcp = Mcp::new(server.plan(), Arc::clone(&core));
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
         let Settings { hosts, origins, tokens, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service }];

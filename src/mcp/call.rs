@@ -1,6 +1,7 @@
 //! One call of a tool or of a custom method: from its arguments to exactly one answer, or none if it was cancelled.
 
 use super::Mcp;
+use super::ask::flow::{Flow, Given, Round, arguments_of};
 use super::batch::Reply;
 use super::client::Link;
 use super::ctx::Ctx;
@@ -22,7 +23,8 @@ use crate::protocol::id::{ProgressToken, RequestId};
 use crate::protocol::method;
 use crate::protocol::notify;
 use crate::protocol::revision::Revision;
-use crate::service::Text;
+use crate::protocol::sealed::Binding;
+use crate::service::{SendError, Text};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +43,8 @@ pub(crate) struct Speech {
     /// From which level on log messages are wanted; for legacy sessions that is found in the session.
     pub(crate) level: Option<LogLevel>,
     pub(crate) progress: Option<ProgressToken>,
+    /// What the request brings of earlier rounds.
+    pub(crate) given: Given,
 }
 
 /// The JSON text of the arguments.
@@ -95,6 +99,19 @@ impl Target {
         }
     }
 
+    /// The JSON-RPC method, and what of it.
+    fn what(&self) -> (&str, Option<&str>) {
+        match self {
+            Self::Tool(entry) => (method::TOOLS_CALL, Some(entry.name())),
+            Self::Method(entry) => (&*entry.name, None),
+        }
+    }
+
+    /// Whether clients repeat it when they have answered a question (2026-07-28, basic/patterns/mrtr).
+    fn is_retried(&self) -> bool {
+        matches!(self, Self::Tool(_))
+    }
+
     fn deadline(&self) -> Option<Duration> {
         match self {
             Self::Tool(entry) => entry.deadline,
@@ -130,6 +147,8 @@ pub(crate) struct Call {
     received: Instant,
     /// The deadline, in milliseconds after `received`.
     time: AtomicU64,
+    /// Milliseconds in which it waited for its client.
+    paused: AtomicU64,
     /// Tells the handler to stop.
     cancel: Cancel,
     state: Mutex<State>,
@@ -159,6 +178,7 @@ impl Call {
             reply,
             received: Instant::now(),
             time: AtomicU64::new(time),
+            paused: AtomicU64::new(0),
             cancel: Cancel::default(),
             state: Mutex::new(State::default()),
             key: AtomicU64::new(0),
@@ -170,7 +190,12 @@ impl Call {
         let token = self.speech.progress.as_ref().map_or(0, RequestId::heap_bytes);
         let capabilities = size_of::<ClientCapabilities>()
             + self.speech.capabilities.extensions.iter().map(|id| id.len() + 16).sum::<usize>();
-        size_of::<Self>() + self.arguments.cost() + self.id.heap_bytes() + token + capabilities
+        size_of::<Self>()
+            + self.arguments.cost()
+            + self.id.heap_bytes()
+            + token
+            + capabilities
+            + self.speech.given.bytes()
     }
 
     /// The name of the tool or method.
@@ -191,9 +216,13 @@ impl Call {
         if self.stopped() {
             return;
         }
-        let ctx = Ctx::new(Arc::clone(self));
-        let result = catch_unwind(AssertUnwindSafe(|| self.produce(&ctx)));
-        let result = result.unwrap_or_else(|panic| Err(self.panicked(&*panic)));
+        let result = Flow::open(&self.speech.given, &self.mcp.keys, || self.binding()).and_then(|flow| {
+            let ctx = Ctx::new(Arc::clone(self), flow);
+            match catch_unwind(AssertUnwindSafe(|| self.produce(&ctx))) {
+                Ok(result) => self.questions_first(&ctx, result),
+                Err(panic) => Err(self.panicked(&*panic)),
+            }
+        });
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
             target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.name(), outcome;
@@ -202,21 +231,58 @@ impl Call {
         self.answer(result, flush);
     }
 
+    /// A question that is open goes out, whatever the handler has made of the error.
+    fn questions_first(&self, ctx: &Ctx, result: ToolResult<Product>) -> ToolResult<Product> {
+        let lifetime = self.mcp.limits().state_lifetime;
+        match ctx.flow.lock().take_open(&self.mcp.keys, lifetime, || self.binding())? {
+            Some(round) => Ok(Product::Questions(round)),
+            None => result,
+        }
+    }
+
+    /// What a sealed state of this request belongs to.
+    fn binding(&self) -> Binding {
+        let (method, name) = self.target.what();
+        let principal = self.link.connection.principal.as_ref().map(|principal| principal.id());
+        Binding::new(principal, method, name, &arguments_of(self.arguments.text()))
+    }
+
+    pub(crate) fn is_retried(&self) -> bool {
+        self.target.is_retried()
+    }
+
+    /// Whether it is a notification, to which there is no answer.
+    pub(crate) fn is_notice(&self) -> bool {
+        matches!(self.reply, Reply::Nowhere)
+    }
+
+    /// Gives the handler more time while it waits for its client, and takes back what was not needed.
+    pub(crate) fn pause(&self, most: Duration) -> Pause<'_> {
+        self.time.fetch_add(millis(most), Ordering::AcqRel);
+        Pause { call: self, most, since: Instant::now() }
+    }
+
+    /// Sends a request of the server that belongs to this one.
+    pub(crate) fn send_request(&self, json: Vec<u8>) -> Result<(), SendError> {
+        let state = self.state.lock();
+        if state.over {
+            return Err(SendError::Closed);
+        }
+        self.link.connection.send_text(Body::Owned(json), Flush::Now).map_err(SendError::from)
+    }
+
     /// Runs the layers, and within them the handler.
     fn produce(&self, ctx: &Ctx) -> ToolResult<Product> {
         if self.layers.is_empty() {
             return self.target.run(ctx, self.arguments.text());
         }
         let client = ctx.client();
-        let (method, name) = match &self.target {
-            Target::Tool(entry) => (method::TOOLS_CALL, Some(entry.name())),
-            Target::Method(entry) => (&*entry.name, None),
-        };
+        let (method, name) = self.target.what();
         let request = layer::Request {
             method,
             name,
             arguments: self.arguments.text().into(),
-            notification: matches!(self.reply, Reply::Nowhere),
+            notification: self.is_notice(),
             client: &client,
             revision: Some(self.speech.revision),
             ctx: Some(ctx),
@@ -237,6 +303,7 @@ impl Call {
         let size = match &result {
             Ok(Product::Output(output)) => encode::tool_result_size(output),
             Ok(Product::Object(object)) => object.get().len() + 256,
+            Ok(Product::Questions(round)) => round.state.len() + 1_024,
             Ok(Product::Nothing) | Err(_) => 256,
         };
         let mut json = Vec::with_capacity(size);
@@ -250,6 +317,10 @@ impl Call {
                 });
                 Outcome::Ok
             }
+            Ok(Product::Questions(round)) => {
+                self.write_questions(&mut json, &round);
+                Outcome::Ok
+            }
             Ok(Product::Nothing) => Outcome::Ok,
             Err(Kind::Rpc(error)) => self.write_error(&mut json, &error),
             Err(Kind::Capability(required)) if self.speech.revision.is_modern() => {
@@ -261,7 +332,7 @@ impl Call {
                 let message = match failure {
                     Kind::Failed(message) => message,
                     Kind::Capability(required) => format!("this client lacks a capability that is needed: {required}"),
-                    Kind::Stopped | Kind::Rpc(_) => "the handler gave up".into(),
+                    Kind::Stopped | Kind::Asked | Kind::Rpc(_) => "the handler gave up".into(),
                 };
                 match tool {
                     true => self.write_output(&mut json, &ToolOutput::error(message)),
@@ -282,6 +353,12 @@ impl Call {
             encode::encode_tool_result(out, output, self.speech.revision, self.server());
         });
         if output.is_error { Outcome::ToolError } else { Outcome::Ok }
+    }
+
+    fn write_questions(&self, json: &mut Vec<u8>, round: &Round) {
+        encode::write_response(json, &self.id, |out| {
+            encode::encode_input_required(out, round.questions(), &round.state, self.speech.revision, self.server());
+        });
     }
 
     fn write_error(&self, json: &mut Vec<u8>, error: &RpcError) -> Outcome {
@@ -404,7 +481,8 @@ impl Call {
     fn extend(&self) {
         if self.target.deadline().is_none() {
             let limits = self.mcp.limits();
-            let most = millis(limits.handler_deadline_extended.max(limits.handler_deadline));
+            let paused = self.paused.load(Ordering::Acquire);
+            let most = millis(limits.handler_deadline_extended.max(limits.handler_deadline)).saturating_add(paused);
             let time = millis(self.received.elapsed()).saturating_add(millis(limits.handler_deadline)).min(most);
             self.time.fetch_max(time, Ordering::AcqRel);
         }
@@ -430,6 +508,21 @@ impl Call {
                 "tool {} is marked quick and took {took:?}, not for the first time: it runs on the pool from now on", self.name()
             );
         }
+    }
+}
+
+/// A handler that waits for its client.
+pub(crate) struct Pause<'c> {
+    call: &'c Call,
+    most: Duration,
+    since: Instant,
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        let (most, took) = (millis(self.most), millis(self.since.elapsed()));
+        self.call.paused.fetch_add(took, Ordering::AcqRel);
+        self.call.time.fetch_sub(most.saturating_sub(took), Ordering::AcqRel);
     }
 }
 

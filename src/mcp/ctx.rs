@@ -1,5 +1,6 @@
 //! What a handler is given: everything about this one request.
 
+use super::ask::flow::Flow;
 use super::call::Call;
 use super::client::Client;
 use super::tool_error::{ToolError, ToolResult};
@@ -10,6 +11,7 @@ use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::revision::Revision;
 use crate::running::Handle;
 use crossbeam_channel::Receiver;
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
@@ -23,11 +25,16 @@ use std::time::Duration;
 /// answer is dropped, and its thread is written off if it goes on for long.
 pub struct Ctx {
     call: Arc<Call>,
+    pub(crate) flow: Mutex<Flow>,
 }
 
 impl Ctx {
-    pub(crate) fn new(call: Arc<Call>) -> Self {
-        Self { call }
+    pub(crate) fn new(call: Arc<Call>, flow: Flow) -> Self {
+        Self { call, flow: Mutex::new(flow) }
+    }
+
+    pub(crate) fn call(&self) -> &Arc<Call> {
+        &self.call
     }
 
     /// An error if the request has ended. Costs next to nothing.

@@ -154,7 +154,8 @@ impl Reply {
     pub fn is_error(&self) -> bool {
         match &self.0 {
             Kind::Handler(Ok(product)) => product.is_error(),
-            Kind::Handler(Err(_)) => true,
+            // A question is an answer of its own kind.
+            Kind::Handler(Err(error)) => !error.is_asking(),
             Kind::Protocol(result) => result.is_err(),
         }
     }

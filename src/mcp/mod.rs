@@ -1,5 +1,6 @@
 //! MCP as a [`Service`](crate::Service): what is registered, what a client says, and who answers it.
 
+pub(crate) mod ask;
 pub(crate) mod asked;
 pub(crate) mod batch;
 pub(crate) mod call;
@@ -25,7 +26,9 @@ use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ServerCapabilities};
 use crate::protocol::content::Implementation;
 use crate::protocol::notify::{self, ListKind};
+use crate::protocol::sealed::Keys;
 use crate::service::{ClosedBy, Ended, Message, Peer, Service};
+use ask::replay::Replays;
 use client::Link;
 use hooks::Hooks;
 use parking_lot::{Mutex, RwLock};
@@ -38,12 +41,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The WebSocket subprotocol of MCP.
 pub(crate) const SUBPROTOCOL: &str = "mcp";
 
+/// What an author has said of a server, before it runs.
+pub(crate) struct Plan {
+    pub(crate) identity: Implementation,
+    pub(crate) instructions: Option<String>,
+    pub(crate) registry: Registry,
+    pub(crate) hooks: Hooks,
+    pub(crate) keys: Keys,
+    pub(crate) replays: Replays,
+}
+
 /// One MCP server: everything its connections share.
 pub(crate) struct Mcp {
     pub(crate) identity: Implementation,
     pub(crate) instructions: Option<String>,
     pub(crate) core: Arc<Core>,
     pub(crate) hooks: Hooks,
+    /// What sealed states are sealed with.
+    pub(crate) keys: Keys,
+    pub(crate) replays: Replays,
     registry: RwLock<Arc<Registry>>,
     /// One edit at a time, so that none is lost.
     editing: Mutex<()>,
@@ -54,19 +70,16 @@ pub(crate) struct Mcp {
 }
 
 impl Mcp {
-    pub(crate) fn new(
-        identity: Implementation,
-        instructions: Option<String>,
-        registry: Registry,
-        hooks: Hooks,
-        core: Arc<Core>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(plan: Plan, core: Arc<Core>) -> Arc<Self> {
         use std::hash::{BuildHasher, RandomState};
+        let Plan { identity, instructions, registry, hooks, keys, replays } = plan;
         Arc::new(Self {
             identity,
             instructions,
             core,
             hooks,
+            keys,
+            replays,
             registry: RwLock::new(Arc::new(registry)),
             editing: Mutex::new(()),
             links: RwLock::new(HashMap::new()),

@@ -1,5 +1,6 @@
 //! What a handler has come to, before it is written for somebody's revision.
 
+use super::ask::flow::Round;
 use super::tool_error::{ToolError, ToolResult};
 use crate::protocol::content::ToolOutput;
 use serde::Serialize;
@@ -10,6 +11,8 @@ pub(crate) enum Product {
     Output(ToolOutput),
     /// Of a custom method: a JSON object.
     Object(Box<RawValue>),
+    /// Questions to the client, instead of an answer.
+    Questions(Round),
     /// Of a notification.
     Nothing,
 }

@@ -1,5 +1,6 @@
 //! JSON Schemas of handler arguments and results, in the form that hosts and models take best.
 
+use crate::protocol::form;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::value::RawValue;
@@ -29,6 +30,11 @@ pub(crate) fn of_input<T: JsonSchema>() -> Result<Box<RawValue>, String> {
 /// The schema of a tool's structured result.
 pub(crate) fn of_output<T: JsonSchema>() -> Result<Box<RawValue>, String> {
     raw(&generate::<T>(false))
+}
+
+/// The schema of a form for the user.
+pub(crate) fn of_form<T: JsonSchema>() -> Result<Value, String> {
+    form::of_schema(&generate::<T>(true))
 }
 
 fn raw(schema: &Value) -> Result<Box<RawValue>, String> {

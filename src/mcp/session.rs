@@ -1,6 +1,7 @@
 //! What one client says: each message to its era, each method to who answers it. Runs on the connection's thread.
 
 use super::Mcp;
+use super::ask::flow::Given;
 use super::batch::{Batch, Reply};
 use super::call::{Arguments, Call, Job, Speech, Target};
 use super::client::{Client, Legacy, Link, Pending};
@@ -480,12 +481,17 @@ impl Session {
                 capabilities: Arc::clone(&legacy.capabilities),
                 level: None,
                 progress,
+                given: Given::default(),
             },
             Caller::Modern(modern) => Speech {
                 revision: modern.revision,
                 capabilities: Arc::new(modern.capabilities),
                 level: modern.log_level,
                 progress,
+                given: Given {
+                    state: request.params.request_state.as_deref().map(Box::from),
+                    responses: request.params.input_responses.map(RawValue::to_owned),
+                },
             },
         };
         Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
@@ -559,10 +565,15 @@ impl Session {
                 capabilities: Arc::clone(&legacy.capabilities),
                 level: None,
                 progress: None,
+                given: Given::default(),
             },
-            None => {
-                Speech { revision: Revision::R2026_07_28, capabilities: Arc::default(), level: None, progress: None }
-            }
+            None => Speech {
+                revision: Revision::R2026_07_28,
+                capabilities: Arc::default(),
+                level: None,
+                progress: None,
+                given: Given::default(),
+            },
         };
         let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));
         let (mcp, link) = (Arc::clone(&self.mcp), Arc::clone(&self.link));

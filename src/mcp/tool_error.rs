@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Rpc(RpcError),
     /// The request was cancelled, or its time is over: somebody else has answered or nobody will.
     Stopped,
+    /// The answer is a question; the context knows which.
+    Asked,
     /// The client lacks a capability.
     Capability(serde_json::Value),
 }
@@ -79,6 +81,15 @@ impl ToolError {
         matches!(*self.0, Kind::Stopped)
     }
 
+    /// Whether this says that a question to the client is on its way ([`Ctx::ask`](crate::Ctx::ask)).
+    pub fn is_asking(&self) -> bool {
+        matches!(*self.0, Kind::Asked)
+    }
+
+    pub(crate) fn asking() -> Self {
+        Self::from_kind(Kind::Asked)
+    }
+
     pub(crate) fn stopped() -> Self {
         Self::from_kind(Kind::Stopped)
     }
@@ -90,6 +101,7 @@ impl ToolError {
             Kind::Capability(required) => RpcError::missing_capability(&required),
             Kind::Failed(message) => RpcError::internal(message),
             Kind::Stopped => RpcError::internal("the request was cancelled"),
+            Kind::Asked => RpcError::internal("a question that nobody has asked"),
         }
     }
 
@@ -125,6 +137,7 @@ impl fmt::Display for ToolError {
             Kind::Failed(message) => f.write_str(message),
             Kind::Rpc(error) => write!(f, "{} ({})", error.message, error.code),
             Kind::Stopped => f.write_str("the request was cancelled or ran out of time"),
+            Kind::Asked => f.write_str("a question to the client is on its way"),
             Kind::Capability(required) => write!(f, "the client lacks a capability: {required}"),
         }
     }

@@ -154,6 +154,29 @@ pub(crate) fn encode_tool_result(
     end_result(result, revision, server, output.meta.as_ref());
 }
 
+/// Appends a result that asks the client for more (2026-07-28, basic/patterns/mrtr): the key, method and parameters of each
+/// question, and the state to bring back.
+pub(crate) fn encode_input_required<'q>(
+    out: &mut Vec<u8>,
+    questions: impl IntoIterator<Item = (&'q str, &'q str, &'q RawValue)>,
+    state: &str,
+    revision: Revision,
+    server: Option<&Implementation>,
+) {
+    let mut result = Object::begin(out);
+    result.str("resultType", "input_required");
+    let mut requests = Object::begin(result.key("inputRequests"));
+    for (key, method, params) in questions {
+        let mut request = Object::begin(requests.any_key(key));
+        request.str("method", method);
+        request.raw("params", params);
+        request.end();
+    }
+    requests.end();
+    result.str("requestState", state);
+    end_result(result, revision, server, None);
+}
+
 /// About how many bytes a response with this output takes: enough, unless much of its text has to be escaped.
 pub(crate) fn tool_result_size(output: &ToolOutput) -> usize {
     let block = |content: &Content| match content {

@@ -19,6 +19,8 @@
 //! | `encode` | how is a message or a result written for a revision? |
 //! | `convert` | how is a content block or a tool described to an older revision? |
 //! | `notify` | how does a notification from the server look? |
+//! | `form` | which forms may a user be asked to fill in, and does an answer fit? |
+//! | `sealed` | what does a client carry between the rounds of a request? |
 //! | `cursor` | what is a page cursor? |
 //! | `subscribe` | what does a `subscriptions/listen` ask for? |
 
@@ -35,12 +37,14 @@ pub(crate) mod cursor;
 pub(crate) mod encode;
 pub(crate) mod envelope;
 pub(crate) mod error;
+pub(crate) mod form;
 pub(crate) mod id;
 pub(crate) mod json;
 pub(crate) mod method;
 pub(crate) mod notify;
 pub(crate) mod params;
 pub(crate) mod revision;
+pub(crate) mod sealed;
 pub(crate) mod show;
 pub(crate) mod subscribe;
 

@@ -1,6 +1,7 @@
 //! The library at its public API, over real sockets on loopback.
 
 mod admission;
+mod ask;
 mod asked;
 mod batches;
 mod changes;

@@ -46,6 +46,8 @@ pub struct Peer {
     socket: WebSocket<TcpStream>,
     /// The revision it speaks in [`Peer::request`] and what is built on it; empty before any session.
     pub revision: &'static str,
+    /// What it says that it can do.
+    pub capabilities: Value,
     /// The subprotocol that the server chose.
     pub protocol: Option<String>,
     /// WebSocket pings that have come.
@@ -78,12 +80,19 @@ impl Peer {
             tungstenite::client::client_with_config(request, stream, Some(config)).expect("a handshake");
         let protocol = response.headers().get("Sec-WebSocket-Protocol");
         let protocol = protocol.map(|value| value.to_str().expect("ASCII").to_owned());
-        Self { socket, revision: "", protocol, pings: 0, text: String::new(), held: VecDeque::new(), last_id: 0 }
+        let (held, text) = (VecDeque::new(), String::new());
+        Self { socket, revision: "", capabilities: json!({}), protocol, pings: 0, text, held, last_id: 0 }
     }
 
     /// Connects and speaks that revision: with a session, if the revision has sessions.
     pub fn of(running: &Running, revision: &'static str) -> Self {
+        Self::able(running, revision, json!({}))
+    }
+
+    /// The same with capabilities.
+    pub fn able(running: &Running, revision: &'static str, capabilities: Value) -> Self {
         let mut peer = Self::connect(running);
+        peer.capabilities = capabilities;
         if revision == MODERN {
             peer.revision = revision;
         } else {
@@ -95,7 +104,7 @@ impl Peer {
     /// Opens a legacy session; returns the result of `initialize`.
     pub fn initialize(&mut self, revision: &'static str) -> Value {
         let params = json!({
-            "protocolVersion": revision, "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
+            "protocolVersion": revision, "capabilities": self.capabilities, "clientInfo": { "name": "test", "version": "1" },
         });
         let result = self.request("initialize", params)["result"].clone();
         assert_eq!(result["protocolVersion"], revision, "{result}");
@@ -139,7 +148,7 @@ impl Peer {
     pub fn make(&mut self, method: &str, mut params: Value) -> Value {
         self.last_id += 1;
         if self.is_modern() && params["_meta"]["io.modelcontextprotocol/protocolVersion"].is_null() {
-            let Value::Object(meta) = modern_meta(json!({})) else { unreachable!() };
+            let Value::Object(meta) = modern_meta(self.capabilities.clone()) else { unreachable!() };
             let object = params.as_object_mut().expect("an object");
             object.entry("_meta").or_insert_with(|| json!({})).as_object_mut().expect("an object").extend(meta);
         }
