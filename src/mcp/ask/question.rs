@@ -83,7 +83,7 @@ mod sealed_list {
     pub trait SealedList {}
 }
 
-fn read_one<Q: Question>(question: &Q, answer: Option<&Box<RawValue>>) -> Result<Q::Answer, (String, String)> {
+fn read_one<Q: Question>(question: &Q, answer: Option<&RawValue>) -> Result<Q::Answer, (String, String)> {
     let wrong = |what: String| (question.key().to_owned(), what);
     question.read(answer.ok_or_else(|| wrong("there is no answer".into()))?).map_err(wrong)
 }
@@ -98,7 +98,10 @@ impl<Q: Question> Questions for Vec<Q> {
     }
 
     fn read(&self, answers: &[Box<RawValue>]) -> Result<Self::Answers, (String, String)> {
-        self.iter().enumerate().map(|(place, question)| read_one(question, answers.get(place))).collect()
+        self.iter()
+            .enumerate()
+            .map(|(place, question)| read_one(question, answers.get(place).map(|answer| &**answer)))
+            .collect()
     }
 }
 
@@ -114,7 +117,7 @@ macro_rules! tuple {
             }
 
             fn read(&self, answers: &[Box<RawValue>]) -> Result<Self::Answers, (String, String)> {
-                Ok(($(read_one(&self.$place, answers.get($place))?,)+))
+                Ok(($(read_one(&self.$place, answers.get($place).map(|answer| &**answer))?,)+))
             }
         }
     };
