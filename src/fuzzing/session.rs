@@ -5,6 +5,7 @@
 //! - each text is JSON-RPC: an answer, a notification, or a batch of answers;
 //! - no request has more than one answer, nothing else has any, and in a session that went well every request has one;
 //! - progress goes up, and does not follow the answer;
+//! - requests of the server are those of the tool that asks, each with an id of its own;
 //!
 //! and of the server: the outbox stays within its bound, the memory budget comes back to nothing, nothing panics but handlers.
 
@@ -96,6 +97,10 @@ fn stage() -> &'static Stage {
             memory_bytes: 1 << 20,
             page_size: 3,
             write_deadline: Duration::from_secs(1),
+            // Nobody may answer.
+            question_deadline: Duration::from_millis(3),
+            parked_calls: 3,
+            questions_per_client: 2,
             ..Limits::default()
         };
         let (core, _) = Core::start(limits).expect("two threads");
@@ -139,6 +144,12 @@ fn server() -> Server {
             WAITING.fetch_sub(1, Ordering::SeqCst);
             ctx.progress(1.0, 1.0)?;
             Ok(if released { "released" } else { "cancelled" })
+        })
+        .tool("asks", "Asks for roots", |ctx, NoArgs| {
+            WAITING.fetch_add(1, Ordering::SeqCst);
+            let roots = ctx.roots("roots");
+            WAITING.fetch_sub(1, Ordering::SeqCst);
+            Ok(format!("{} roots", roots?.len()))
         })
         .tool_with(Tool::new("hasty", "Has no time").deadline(Duration::from_millis(1)), |ctx, NoArgs| {
             let _ = ctx.cancelled().recv();
@@ -457,7 +468,7 @@ fn settle() {
     let pool = &stage().core.pool;
     wait("the calls to settle", || {
         let waiting = WAITING.load(Ordering::SeqCst);
-        waiting >= SHARE || pool.numbers().live <= waiting
+        waiting >= SHARE || pool.numbers().live <= WAITING.load(Ordering::SeqCst)
     });
 }
 
@@ -471,8 +482,16 @@ fn release() {
 /// A message of a client that knows the protocol.
 fn message(script: &mut Script<'_>) -> String {
     const REVISIONS: [&str; 6] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28", "1.0"];
-    const TOOLS: [&str; 9] =
-        ["quick", "pooled", "panics", "panics-quick", "slow", "hasty", "fails", "extra", "nothing"];
+    const TOOLS: [&str; 10] =
+        ["quick", "pooled", "panics", "panics-quick", "slow", "hasty", "fails", "extra", "nothing", "asks"];
+    const STATES: [&str; 4] = [
+        "",
+        r#","inputResponses":{"roots":{"roots":[]}}"#,
+        r#","inputResponses":null"#,
+        r#","requestState":"v1.e30.e30""#,
+    ];
+    const ANSWERS: [&str; 4] =
+        [r#""result":{}"#, r#""result":{"roots":[]}"#, r#""result":5"#, r#""error":{"code":-1,"message":"no"}"#];
     const LEVELS: [&str; 4] = ["debug", "error", "info", "loud"];
     const CURSORS: [&str; 5] = ["", "AQ", "cursor", "AYEcndVh", "\\u0041"];
     let kind = script.byte();
@@ -488,7 +507,7 @@ fn message(script: &mut Script<'_>) -> String {
             let log = if high == 6 { r#","io.modelcontextprotocol/logLevel":"debug""# } else { "" };
             let token = if high == 7 { format!(r#","progressToken":"{}""#, script.below(4)) } else { String::new() };
             format!(
-                r#","_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{"sampling":{{}}}}{log}{token}}}"#
+                r#","_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{"sampling":{{}},"roots":{{}}}}{log}{token}}}"#
             )
         }
     };
@@ -499,7 +518,7 @@ fn message(script: &mut Script<'_>) -> String {
         0..=2 => {
             let revision = REVISIONS[script.below(6)];
             let params = format!(
-                r#","protocolVersion":"{revision}","capabilities":{{}},"clientInfo":{{"name":"fuzz","version":"1"}}"#
+                r#","protocolVersion":"{revision}","capabilities":{{"roots":{{}}}},"clientInfo":{{"name":"fuzz","version":"1"}}"#
             );
             request("initialize", &params)
         }
@@ -518,12 +537,12 @@ fn message(script: &mut Script<'_>) -> String {
             let reason = if script.byte() > 127 { r#","reason":"no more""# } else { "" };
             format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}{reason}}}}}"#)
         }
-        17 => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#),
+        17 => format!(r#"{{"jsonrpc":"2.0","id":{id},{}}}"#, ANSWERS[script.below(4)]),
         18 => format!(r#"{{"jsonrpc":"2.0","method":"tools/call","params":{{"name":"pooled"{meta}}}}}"#),
         19 => format!(r#"{{"jsonrpc":"1.0","id":{id},"method":"ping"}}"#),
         20 => request("resources/list", ""),
         _ => {
-            let tool = TOOLS[script.below(9)];
+            let tool = TOOLS[script.below(10)];
             let length = script.below(12);
             let text = json_text(&String::from_utf8_lossy(script.take(length)));
             let times = script.byte();
@@ -532,7 +551,8 @@ fn message(script: &mut Script<'_>) -> String {
                 10 => String::new(),
                 _ => format!(r#","arguments":{{"text":{text},"times":{times}}}"#),
             };
-            request("tools/call", &format!(r#","name":"{tool}"{arguments}"#))
+            let state = if tool == "asks" { STATES[script.below(4)] } else { "" };
+            request("tools/call", &format!(r#","name":"{tool}"{arguments}{state}"#))
         }
     }
 }
@@ -579,6 +599,7 @@ fn judge(written: &[u8], sent: &Sent) {
     let (frames, cut) = server_frames(behind_head(written));
     let mut answers: HashMap<String, usize> = HashMap::new();
     let mut reports: HashMap<String, f64> = HashMap::new();
+    let mut questions = HashSet::new();
     for (at, frame) in frames.iter().enumerate() {
         match frame.opcode {
             1 => {
@@ -589,6 +610,11 @@ fn judge(written: &[u8], sent: &Sent) {
                         for entry in entries {
                             answer(entry, &mut answers);
                         }
+                    }
+                    single if single.get("method").is_some() && single.get("id").is_some() => {
+                        assert_eq!(single["method"], "roots/list", "{single}");
+                        let id = single["id"].as_u64().expect("a number");
+                        assert!(questions.insert(id), "asked twice: {single}");
                     }
                     single if single.get("method").is_some() => {
                         notification(single, sent, &answers, &mut reports);
