@@ -9,6 +9,7 @@ mod fixtures;
 mod options;
 #[path = "../shared/process.rs"]
 mod process;
+mod questions;
 mod workload;
 
 use mcp_blocking::Server;
@@ -42,5 +43,5 @@ fn server() -> Server {
     let server = Server::new("everything", env!("CARGO_PKG_VERSION"))
         .title("Everything")
         .instructions("Tools for trying out an MCP client. Start with test_simple_text.");
-    workload::register(fixtures::register(server))
+    workload::register(questions::register(fixtures::register(server)))
 }
