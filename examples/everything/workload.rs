@@ -4,7 +4,12 @@ use mcp_blocking::schemars::JsonSchema;
 use mcp_blocking::serde_json::json;
 use mcp_blocking::{NoArgs, Server, Tool, ToolError};
 use serde::Deserialize;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Most notes that are kept; the oldest go first.
+const NOTES: usize = 1_000;
 
 #[derive(Deserialize, JsonSchema)]
 struct Echo {
@@ -24,8 +29,45 @@ struct Broadcast {
     text: String,
 }
 
-pub fn register(server: Server) -> Server {
+#[derive(Deserialize)]
+struct Seen {
+    /// What was seen.
+    text: String,
+    /// Whether to say so.
+    #[serde(default)]
+    ack: bool,
+}
+
+#[derive(Deserialize)]
+struct Search {
+    query: String,
+}
+
+/// A method and a notification that MCP does not have: `acme/seen` notes a text, `acme/search` finds it.
+fn custom(server: Server) -> Server {
+    let notes = Arc::new(Mutex::new(VecDeque::new()));
+    let seen = Arc::clone(&notes);
     server
+        .notification("acme/seen", move |ctx, Seen { text, ack }| {
+            if ack {
+                // A client that has no session, or has gone, cannot be told.
+                let _ = ctx.client().notify("acme/ack", &json!({ "text": text }));
+            }
+            let mut notes = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if notes.len() == NOTES {
+                notes.pop_front();
+            }
+            notes.push_back(text);
+        })
+        .method("acme/search", move |_ctx, Search { query }| {
+            let notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+            let items: Vec<_> = notes.iter().filter(|note| note.contains(&query)).collect();
+            Ok(json!({ "items": items }))
+        })
+}
+
+pub fn register(server: Server) -> Server {
+    custom(server)
         .tool_with(
             Tool::new("echo", "Send the text back, from the connection's own thread")
                 .read_only()

@@ -5,7 +5,7 @@ import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/webso
 import * as types from '@modelcontextprotocol/sdk/types.js';
 import { drive, elicited, fail, parse, rooted, sampled, told } from './common.mjs';
 
-const a = { ...parse('ts1', 'TypeScript SDK 1.x; ws://, http:// or stdio'), v1: true };
+const a = { ...parse('ts1', 'TypeScript SDK 1.x; ws://, http:// or stdio'), v1: true, anyResult: types.ResultSchema };
 const transport = !a.url
   ? new StdioClientTransport({ command: a.target[0], args: a.target.slice(1), stderr: 'inherit' })
   : a.url.protocol.startsWith('ws')

@@ -485,10 +485,14 @@ impl Pool {
         // For a moment there may be one worker more than may run: the first that has nothing to do ends.
         self.size.fetch_add(1, Ordering::AcqRel);
         self.parked.fetch_sub(1, Ordering::AcqRel);
-        if let SeatState::Running { lane, parked, .. } = &mut *seat.state.lock() {
-            *parked = false;
-            lane.state.lock().running += 1;
-        }
+        let lane = match &mut *seat.state.lock() {
+            SeatState::Running { lane, parked, .. } => {
+                *parked = false;
+                Arc::clone(lane)
+            }
+            SeatState::Free | SeatState::WrittenOff => return,
+        };
+        lane.state.lock().running += 1;
     }
 
     /// The life of a worker.

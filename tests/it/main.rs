@@ -23,4 +23,5 @@ mod schema;
 mod services;
 mod stories;
 mod tools;
+mod two;
 mod websocket;
