@@ -35,6 +35,14 @@ pub struct Limits {
     /// Time for the whole handshake, from accept to the answered upgrade; then 408. One deadline, not one for each
     /// read, so that a client cannot hold a thread by dripping. Default 10 s.
     pub head_deadline: Duration,
+    /// Time for the body of an HTTP request, from the end of its head; then 408. Default 30 s: 1 MiB over a slow line.
+    pub body_deadline: Duration,
+    /// How long an HTTP connection without a request stays open: this, and up to twice as long. Default 15 s.
+    pub keep_alive: Duration,
+    /// HTTP sessions at once (2025-03-26 to 2025-11-25); beyond it `initialize` is answered "busy". Default 1,024.
+    pub sessions: usize,
+    /// How long an HTTP session that nobody uses is kept: no request, no open stream. Default 30 min.
+    pub session_idle: Duration,
     /// Connections at once, in all; more are answered 503 before anything is read. Every connection has a thread, and
     /// the number is cut to what the machine's thread limit allows. Default 4,096.
     pub connections: usize,
@@ -111,6 +119,10 @@ impl Default for Limits {
             head_bytes: 8 << 10,
             head_lines: 64,
             head_deadline: Duration::from_secs(10),
+            body_deadline: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(15),
+            sessions: 1_024,
+            session_idle: Duration::from_secs(1_800),
             connections: 4_096,
             connections_per_address: 100,
             half_open: 512,
@@ -145,6 +157,9 @@ impl Limits {
     pub(crate) fn clamped(mut self) -> Self {
         for time in [
             &mut self.head_deadline,
+            &mut self.body_deadline,
+            &mut self.keep_alive,
+            &mut self.session_idle,
             &mut self.ping_interval,
             &mut self.frame_deadline,
             &mut self.write_deadline,
@@ -172,6 +187,10 @@ impl Limits {
             ("head_bytes", self.head_bytes < 256),
             ("head_lines", self.head_lines < 8),
             ("head_deadline", self.head_deadline.is_zero()),
+            ("body_deadline", self.body_deadline.is_zero()),
+            ("keep_alive", self.keep_alive.is_zero()),
+            ("sessions", self.sessions == 0),
+            ("session_idle", self.session_idle.is_zero()),
             ("connections", self.connections == 0),
             ("connections_per_address", self.connections_per_address == 0),
             ("half_open", self.half_open == 0),

@@ -101,7 +101,8 @@ impl Listener {
     fn into_bound(self) -> Result<Bound<Peers>, Error> {
         let Self { settings, services, problems } = self;
         Bound::new(settings, problems, Identity::of_library(), move |core| {
-            let routes = services.into_iter().map(|(path, service)| Route { path: path.into(), service }).collect();
+            let routes =
+                services.into_iter().map(|(path, service)| Route { path: path.into(), service, http: None }).collect();
             (routes, Peers { core: Arc::clone(core), path: None })
         })
     }

@@ -33,7 +33,7 @@ pub(crate) const METHODS: [&str; 21] = [
 ];
 
 /// Why connections are turned away: the labels of all refusals; the last stands for those that are not in the list.
-pub(crate) const REASONS: [&str; 17] = [
+pub(crate) const REASONS: [&str; 20] = [
     "host",
     "origin",
     "auth",
@@ -44,6 +44,9 @@ pub(crate) const REASONS: [&str; 17] = [
     "head-size",
     "head-deadline",
     "early-bytes",
+    "body-size",
+    "body-deadline",
+    "memory",
     "unsupported",
     "tls-on-plain",
     "max-connections",

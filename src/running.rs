@@ -2,7 +2,6 @@
 
 use crate::engine::Core;
 use crate::engine::outbox::Flush;
-use crate::engine::pool::Abandon;
 use crate::error::{Error, Problem};
 use crate::health::listener::HealthListener;
 use crate::health::ready::Checks;
@@ -289,9 +288,7 @@ impl<H> Running<H> {
         core.pool.wait_quiet(Instant::now() + grace);
         // What was not finished in time, and what began in the moment between the two.
         core.seal();
-        for connection in core.clients() {
-            connection.lane.abandon(Abandon::Stopping);
-        }
+        core.abandon_all();
         if !core.pool.wait_quiet(Instant::now() + NOTICE) {
             for what in core.pool.running() {
                 log::error!(target: "mcp_blocking::server", "left behind: {what} ignores its cancellation");
@@ -370,7 +367,7 @@ impl Handle {
 
     /// The clients that are connected at this moment, the oldest first.
     pub fn clients(&self) -> Vec<Client> {
-        self.mcp.links().into_iter().map(Client).collect()
+        self.mcp.links().into_iter().filter(|link| link.stays()).map(Client).collect()
     }
 
     /// Sends a notification to all clients with a session (2024-11-05 to 2025-11-25), written once for all. Clients of

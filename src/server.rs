@@ -8,6 +8,7 @@ use crate::mcp::client::Client;
 use crate::mcp::ctx::Ctx;
 use crate::mcp::handler::Handler;
 use crate::mcp::hooks::Hooks;
+use crate::mcp::http::McpOverHttp;
 use crate::mcp::layer::Layer;
 use crate::mcp::method::{self, MethodEntry};
 use crate::mcp::output::IntoToolOutput;
@@ -23,6 +24,7 @@ use crate::running::{Bound, Handle};
 use crate::service::{AnyService, Ended};
 use crate::settings::Settings;
 use crate::transport::gate::Route;
+use crate::transport::http::HttpService;
 use crate::transport::request_head::{Denied, RequestHead};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -359,7 +361,8 @@ impl Server {
         Bound::new(settings, problems, reported, move |core| {
             let mcp = Mcp::new(plan, Arc::clone(core));
             let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
-            (vec![Route { path: "/mcp".into(), service }], Handle::of(mcp))
+            let http: Arc<dyn HttpService> = Arc::new(McpOverHttp::new(Arc::clone(&mcp)));
+            (vec![Route { path: "/mcp".into(), service, http: Some(http) }], Handle::of(mcp))
         })
     }
 

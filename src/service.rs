@@ -108,6 +108,12 @@ impl Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(tungstenite::Utf8Bytes);
 
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
 impl Deref for Text {
     type Target = str;
 

@@ -32,9 +32,11 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     let running = bound.start()?;
     let handle = running.handle();
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
-    let websocket = running.addrs().iter().map(|address| format!("websocket ws://{address}/mcp"));
+    let addresses = running.addrs().iter();
+    let endpoints =
+        addresses.flat_map(|address| [format!("websocket ws://{address}/mcp"), format!("http http://{address}/mcp")]);
     let health = running.health_addr().map(|address| format!("health http://{address}/health"));
-    process::announce(websocket.chain(health))?;
+    process::announce(endpoints.chain(health))?;
     running.join()?;
     Ok(())
 }

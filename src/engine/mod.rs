@@ -24,7 +24,7 @@ use connection::Connection;
 use drain::Drain;
 use outbox::{Outbox, OutboxLimits};
 use parking_lot::{Condvar, Mutex, RwLock};
-use pool::{Pool, PoolSizes};
+use pool::{Abandon, Lane, Pool, PoolSizes};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -57,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) tick: Duration,
     pub(crate) counters: Counters,
     clients: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
+    /// Lanes of those who have no connection of their own.
+    lanes: RwLock<HashMap<ConnectionId, Arc<Lane>>>,
     openings: Mutex<HashMap<u64, Arc<Outbox>>>,
     ids: AtomicU64,
     opening_ids: AtomicU64,
@@ -98,6 +100,7 @@ impl Core {
             tick,
             counters: Counters::default(),
             clients: RwLock::new(HashMap::new()),
+            lanes: RwLock::new(HashMap::new()),
             openings: Mutex::new(HashMap::new()),
             ids: AtomicU64::new(1),
             opening_ids: AtomicU64::new(0),
@@ -176,6 +179,27 @@ impl Core {
         let mut all: Vec<_> = self.clients.read().values().cloned().collect();
         all.sort_unstable_by_key(|connection| connection.id);
         all
+    }
+
+    /// A lane that belongs to no connection, so that the end of the server reaches it.
+    pub(crate) fn add_lane(&self, id: ConnectionId, lane: &Arc<Lane>) {
+        self.lanes.write().insert(id, Arc::clone(lane));
+    }
+
+    pub(crate) fn remove_lane(&self, id: ConnectionId) {
+        let mut lanes = self.lanes.write();
+        lanes.remove(&id);
+        if lanes.capacity() > 64 && lanes.len() < lanes.capacity() / 4 {
+            lanes.shrink_to_fit();
+        }
+    }
+
+    /// The server stops: gives all work up.
+    pub(crate) fn abandon_all(&self) {
+        let lanes: Vec<_> = self.lanes.read().values().cloned().collect();
+        for lane in self.clients().iter().map(|connection| &connection.lane).chain(&lanes) {
+            lane.abandon(Abandon::Stopping);
+        }
     }
 
     pub(crate) fn connected(&self) -> usize {

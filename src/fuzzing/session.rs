@@ -108,7 +108,7 @@ fn stage() -> &'static Stage {
         let mcp = Mcp::new(server.plan(), Arc::clone(&core));
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
         let Settings { hosts, origins, tokens, .. } = Settings::default();
-        let routes = vec![Route { path: "/mcp".into(), service }];
+        let routes = vec![Route { path: "/mcp".into(), service, http: None }];
         let door =
             Door::new(Arc::clone(&core), Gate { hosts, origins, tokens, authenticate: None, routes, health: None });
         Stage { core, mcp, door }

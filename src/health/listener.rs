@@ -16,7 +16,7 @@ use crate::http::reader::HeadLimits;
 use crate::http::refusal::Refusal;
 use crate::metrics::ProbeOutcome;
 use crate::transport::accept::{Door, Throttle, accept_until, send_last, wake};
-use crate::transport::opening::read_head;
+use crate::transport::opening::{early_bytes, read_head};
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Write};
@@ -241,6 +241,10 @@ impl Desk {
         let limits = &self.door.core.limits;
         let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
         let head = read_head(&mut read, head_limits, probe.since + HEAD.min(limits.head_deadline), &self.log);
+        let head = head.and_then(|read| match read {
+            Some((_, ahead)) if !ahead.is_empty() => Err(early_bytes()),
+            read => Ok(read.map(|(head, _)| head)),
+        });
         if probe.phase() == Phase::Cut {
             return;
         }

@@ -17,6 +17,7 @@
     reason = "complete and tested as a unit; what nothing asks for yet stands ready for the transports to come"
 )]
 
+pub(crate) mod chunked;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod reader;

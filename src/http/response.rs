@@ -16,13 +16,14 @@ pub(crate) struct Response {
     content_type: Option<&'static str>,
     body: Vec<u8>,
     keep_alive: bool,
+    stream: bool,
 }
 
 impl Response {
     /// An answer without a body.
     #[must_use]
     pub(crate) const fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), content_type: None, body: Vec::new(), keep_alive: false }
+        Self { status, headers: Vec::new(), content_type: None, body: Vec::new(), keep_alive: false, stream: false }
     }
 
     /// Adds a header field.
@@ -59,6 +60,14 @@ impl Response {
     #[must_use]
     pub(crate) fn json(self, body: impl Into<Vec<u8>>) -> Self {
         self.with_body("application/json", body.into())
+    }
+
+    /// The head of a stream of events (WHATWG, "Server-sent events"): chunked, of no known length.
+    #[must_use]
+    pub(crate) fn event_stream(mut self) -> Vec<u8> {
+        self.content_type = Some("text/event-stream");
+        self.stream = true;
+        self.to_bytes_without_body()
     }
 
     /// Leaves the connection open. Only for answers to requests that were read to their end.
@@ -102,7 +111,9 @@ impl Response {
             field("Content-Type", content_type);
         }
         // RFC 9110, 8.6: no Content-Length in 1xx and 204.
-        if self.may_have_body() {
+        if self.stream {
+            field("Transfer-Encoding", "chunked");
+        } else if self.may_have_body() {
             field("Content-Length", &self.body.len().to_string());
         }
         // RFC 9110, 7.8: "A sender of Upgrade MUST also send an 'Upgrade' connection option".
@@ -113,7 +124,7 @@ impl Response {
             (false, false) => field("Connection", "close"),
             (false, true) => {}
         }
-        field("Cache-Control", "no-store");
+        field("Cache-Control", if self.stream { "no-cache" } else { "no-store" });
         field("X-Content-Type-Options", "nosniff");
         head.push_str("\r\n");
         head.into_bytes()

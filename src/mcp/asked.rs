@@ -100,7 +100,7 @@ impl Question {
         params: &RawValue,
         send: impl FnOnce(Vec<u8>) -> Result<(), SendError>,
     ) -> Result<Self, RequestError> {
-        let (number, answer) = link.asked.open(link.connection.core.limits.questions_per_client)?;
+        let (number, answer) = link.asked.open(link.core.limits.questions_per_client)?;
         let question = Self { link: Arc::clone(link), number, answer };
         let mut message = Vec::with_capacity(params.get().len() + method.len() + 64);
         encode::write_request(&mut message, &RequestId::from(number), method, Some(params));
@@ -123,7 +123,7 @@ impl Drop for Question {
                 &RequestId::from(self.number),
                 Some("nobody waits for the answer any more"),
             );
-            self.link.send(json, Flush::Now);
+            let _ = self.link.send_notice(Body::Owned(json), 0, Flush::Now);
         }
     }
 }
@@ -158,7 +158,7 @@ impl Client {
             return Err(RequestError::Params("params have to be a JSON object".into()));
         }
         let _parked = pool::park().map_err(|_| RequestError::Busy)?;
-        let send = |message| self.0.connection.send_text(Body::Owned(message), Flush::Now).map_err(SendError::from);
+        let send = |message| self.0.send(Body::Owned(message), 0, Flush::Now).map_err(SendError::from);
         let question = Question::ask(&self.0, method, &params, send)?;
         let result = match question.answer.recv_timeout(patience) {
             Ok(outcome) => outcome?,

@@ -1,10 +1,12 @@
 //! The answers to a JSON-RPC batch (2025-03-26 only): collected, and sent as one array when the last is there.
 
 use super::client::Link;
+use crate::engine::Core;
 use crate::engine::budget::{Budget, Reservation};
-use crate::engine::connection::Connection;
-use crate::engine::outbox::Flush;
+use crate::engine::outbox::{Body, Flush, Refused};
+use crate::http::head::Head;
 use crate::protocol::encode;
+use crate::transport::http::exchange::Exchange;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -15,23 +17,57 @@ pub(crate) enum Reply {
     Direct,
     /// Into the array of its batch.
     Batch(Arc<Batch>),
+    /// Into the answer to an HTTP request.
+    Exchange(Arc<Exchange>),
     /// Nowhere: to a notification there is none.
     Nowhere,
 }
 
 impl Reply {
-    /// Delivers an answer, or the fact that there will be none.
-    pub(crate) fn deliver(&self, link: &Link, answer: Option<Vec<u8>>, flush: Flush) {
+    /// Delivers an answer with its HTTP status, or the fact that there will be none.
+    pub(crate) fn deliver(&self, link: &Link, answer: Option<Vec<u8>>, status: u16, flush: Flush) {
         match (self, answer) {
-            (Self::Direct, Some(json)) => link.send(json, flush),
+            // A connection that takes no more is being closed; who waits for this answer learns it from that.
+            (Self::Direct, Some(json)) => drop(link.send(Body::Owned(json), 0, flush)),
             (Self::Direct, None) | (Self::Nowhere, _) => {}
             (Self::Batch(batch), answer) => batch.add(link, answer, flush),
+            (Self::Exchange(exchange), Some(json)) => exchange.answer(status, json, flush),
+            // Cancelled: there is nothing to wait for.
+            (Self::Exchange(exchange), None) => exchange.finish(202, flush),
+        }
+    }
+
+    /// Sends a notice that belongs to the request and may be lost.
+    pub(crate) fn notice(&self, link: &Link, json: Vec<u8>, key: u64) {
+        let _ = match self {
+            Self::Exchange(exchange) => exchange.event(&json, key, true, Flush::Now),
+            Self::Batch(batch) => return batch.reply.notice(link, json, key),
+            Self::Direct | Self::Nowhere => link.send_notice(Body::Owned(json), key, Flush::Now),
+        };
+    }
+
+    /// Sends what belongs to the request and must not be lost.
+    pub(crate) fn send(&self, link: &Link, json: Vec<u8>, key: u64, flush: Flush) -> Result<(), Refused> {
+        match self {
+            Self::Exchange(exchange) => exchange.event(&json, key, false, flush),
+            Self::Batch(batch) => batch.reply.send(link, json, key, flush),
+            Self::Direct | Self::Nowhere => link.send(Body::Owned(json), key, flush),
+        }
+    }
+
+    /// The head of the HTTP request, if it came in one of its own.
+    pub(crate) fn head(&self) -> Option<&Head> {
+        match self {
+            Self::Exchange(exchange) => Some(exchange.head()),
+            Self::Direct | Self::Batch(_) | Self::Nowhere => None,
         }
     }
 }
 
 pub(crate) struct Batch {
     state: Mutex<State>,
+    /// Where the array goes.
+    reply: Reply,
     memory: Arc<Budget>,
     /// Bytes of all answers together.
     most: usize,
@@ -49,10 +85,10 @@ struct State {
 
 impl Batch {
     /// A batch whose entries are still being looked at: that counts as one missing answer.
-    pub(crate) fn new(connection: &Connection) -> Arc<Self> {
+    pub(crate) fn new(core: &Core, reply: Reply) -> Arc<Self> {
         let state = State { answers: Vec::new(), missing: 1, memory: Vec::new(), bytes: 0, too_large: false };
-        let (memory, most) = (Arc::clone(&connection.core.memory), connection.core.limits.outbox_bytes);
-        Arc::new(Self { state: Mutex::new(state), memory, most })
+        let (memory, most) = (Arc::clone(&core.memory), core.limits.outbox_bytes);
+        Arc::new(Self { state: Mutex::new(state), reply, memory, most })
     }
 
     /// One more answer will come.
@@ -84,15 +120,14 @@ impl Batch {
             if state.too_large {
                 // Half of a batch would leave its sender waiting for the rest.
                 drop(state);
-                link.connection.close(1013, "the answers to a batch are too large", flush);
-                return;
+                link.close(1013, "the answers to a batch are too large", flush);
+                return self.reply.deliver(link, None, 202, flush);
             }
             std::mem::take(&mut state.answers)
         };
         // Notifications alone are not answered at all.
         let mut json = Vec::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 2);
-        if encode::write_batch(&mut json, &answers) {
-            link.send(json, flush);
-        }
+        let any = encode::write_batch(&mut json, &answers);
+        self.reply.deliver(link, any.then_some(json), 200, flush);
     }
 }

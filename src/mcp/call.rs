@@ -11,14 +11,14 @@ use super::product::Product;
 use super::registry::Entry;
 use super::tool_error::{Kind, ToolError, ToolResult};
 use crate::cancel::Cancel;
-use crate::engine::outbox::{Body, Flush};
+use crate::engine::outbox::Flush;
 use crate::engine::pool::{Abandon, Work};
 use crate::guard::text::Escaped;
 use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::content::{Implementation, ToolOutput};
 use crate::protocol::encode;
-use crate::protocol::error::{BusyReason, RpcError};
+use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::{ProgressToken, RequestId};
 use crate::protocol::method;
 use crate::protocol::notify;
@@ -225,7 +225,7 @@ impl Call {
         });
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
-            target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.name(), outcome;
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), outcome;
             "{} {outcome} after {:?}", self.describe(), self.received.elapsed()
         );
         self.answer(result, flush);
@@ -243,7 +243,7 @@ impl Call {
     /// What a sealed state of this request belongs to.
     fn binding(&self) -> Binding {
         let (method, name) = self.target.what();
-        let principal = self.link.connection.principal.as_ref().map(|principal| principal.id());
+        let principal = self.link.principal.as_ref().map(|principal| principal.id());
         Binding::new(principal, method, name, &arguments_of(self.arguments.text()))
     }
 
@@ -268,7 +268,7 @@ impl Call {
         if state.over {
             return Err(SendError::Closed);
         }
-        self.link.connection.send_text(Body::Owned(json), Flush::Now).map_err(SendError::from)
+        self.reply.send(&self.link, json, 0, Flush::Now).map_err(SendError::from)
     }
 
     /// Runs the layers, and within them the handler.
@@ -308,6 +308,7 @@ impl Call {
         };
         let mut json = Vec::with_capacity(size);
         let tool = matches!(self.target, Target::Tool(_));
+        let mut status = 200;
         let outcome = match result.map_err(ToolError::into_kind) {
             Ok(Product::Output(output)) => self.write_output(&mut json, &output),
             Ok(Product::Object(object)) => {
@@ -322,9 +323,14 @@ impl Call {
                 Outcome::Ok
             }
             Ok(Product::Nothing) => Outcome::Ok,
-            Err(Kind::Rpc(error)) => self.write_error(&mut json, &error),
+            Err(Kind::Rpc(error)) => {
+                status = http_status(&error, self.speech.revision);
+                self.write_error(&mut json, &error)
+            }
             Err(Kind::Capability(required)) if self.speech.revision.is_modern() => {
-                self.write_error(&mut json, &RpcError::missing_capability(&required))
+                let error = RpcError::missing_capability(&required);
+                status = http_status(&error, self.speech.revision);
+                self.write_error(&mut json, &error)
             }
             // Somebody has answered, or nobody may; unless the handler made the error up.
             Err(Kind::Stopped) if self.stopped() => return,
@@ -341,7 +347,7 @@ impl Call {
                 }
             }
         };
-        self.conclude(Some(json), outcome, flush);
+        self.conclude(Some(json), status, outcome, flush);
     }
 
     fn server(&self) -> Option<&Implementation> {
@@ -367,7 +373,7 @@ impl Call {
     }
 
     /// Makes this the end of the request. False if it had ended.
-    fn conclude(&self, json: Option<Vec<u8>>, outcome: Outcome, flush: Flush) -> bool {
+    fn conclude(&self, json: Option<Vec<u8>>, status: u16, outcome: Outcome, flush: Flush) -> bool {
         let mut state = self.state.lock();
         if std::mem::replace(&mut state.over, true) {
             return false;
@@ -389,14 +395,14 @@ impl Call {
             self.link.finish(&self.id);
         }
         // Under the lock, so that no progress report can follow it.
-        self.reply.deliver(&self.link, json, flush);
+        self.reply.deliver(&self.link, json, status, flush);
         true
     }
 
     /// Tells the handler to stop and makes this the end of the request.
     fn stop(&self, json: Option<Vec<u8>>, outcome: Outcome, flush: Flush) -> bool {
         // In this order: a handler that returns at once when it is told to stop would otherwise be the first to answer.
-        let first = self.conclude(json, outcome, flush);
+        let first = self.conclude(json, 200, outcome, flush);
         self.cancel.cancel();
         first
     }
@@ -405,7 +411,7 @@ impl Call {
     pub(crate) fn cancel(&self, reason: Option<&str>) {
         if self.stop(None, Outcome::Cancelled, Flush::Later) {
             log::debug!(
-                target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.name();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name();
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
@@ -415,10 +421,10 @@ impl Call {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let incident = self.mcp.incident();
         log::error!(
-            target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.name(), incident = incident.as_str();
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), incident = incident.as_str();
             "{} panicked, incident {incident}: {}", self.describe(), Escaped::short(text.unwrap_or("no message"))
         );
-        ToolError::rpc(crate::protocol::error::codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
+        ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
     }
 
     /// Sends a notification that belongs to this request, if it is still under way.
@@ -434,9 +440,7 @@ impl Call {
     fn send_notice(&self, key: u64, write: impl FnOnce(&mut Vec<u8>)) {
         let mut json = Vec::with_capacity(128);
         write(&mut json);
-        let frame = self.link.connection.framing.text(Body::Owned(json)).keyed(key);
-        // A client that is too slow for notices misses some; its answers are another matter.
-        let _ = self.link.connection.send_notice(frame, Flush::Now);
+        self.reply.notice(&self.link, json, key);
     }
 
     /// Reports progress, if the client asked for it; gives the handler its time anew in any case.
@@ -496,7 +500,7 @@ impl Call {
     pub(crate) fn execute_here(self: &Arc<Self>) {
         if !self.layers.is_empty() {
             // What an author does in a layer may take its time; what is answered already need not wait for that.
-            self.link.connection.outbox.flush();
+            self.link.flush();
         }
         self.execute(Flush::Later);
         let took = self.received.elapsed();
@@ -548,7 +552,7 @@ impl Work for Call {
         };
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             log::warn!(
-                target: "mcp_blocking::call", connection = self.link.connection.id.0, tool = self.name();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name();
                 "{} stopped after {time:?}", self.describe()
             );
         }
@@ -570,9 +574,20 @@ impl Work for Call {
 
     fn describe(&self) -> String {
         match self.target {
-            Target::Tool(_) => format!("{}: tool {} (request {})", self.link.connection.id, self.name(), self.id),
-            Target::Method(_) => format!("{}: method {}", self.link.connection.id, Escaped::short(self.name())),
+            Target::Tool(_) => format!("{}: tool {} (request {})", self.link.id, self.name(), self.id),
+            Target::Method(_) => format!("{}: method {}", self.link.id, Escaped::short(self.name())),
         }
+    }
+}
+
+/// The HTTP status of an error of a request that was served (2026-07-28, basic/transports/streamable-http).
+pub(crate) fn http_status(error: &RpcError, revision: Revision) -> u16 {
+    match error.code {
+        // Older clients take anything but 200 for a failure of the transport.
+        _ if !revision.is_modern() => 200,
+        codes::METHOD_NOT_FOUND => 404,
+        codes::HEADER_MISMATCH | codes::MISSING_CAPABILITY | codes::UNSUPPORTED_VERSION => 400,
+        _ => 200,
     }
 }
 

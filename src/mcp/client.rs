@@ -2,10 +2,12 @@
 
 use super::asked::Asked;
 use super::call::Call;
+use super::http::stream::Stream;
 use super::listen::Listen;
-use crate::engine::ConnectionId;
 use crate::engine::connection::Connection;
-use crate::engine::outbox::{Body, Flush};
+use crate::engine::outbox::{Body, Flush, Refused};
+use crate::engine::pool::{Busy, Lane, Work};
+use crate::engine::{ConnectionId, Core};
 use crate::guard::address::ClientAddr;
 use crate::principal::Principal;
 use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel};
@@ -67,9 +69,26 @@ pub(crate) enum Pending {
     Listen(Arc<Listen>),
 }
 
+/// Which way messages take that belong to no request.
+pub(crate) enum Outlet {
+    /// The one socket, which carries everything (WebSocket).
+    Socket(Arc<Connection>),
+    /// None: what is asked over this connection is answered, and nothing else (HTTP without a session).
+    Answers(Arc<Connection>),
+    /// The stream that the client has opened for that, or will open (HTTP with a session).
+    Stream(Arc<Stream>),
+}
+
 /// What the connection's thread, the workers and the handles share of one client.
 pub(crate) struct Link {
-    pub(crate) connection: Arc<Connection>,
+    pub(crate) id: ConnectionId,
+    pub(crate) address: ClientAddr,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) since: SystemTime,
+    pub(crate) core: Arc<Core>,
+    /// Its work, and how much of it there may be.
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) outlet: Outlet,
     legacy: OnceLock<Legacy>,
     pending: Mutex<HashMap<RequestId, Pending>>,
     /// What the client was asked.
@@ -77,9 +96,57 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(connection: Arc<Connection>) -> Arc<Self> {
+    /// Of a connection that carries everything.
+    pub(crate) fn of_connection(connection: &Arc<Connection>) -> Arc<Self> {
+        let principal = connection.principal.clone();
+        Arc::new(Self::on(connection, principal, Outlet::Socket(Arc::clone(connection))))
+    }
+
+    /// Of one request that is served by itself.
+    pub(crate) fn of_request(connection: &Arc<Connection>, principal: Option<Principal>) -> Arc<Self> {
+        Arc::new(Self::on(connection, principal, Outlet::Answers(Arc::clone(connection))))
+    }
+
+    fn on(connection: &Arc<Connection>, principal: Option<Principal>, outlet: Outlet) -> Self {
+        let (core, lane) = (Arc::clone(&connection.core), Arc::clone(&connection.lane));
+        Self::with(connection.id, connection.address, principal, connection.since, core, lane, outlet)
+    }
+
+    /// Whether the client is there between its requests.
+    pub(crate) fn stays(&self) -> bool {
+        !matches!(self.outlet, Outlet::Answers(_))
+    }
+
+    /// Of a session that outlives its connections.
+    pub(crate) fn of_stream(
+        core: &Arc<Core>,
+        address: ClientAddr,
+        principal: Option<Principal>,
+        stream: Arc<Stream>,
+    ) -> Self {
+        let lane = Lane::new(core.limits.calls_per_connection);
+        Self::with(
+            core.next_id(),
+            address,
+            principal,
+            SystemTime::now(),
+            Arc::clone(core),
+            lane,
+            Outlet::Stream(stream),
+        )
+    }
+
+    fn with(
+        id: ConnectionId,
+        address: ClientAddr,
+        principal: Option<Principal>,
+        since: SystemTime,
+        core: Arc<Core>,
+        lane: Arc<Lane>,
+        outlet: Outlet,
+    ) -> Self {
         let (legacy, pending, asked) = (OnceLock::new(), Mutex::new(HashMap::new()), Asked::default());
-        Arc::new(Self { connection, legacy, pending, asked })
+        Self { id, address, principal, since, core, lane, outlet, legacy, pending, asked }
     }
 
     /// The legacy session, once `initialize` was answered.
@@ -92,10 +159,65 @@ impl Link {
         self.legacy.set(legacy).is_ok()
     }
 
-    /// Sends one JSON-RPC message.
-    pub(crate) fn send(&self, json: Vec<u8>, flush: Flush) {
-        // A connection that takes no more is being closed; who waits for this answer learns it from that.
-        let _ = self.connection.send_text(Body::Owned(json), flush);
+    /// Sends one JSON-RPC message that belongs to no request, or over a socket that carries everything. Those with the same key other
+    /// than 0 replace each other while they wait.
+    pub(crate) fn send(&self, json: Body, key: u64, flush: Flush) -> Result<(), Refused> {
+        match &self.outlet {
+            // A connection that takes no more is being closed; who waits for this learns it from that.
+            Outlet::Socket(connection) => connection.send(connection.framing.text(json).keyed(key), flush),
+            Outlet::Answers(_) => Err(Refused::Closed),
+            Outlet::Stream(stream) => stream.send(json, key, flush),
+        }
+    }
+
+    /// The same for what may be lost when there is no room.
+    pub(crate) fn send_notice(&self, json: Body, key: u64, flush: Flush) -> Result<(), Refused> {
+        match &self.outlet {
+            Outlet::Socket(connection) => connection.send_notice(connection.framing.text(json).keyed(key), flush),
+            Outlet::Answers(_) | Outlet::Stream(_) => self.send(json, key, flush),
+        }
+    }
+
+    /// Hands work to the pool.
+    pub(crate) fn spawn(&self, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
+        match &self.outlet {
+            Outlet::Socket(connection) | Outlet::Answers(connection) => connection.spawn(work, bytes),
+            Outlet::Stream(stream) => stream.spawn(&self.core, &self.lane, work, bytes),
+        }
+    }
+
+    /// Writes what waits, before something that takes its time.
+    pub(crate) fn flush(&self) {
+        match &self.outlet {
+            Outlet::Socket(connection) | Outlet::Answers(connection) => connection.outbox.flush(),
+            Outlet::Stream(_) => {}
+        }
+    }
+
+    /// Ends the client's connection or session.
+    pub(crate) fn close(&self, code: u16, reason: &str, flush: Flush) {
+        match &self.outlet {
+            Outlet::Socket(connection) | Outlet::Answers(connection) => {
+                connection.close(code, reason, flush);
+            }
+            Outlet::Stream(stream) => stream.close(),
+        }
+    }
+
+    fn queued_bytes(&self) -> usize {
+        match &self.outlet {
+            Outlet::Socket(connection) | Outlet::Answers(connection) => connection.outbox.queued().0,
+            Outlet::Stream(stream) => stream.queued_bytes(),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        match &self.outlet {
+            Outlet::Socket(connection) | Outlet::Answers(connection) => {
+                !connection.is_gone() && !connection.is_closing()
+            }
+            Outlet::Stream(stream) => !stream.is_closed(),
+        }
     }
 
     /// Takes note of a request; false if one with this id is under way.
@@ -155,17 +277,17 @@ pub struct Client(pub(crate) Arc<Link>);
 impl Client {
     /// The number of its connection.
     pub fn id(&self) -> ConnectionId {
-        self.0.connection.id
+        self.0.id
     }
 
     /// Where it connects from.
     pub fn address(&self) -> ClientAddr {
-        self.0.connection.address
+        self.0.address
     }
 
     /// Who it is, if the server authenticates.
     pub fn principal(&self) -> Option<&Principal> {
-        self.0.connection.principal.as_ref()
+        self.0.principal.as_ref()
     }
 
     /// The protocol revision of its session. `None` for a client that has not initialized one: clients of 2026-07-28
@@ -186,22 +308,22 @@ impl Client {
 
     /// When it connected.
     pub fn connected_since(&self) -> SystemTime {
-        self.0.connection.since
+        self.0.since
     }
 
     /// Bytes that wait because it does not read fast enough.
     pub fn queued_bytes(&self) -> usize {
-        self.0.connection.outbox.queued().0
+        self.0.queued_bytes()
     }
 
     /// Calls that are under way.
     pub fn in_flight(&self) -> usize {
-        self.0.connection.lane.live()
+        self.0.lane.live()
     }
 
     /// Whether the connection is still there.
     pub fn is_connected(&self) -> bool {
-        !self.0.connection.is_gone() && !self.0.connection.is_closing()
+        self.0.is_connected()
     }
 
     /// Sends a JSON-RPC notification. Never blocks.
@@ -218,13 +340,14 @@ impl Client {
             return Err(NotifyError::NoSession);
         }
         let json = notification(method, params)?;
-        self.0.connection.send_text(Body::Owned(json), Flush::Now).map_err(SendError::from)?;
+        self.0.send(Body::Owned(json), 0, Flush::Now).map_err(SendError::from)?;
         Ok(())
     }
 
-    /// Closes the connection: what is queued is sent, then a close frame with that code. Returns at once.
+    /// Closes the connection: what is queued is sent, then a close frame with that code. Over HTTP it is the session that ends, and the code
+    /// tells nobody. Returns at once.
     pub fn close(&self, code: u16, reason: &str) {
-        self.0.connection.close(code, reason, Flush::Now);
+        self.0.close(code, reason, Flush::Now);
     }
 }
 

@@ -96,12 +96,12 @@ impl Ctx {
 
     /// Who asks, if the server authenticates.
     pub fn principal(&self) -> Option<&Principal> {
-        self.call.link.connection.principal.as_ref()
+        self.call.link.principal.as_ref()
     }
 
     /// Where the request came from.
     pub fn address(&self) -> ClientAddr {
-        self.call.link.connection.address
+        self.call.link.address
     }
 
     /// The protocol revision of this request.

@@ -40,10 +40,10 @@ fn each<H>(hooks: &[H], link: &Arc<Link>, name: &str, call: impl Fn(&H, &Client)
     let client = Client(Arc::clone(link));
     for hook in hooks {
         if catch_unwind(AssertUnwindSafe(|| call(hook, &client))).is_err() {
-            link.connection.core.counters.panics.fetch_add(1, Ordering::Relaxed);
+            link.core.counters.panics.fetch_add(1, Ordering::Relaxed);
             log::error!(
-                target: "mcp_blocking::session", connection = link.connection.id.0;
-                "{}: a hook for {name} panicked", link.connection.id
+                target: "mcp_blocking::session", connection = link.id.0;
+                "{}: a hook for {name} panicked", link.id
             );
         }
     }

@@ -1,5 +1,6 @@
 //! One `subscriptions/listen` request: open until the client cancels it or the server ends.
 
+use super::batch::Reply;
 use super::client::Link;
 use crate::engine::budget::Reservation;
 use crate::engine::outbox::{Body, Flush};
@@ -16,6 +17,7 @@ pub(crate) struct Listen {
     filter: ListenFilter,
     /// Notices of the same kind replace each other while they wait.
     key: u64,
+    reply: Reply,
     _memory: Reservation,
 }
 
@@ -25,9 +27,10 @@ impl Listen {
         id: RequestId,
         filter: ListenFilter,
         key: u64,
+        reply: Reply,
         memory: Reservation,
     ) -> Arc<Self> {
-        Arc::new(Self { link: Arc::downgrade(link), id, filter, key, _memory: memory })
+        Arc::new(Self { link: Arc::downgrade(link), id, filter, key, reply, _memory: memory })
     }
 
     /// The first message of every subscription (2026-07-28, basic/patterns/subscriptions).
@@ -35,7 +38,7 @@ impl Listen {
         let mut json = Vec::with_capacity(160);
         notify::write_acknowledged(&mut json, &self.id, &self.filter);
         if let Some(link) = self.link.upgrade() {
-            link.send(json, flush);
+            let _ = self.reply.send(&link, json, 0, flush);
         }
     }
 
@@ -47,9 +50,8 @@ impl Listen {
         let mut json = Vec::with_capacity(160);
         notify::write_list_changed(&mut json, ListKind::Tools, Some(&self.id));
         if let Some(link) = self.link.upgrade() {
-            let frame = link.connection.framing.text(Body::Owned(json)).keyed(self.key);
             // A client that cannot take even this is closed: it would go on with a list that is out of date.
-            let _ = link.connection.send(frame, Flush::Now);
+            let _ = self.reply.send(&link, json, self.key, Flush::Now);
         }
     }
 
@@ -59,9 +61,13 @@ impl Listen {
         let Some(link) = self.link.upgrade() else { return };
         let mut json = Vec::with_capacity(200);
         encode::write_response(&mut json, &self.id, |out| encode::encode_listen_result(out, &self.id, Some(server)));
-        link.send(json, Flush::Later);
+        if let Reply::Exchange(exchange) = &self.reply {
+            // There the end of the stream says the same.
+            return exchange.answer(200, json, Flush::Now);
+        }
+        let _ = link.send(Body::Owned(json), 0, Flush::Later);
         let mut json = Vec::with_capacity(120);
         notify::write_cancelled(&mut json, &self.id, Some("the server is stopping"));
-        link.send(json, Flush::Now);
+        let _ = link.send(Body::Owned(json), 0, Flush::Now);
     }
 }

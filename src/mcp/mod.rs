@@ -8,6 +8,7 @@ pub(crate) mod client;
 pub(crate) mod ctx;
 pub(crate) mod handler;
 pub(crate) mod hooks;
+pub(crate) mod http;
 pub(crate) mod layer;
 pub(crate) mod listen;
 pub(crate) mod method;
@@ -31,6 +32,7 @@ use crate::service::{ClosedBy, Ended, Message, Peer, Service};
 use ask::replay::Replays;
 use client::Link;
 use hooks::Hooks;
+use http::sessions::Sessions;
 use parking_lot::{Mutex, RwLock};
 use registry::Registry;
 use session::Session;
@@ -60,6 +62,8 @@ pub(crate) struct Mcp {
     /// What sealed states are sealed with.
     pub(crate) keys: Keys,
     pub(crate) replays: Replays,
+    /// Those over HTTP.
+    pub(crate) sessions: Sessions,
     registry: RwLock<Arc<Registry>>,
     /// One edit at a time, so that none is lost.
     editing: Mutex<()>,
@@ -80,6 +84,7 @@ impl Mcp {
             hooks,
             keys,
             replays,
+            sessions: Sessions::default(),
             registry: RwLock::new(Arc::new(registry)),
             editing: Mutex::new(()),
             links: RwLock::new(HashMap::new()),
@@ -121,9 +126,8 @@ impl Mcp {
         let text: Arc<[u8]> = text.into();
         for link in self.links() {
             if link.legacy().is_some_and(|legacy| legacy.is_initialized() && legacy.has_tools) {
-                let frame = link.connection.framing.text(Body::Shared(Arc::clone(&text))).keyed(key::TOOLS_CHANGED);
                 // A client that cannot take even this is closed: it would go on with a list that is out of date.
-                let _ = link.connection.send(frame, Flush::Now);
+                let _ = link.send(Body::Shared(Arc::clone(&text)), key::TOOLS_CHANGED, Flush::Now);
             }
             for listen in link.listens() {
                 listen.tools_changed();
@@ -133,8 +137,21 @@ impl Mcp {
 
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         let mut links: Vec<_> = self.links.read().values().cloned().collect();
-        links.sort_unstable_by_key(|link| link.connection.id);
+        links.sort_unstable_by_key(|link| link.id);
         links
+    }
+
+    /// From here on the client is told of what happens.
+    pub(crate) fn add_link(&self, link: &Arc<Link>) {
+        self.links.write().insert(link.id, Arc::clone(link));
+    }
+
+    pub(crate) fn remove_link(&self, id: ConnectionId) {
+        let mut links = self.links.write();
+        links.remove(&id);
+        if links.capacity() > 64 && links.len() < links.capacity() / 4 {
+            links.shrink_to_fit();
+        }
     }
 
     pub(crate) fn next_key(&self) -> u64 {
@@ -158,7 +175,7 @@ impl Mcp {
         let text: Arc<[u8]> = text.into();
         let sent = |link: &Arc<Link>| {
             link.legacy().is_some_and(|legacy| legacy.is_initialized())
-                && link.connection.send_text(Body::Shared(Arc::clone(&text)), Flush::Now).is_ok()
+                && link.send(Body::Shared(Arc::clone(&text)), 0, Flush::Now).is_ok()
         };
         self.links().iter().filter(|link| sent(link)).count()
     }
@@ -168,8 +185,8 @@ impl Service for Arc<Mcp> {
     type Session = Session;
 
     fn open(&self, peer: &Peer) -> Result<Session, ClosedBy> {
-        let link = Link::new(Arc::clone(peer.connection()));
-        self.links.write().insert(peer.id(), Arc::clone(&link));
+        let link = Link::of_connection(peer.connection());
+        self.add_link(&link);
         self.hooks.connected(&link);
         Ok(Session::new(Arc::clone(self), link))
     }
@@ -183,12 +200,7 @@ impl Service for Arc<Mcp> {
     }
 
     fn close(&self, session: Session, peer: &Peer, ended: Ended) {
-        let mut links = self.links.write();
-        links.remove(&peer.id());
-        if links.capacity() > 64 && links.len() < links.capacity() / 4 {
-            links.shrink_to_fit();
-        }
-        drop(links);
+        self.remove_link(peer.id());
         session.link().asked.close();
         self.hooks.disconnected(session.link(), ended);
     }
@@ -199,6 +211,7 @@ impl Service for Arc<Mcp> {
                 listen.finish(&self.identity);
             }
         }
+        self.sessions.end_all();
     }
 
     fn subprotocols(&self) -> &[&str] {

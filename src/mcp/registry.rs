@@ -2,6 +2,7 @@
 
 use super::ctx::Ctx;
 use super::handler::{Handler, typed};
+use super::http::headers::Mirrored;
 use super::layer::Layers;
 use super::method::Methods;
 use super::output::IntoToolOutput;
@@ -27,6 +28,8 @@ pub(crate) struct Entry {
     pub(crate) info: ToolInfo,
     pub(crate) deadline: Option<Duration>,
     pub(crate) handler: Handler,
+    /// Arguments that HTTP clients say again in headers.
+    pub(crate) mirrored: Vec<Mirrored>,
     rank: i32,
     quick: AtomicBool,
     /// Grows with each quick call that was slow, shrinks with each that was not.
@@ -185,8 +188,10 @@ pub(crate) fn raw_entry(tool: Tool, input: Box<RawValue>, handler: Handler) -> R
 fn entry(tool: Tool, input: Box<RawValue>, output: Option<Box<RawValue>>, handler: Handler) -> Result<Entry, Problem> {
     check_name(&tool.name).map_err(|what| Problem::new(format!("tool `{}`", tool.name.escape_debug()), what))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
+    let schema: serde_json::Value = serde_json::from_str(input.get()).unwrap_or_default();
+    let mirrored = Mirrored::of_schema(&schema).map_err(|what| Problem::new(format!("tool `{}`", tool.name), what))?;
     let info = tool.into_info(input, output);
-    Ok(Entry { info, deadline, handler, rank, quick, slow: AtomicU32::new(0), listed: Default::default() })
+    Ok(Entry { info, deadline, handler, mirrored, rank, quick, slow: AtomicU32::new(0), listed: Default::default() })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.

@@ -3,8 +3,9 @@
 use super::Mcp;
 use super::ask::flow::Given;
 use super::batch::{Batch, Reply};
-use super::call::{Arguments, Call, Job, Speech, Target};
+use super::call::{Arguments, Call, Job, Speech, Target, http_status};
 use super::client::{Client, Legacy, Link, Pending};
+use super::http::headers;
 use super::layer;
 use super::listen::Listen;
 use super::tool_error::ToolError;
@@ -28,6 +29,7 @@ use crate::protocol::params::{Params, raw_params};
 use crate::protocol::revision::Revision;
 use crate::protocol::subscribe::ListenFilter;
 use crate::service::Text;
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,8 +46,11 @@ const CACHE_MS: u64 = 0;
 pub(crate) struct Session {
     mcp: Arc<Mcp>,
     link: Arc<Link>,
-    bucket: TokenBucket,
+    rate: Rate,
 }
+
+/// How often a client may ask; several sessions may share one.
+pub(crate) type Rate = Arc<Mutex<TokenBucket>>;
 
 /// Who is asking, for a method that both eras have.
 enum Caller<'a> {
@@ -72,9 +77,18 @@ pub(crate) enum Done {
 
 impl Session {
     pub(crate) fn new(mcp: Arc<Mcp>, link: Arc<Link>) -> Self {
+        let rate = Self::rate(&mcp);
+        Self::with_rate(mcp, link, rate)
+    }
+
+    pub(crate) fn with_rate(mcp: Arc<Mcp>, link: Arc<Link>, rate: Rate) -> Self {
+        Self { mcp, link, rate }
+    }
+
+    /// The rate of a new client.
+    pub(crate) fn rate(mcp: &Mcp) -> Rate {
         let limits = mcp.limits();
-        let bucket = TokenBucket::new(limits.rate.into(), limits.burst.into());
-        Self { mcp, link, bucket }
+        Arc::new(Mutex::new(TokenBucket::new(limits.rate.into(), limits.burst.into())))
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -82,12 +96,27 @@ impl Session {
     }
 
     /// One message.
-    pub(crate) fn receive(&mut self, text: &Text) {
+    pub(crate) fn receive(&self, text: &Text) {
         let limits = ParseLimits { max_depth: self.mcp.limits().json_depth };
         match envelope::parse(text, &limits) {
-            Ok(Incoming::Batch(entries)) => self.batch(text, &entries),
-            Ok(incoming) => self.incoming(text, text, incoming, &Reply::Direct),
+            Ok(incoming) => self.receive_over(text, incoming, &Reply::Direct),
             Err(malformed) => self.malformed(malformed, &Reply::Direct),
+        }
+    }
+
+    /// One message that has been read, with the way for what comes of it.
+    pub(crate) fn receive_over(&self, text: &Text, incoming: Incoming<'_>, reply: &Reply) {
+        match incoming {
+            Incoming::Batch(entries) => self.batch(text, &entries, reply),
+            incoming => self.incoming(text, text, incoming, reply),
+        }
+    }
+
+    /// Answers a request that this thread can answer itself.
+    pub(crate) fn answer(&self, text: &Text, request: &Request<'_>) -> Vec<u8> {
+        match self.request(text, text, request, &Reply::Nowhere) {
+            (Done::Answer(json), _) => json,
+            (Done::Elsewhere, _) => Vec::new(),
         }
     }
 
@@ -96,14 +125,14 @@ impl Session {
     }
 
     /// `own` is the text of this very message, which may be one of a batch.
-    fn incoming(&mut self, text: &Text, own: &str, incoming: Incoming<'_>, reply: &Reply) {
+    fn incoming(&self, text: &Text, own: &str, incoming: Incoming<'_>, reply: &Reply) {
         match incoming {
             Incoming::Request(request) => {
                 if let Reply::Batch(batch) = reply {
                     batch.expect();
                 }
-                if let Done::Answer(json) = self.request(text, own, &request, reply) {
-                    reply.deliver(&self.link, Some(json), Flush::Later);
+                if let (Done::Answer(json), status) = self.request(text, own, &request, reply) {
+                    reply.deliver(&self.link, Some(json), status, Flush::Later);
                 }
             }
             Incoming::Notification(notification) => self.notification(text, own, &notification),
@@ -111,8 +140,8 @@ impl Session {
             Incoming::Response(response) => {
                 if !self.link.asked.answered(&response) && self.within_rate() {
                     log::debug!(
-                        target: "mcp_blocking::session", connection = self.link.connection.id.0;
-                        "{}: response {} to nothing", self.link.connection.id, response.id
+                        target: "mcp_blocking::session", connection = self.link.id.0;
+                        "{}: response {} to nothing", self.link.id, response.id
                     );
                 }
             }
@@ -121,7 +150,7 @@ impl Session {
     }
 
     /// 2025-03-26 only: receivers MUST accept batches (basic).
-    fn batch(&mut self, text: &Text, entries: &[&RawValue]) {
+    fn batch(&self, text: &Text, entries: &[&RawValue], direct: &Reply) {
         let allowed = self.revision().is_some_and(Revision::has_batches);
         let most = self.mcp.limits().calls_per_connection;
         if !allowed || entries.is_empty() || entries.len() > most {
@@ -130,12 +159,9 @@ impl Session {
                 true if entries.is_empty() => "a batch has to have entries".to_owned(),
                 true => format!("a batch may have {most} entries at the most"),
             };
-            return self.malformed(
-                Malformed { id: None, error: RpcError::invalid_request(why), answer: true },
-                &Reply::Direct,
-            );
+            return self.malformed(Malformed { id: None, error: RpcError::invalid_request(why), answer: true }, direct);
         }
-        let batch = Batch::new(&self.link.connection);
+        let batch = Batch::new(&self.link.core, direct.clone());
         let reply = Reply::Batch(Arc::clone(&batch));
         for entry in entries {
             match envelope::parse_single(entry.get()) {
@@ -155,31 +181,31 @@ impl Session {
         batch.add(&self.link, None, Flush::Later);
     }
 
-    fn malformed(&mut self, malformed: Malformed, reply: &Reply) {
+    fn malformed(&self, malformed: Malformed, reply: &Reply) {
         // It costs as much as any other message; beyond the rate it is not even answered.
         if !self.within_rate() {
             if let (Reply::Batch(batch), true) = (reply, malformed.answer) {
                 batch.expect();
-                reply.deliver(&self.link, None, Flush::Later);
+                reply.deliver(&self.link, None, 200, Flush::Later);
             }
             return;
         }
         log::debug!(
-            target: "mcp_blocking::session", connection = self.link.connection.id.0;
-            "{}: malformed message: {}", self.link.connection.id, Escaped::short(&*malformed.error.message)
+            target: "mcp_blocking::session", connection = self.link.id.0;
+            "{}: malformed message: {}", self.link.id, Escaped::short(&*malformed.error.message)
         );
         if malformed.answer {
             if let Reply::Batch(batch) = reply {
                 batch.expect();
             }
             let json = self.error(malformed.id.as_ref(), &malformed.error);
-            reply.deliver(&self.link, Some(json), Flush::Later);
+            reply.deliver(&self.link, Some(json), 400, Flush::Later);
         }
     }
 
     /// Takes one message from the client's rate.
-    fn within_rate(&mut self) -> bool {
-        let within = self.bucket.take(self.mcp.core.uptime(), 1).is_ok();
+    fn within_rate(&self) -> bool {
+        let within = self.rate.lock().take(self.mcp.core.uptime(), 1).is_ok();
         if !within {
             self.mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
         }
@@ -192,21 +218,29 @@ impl Session {
         json
     }
 
-    fn request(&mut self, text: &Text, own: &str, request: &Request<'_>, reply: &Reply) -> Done {
+    /// Serves a request; also the HTTP status of what is answered here.
+    fn request(&self, text: &Text, own: &str, request: &Request<'_>, reply: &Reply) -> (Done, u16) {
         let counters = &self.mcp.core.counters;
         let counted = Method::of(&request.method);
         counters.requests.fetch_add(1, Ordering::Relaxed);
-        if let Err(retry) = self.bucket.take(self.mcp.core.uptime(), 1) {
+        if let Err(retry) = self.rate.lock().take(self.mcp.core.uptime(), 1) {
             counters.rate_limited.fetch_add(1, Ordering::Relaxed);
             counters.request(counted, Outcome::RateLimited, Duration::ZERO);
             let after = u64::try_from(retry.0.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-            return Done::Answer(self.error(Some(&request.id), &RpcError::rate_limited(after)));
+            return (Done::Answer(self.error(Some(&request.id), &RpcError::rate_limited(after))), 429);
         }
         let received = Instant::now();
         let handling = match self.link.is_pending(&request.id) {
             true => Err(RpcError::invalid_request("a request with this id is under way")),
-            false => classify_request(request, self.revision()),
+            false => match reply.head() {
+                Some(head) => headers::classify(request, head, self.revision()),
+                None => classify_request(request, self.revision()),
+            },
         };
+        let spoken = handling.as_ref().ok().map(|handling| match handling {
+            Handling::Modern(modern) => modern.revision,
+            _ => self.revision().unwrap_or(Revision::LATEST_LEGACY),
+        });
         let done = handling.and_then(|handling| {
             let revision = match &handling {
                 Handling::Modern(modern) => Some(modern.revision),
@@ -235,7 +269,11 @@ impl Session {
         if let Some(outcome) = outcome {
             self.mcp.core.counters.request(counted, outcome, received.elapsed());
         }
-        done.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error)))
+        let status = match &done {
+            Ok(_) => 200,
+            Err(error) => spoken.map_or(400, |revision| http_status(error, revision)),
+        };
+        (done.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error))), status)
     }
 
     /// Runs the layers around what this thread answers itself; tools and custom methods have theirs around the handler.
@@ -251,7 +289,7 @@ impl Session {
             return serve();
         }
         // What is answered already need not wait for an author's code.
-        self.link.connection.outbox.flush();
+        self.link.flush();
         let client = Client(Arc::clone(&self.link));
         let seen = layer::Request {
             method: &request.method,
@@ -276,8 +314,8 @@ impl Session {
             Err(_) => {
                 let incident = self.mcp.incident();
                 log::error!(
-                    target: "mcp_blocking::session", connection = self.link.connection.id.0, incident = incident.as_str();
-                    "{}: a layer panicked at {}, incident {incident}", self.link.connection.id, request.method
+                    target: "mcp_blocking::session", connection = self.link.id.0, incident = incident.as_str();
+                    "{}: a layer panicked at {}, incident {incident}", self.link.id, request.method
                 );
                 Err(RpcError::internal(format!("internal error, incident {incident}")))
             }
@@ -318,7 +356,7 @@ impl Session {
             method::DISCOVER => Ok(Done::Answer(self.discover(request))),
             method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern)).map(Done::Answer),
             method::TOOLS_CALL => self.call_tool(text, request, Caller::Modern(modern), reply),
-            method::LISTEN => self.listen(request),
+            method::LISTEN => self.listen(request, reply),
             _ => self.custom(text, own, request, Caller::Modern(modern), reply),
         }
     }
@@ -339,9 +377,9 @@ impl Session {
         let wanted = InitializeParams::parse(&request.params)?;
         let capabilities = self.mcp.capabilities(&self.mcp.registry());
         log::info!(
-            target: "mcp_blocking::session", connection = self.link.connection.id.0, revision = wanted.revision.as_str();
+            target: "mcp_blocking::session", connection = self.link.id.0, revision = wanted.revision.as_str();
             "{}: {} {} speaks {}",
-            self.link.connection.id, Escaped::new(&wanted.client_info.name, 64), Escaped::new(&wanted.client_info.version, 32), wanted.revision
+            self.link.id, Escaped::new(&wanted.client_info.name, 64), Escaped::new(&wanted.client_info.version, 32), wanted.revision
         );
         let mut json = Vec::with_capacity(256);
         encode::write_response(&mut json, &request.id, |out| {
@@ -426,6 +464,9 @@ impl Session {
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
         let entry = Arc::clone(registry.tool(name).ok_or_else(|| RpcError::unknown("tool", name))?);
         let arguments = object(params.arguments)?.map(RawValue::get);
+        if let (Some(head), Caller::Modern(_)) = (reply.head(), &caller) {
+            headers::check_params(head, &entry.mirrored, arguments)?;
+        }
         let layers = Arc::clone(&registry.layers);
         drop(registry);
         let arguments = Arguments::of(text, arguments);
@@ -466,7 +507,7 @@ impl Session {
             return Err(RpcError::invalid_request("a request with this id is under way"));
         }
         let cost = call.cost();
-        self.link.connection.spawn(call as Arc<dyn Work>, cost).map_err(|busy| {
+        self.link.spawn(call as Arc<dyn Work>, cost).map_err(|busy| {
             self.link.finish(&request.id);
             self.busy(busy)
         })?;
@@ -506,7 +547,7 @@ impl Session {
         }
     }
 
-    fn listen(&self, request: &Request<'_>) -> Result<Done, RpcError> {
+    fn listen(&self, request: &Request<'_>, reply: &Reply) -> Result<Done, RpcError> {
         let filter = ListenFilter::parse(request.params.notifications)?;
         let registry = self.mcp.registry();
         let capabilities = self.mcp.capabilities(&registry);
@@ -520,10 +561,16 @@ impl Session {
         if self.link.listens().len() >= self.mcp.limits().listens_per_connection {
             return Err(RpcError::internal("too many open subscriptions on this connection; cancel one first"));
         }
+        if let Reply::Exchange(exchange) = reply {
+            if !exchange.stream(&[], Flush::Later) {
+                return Err(RpcError::invalid_request("a subscription is a stream: accept text/event-stream"));
+            }
+            exchange.keep_alive();
+        }
         let filter = filter.honoured(&capabilities);
         let cost = size_of::<Listen>() + request.id.heap_bytes() + filter.heap_bytes();
         let memory = self.mcp.core.memory.reserve(cost).ok_or_else(|| self.busy(Busy::Overloaded))?;
-        let listen = Listen::new(&self.link, request.id.clone(), filter, self.mcp.next_key(), memory);
+        let listen = Listen::new(&self.link, request.id.clone(), filter, self.mcp.next_key(), reply.clone(), memory);
         // The acknowledgement comes before any notice: it is queued before the listener is known.
         listen.acknowledge(Flush::Later);
         self.link.begin(&request.id, Pending::Listen(Arc::clone(&listen)));
@@ -537,7 +584,7 @@ impl Session {
         Ok(Done::Elsewhere)
     }
 
-    fn notification(&mut self, text: &Text, own: &str, notification: &Notification<'_>) {
+    fn notification(&self, text: &Text, own: &str, notification: &Notification<'_>) {
         let within = self.within_rate();
         match classify_notification(notification, self.revision()) {
             // Always heard: it lightens the load.
@@ -581,7 +628,7 @@ impl Session {
         let job = Job { target, layers, arguments, reply: Reply::Nowhere };
         let call = Call::new(mcp, link, speech, RequestId::from(0_u64), job);
         let cost = call.cost();
-        if self.link.connection.spawn(call as Arc<dyn Work>, cost).is_err() {
+        if self.link.spawn(call as Arc<dyn Work>, cost).is_err() {
             // Nobody can be told; it is counted.
             self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
         }

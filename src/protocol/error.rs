@@ -128,6 +128,11 @@ impl RpcError {
         })
     }
 
+    /// -32020: a header and the message disagree (2026-07-28, basic/transports/streamable-http).
+    pub fn header_mismatch(what: &str) -> Self {
+        Self::new(codes::HEADER_MISMATCH, shown(what, MESSAGE_CHARS).to_string())
+    }
+
     /// -32022: the version that a request names is not served (2026-07-28, basic/versioning).
     pub fn unsupported_version(requested: &str) -> Self {
         let message = format!("unsupported protocol version: {}", shown(requested, MESSAGE_CHARS));

@@ -4,12 +4,15 @@ use crate::guard::address::ClientAddr;
 use crate::guard::bearer::Tokens;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::health::Health;
-use crate::http::head::Head;
+use crate::http::framing::BodyLength;
+use crate::http::head::{Head, is_token};
 use crate::http::refusal::Refusal;
+use crate::http::response::Response;
 use crate::http::upgrade;
 use crate::principal::Principal;
 use crate::service::AnyService;
 use crate::settings::Authenticate;
+use crate::transport::http::HttpService;
 use crate::transport::request_head::{Denied, RequestHead};
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +21,8 @@ use std::sync::Arc;
 pub(crate) struct Route {
     pub(crate) path: Arc<str>,
     pub(crate) service: Arc<dyn AnyService>,
+    /// The same over HTTP, if it is served that way, too.
+    pub(crate) http: Option<Arc<dyn HttpService>>,
 }
 
 /// What decides about a request head.
@@ -36,6 +41,7 @@ pub(crate) struct Gate {
 /// What becomes of a request that was let in.
 pub(crate) enum Admitted {
     WebSocket(Passed),
+    Http(HttpPassed),
     /// It is answered already: these bytes are all.
     Answered(Vec<u8>),
 }
@@ -49,15 +55,41 @@ pub(crate) struct Passed {
     pub(crate) principal: Option<Principal>,
 }
 
+/// A request that may be served.
+pub(crate) struct HttpPassed {
+    pub(crate) service: Arc<dyn HttpService>,
+    pub(crate) path: Arc<str>,
+    pub(crate) principal: Option<Principal>,
+    /// What the answer has to carry for the page that asks, if one does.
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+/// The methods of Streamable HTTP.
+const METHODS: &str = "GET, POST, DELETE";
+/// The headers that pages of another origin may send.
+const ALLOWED_HEADERS: &str =
+    "Content-Type, Accept, Authorization, Last-Event-ID, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name";
+
 impl Gate {
     /// Host, Origin, authentication, then method and path: an unknown or foreign caller learns nothing of what is served.
     pub(crate) fn check(&self, head: &Head, address: ClientAddr) -> Result<Admitted, Refusal> {
-        self.check_source(head)?;
+        let host = self.hosts.check_host(head)?;
+        let origin = self.origins.check_origin(head, &host)?;
+        if let Some(answer) = self.preflight(head, origin.is_some()) {
+            return Ok(Admitted::Answered(answer));
+        }
         let principal = self.authenticate(head, address)?;
         if let Some(health) = self.health.as_ref().filter(|_| Health::is_at(head.path())) {
             return Ok(Admitted::Answered(health.answer(head).to_bytes()));
         }
         let route = self.routes.iter().find(|route| *route.path == *head.path()).ok_or_else(|| self.not_found())?;
+        if let Some(service) = route.http.as_ref().filter(|_| is_http(head)) {
+            if !METHODS.split(", ").any(|method| method == head.method) {
+                return Err(Refusal::new(405, "method", "use GET, POST or DELETE").header("Allow", METHODS));
+            }
+            let (service, path) = (Arc::clone(service), Arc::clone(&route.path));
+            return Ok(Admitted::Http(HttpPassed { service, path, principal, headers: cors(head, origin.is_some()) }));
+        }
         let upgrade = upgrade::check(head)?;
         let protocol = upgrade.choose(route.service.subprotocols()).map(str::to_owned);
         Ok(Admitted::WebSocket(Passed {
@@ -73,6 +105,30 @@ impl Gate {
     pub(crate) fn check_source(&self, head: &Head) -> Result<(), Refusal> {
         let host = self.hosts.check_host(head)?;
         self.origins.check_origin(head, &host).map(|_| ())
+    }
+
+    /// A browser asks whether a page may send what it wants to send; it sends no credentials with that.
+    fn preflight(&self, head: &Head, foreign: bool) -> Option<Vec<u8>> {
+        let served = self.routes.iter().any(|route| route.http.is_some() && *route.path == *head.path());
+        if !served || !foreign || head.method != "OPTIONS" || !head.body().is_ok_and(BodyLength::is_empty) {
+            return None;
+        }
+        // Which of a tool's parameters are mirrored in headers is the tool's business.
+        let asked = head.list("access-control-request-headers").filter(|name| {
+            name.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("mcp-param-")) && is_token(name.as_bytes())
+        });
+        let mut allowed = ALLOWED_HEADERS.to_owned();
+        for name in asked {
+            allowed.push_str(", ");
+            allowed.push_str(name);
+        }
+        let response = Response::new(204)
+            .header("Access-Control-Allow-Methods", METHODS)
+            .header("Access-Control-Allow-Headers", allowed)
+            .header("Access-Control-Max-Age", "600");
+        let response =
+            cors(head, foreign).into_iter().fold(response, |response, (name, value)| response.header(name, value));
+        Some(response.to_bytes())
     }
 
     fn authenticate(&self, head: &Head, address: ClientAddr) -> Result<Option<Principal>, Refusal> {
@@ -94,6 +150,24 @@ impl Gate {
         let paths: Vec<_> = self.routes.iter().map(|route| &*route.path).collect();
         Refusal::new(404, "path", format!("nothing is served here; try {}", paths.join(" or ")))
     }
+}
+
+/// Whether this is for the HTTP side: everything but a WebSocket, and but a lonely GET, which is told of the WebSocket.
+fn is_http(head: &Head) -> bool {
+    let reads = head.header("mcp-session-id").is_some()
+        || head.list("accept").any(|kind| kind.starts_with("text/event-stream"));
+    !head.wants_upgrade() && (head.method != "GET" || reads)
+}
+
+/// What lets a page of an allowed origin read the answer (Fetch, "CORS protocol").
+fn cors(head: &Head, foreign: bool) -> Vec<(&'static str, String)> {
+    let origin = head.header("origin").and_then(|origin| std::str::from_utf8(origin).ok()).filter(|_| foreign);
+    let Some(origin) = origin else { return Vec::new() };
+    vec![
+        ("Access-Control-Allow-Origin", origin.to_owned()),
+        ("Vary", "Origin".to_owned()),
+        ("Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate, Retry-After".to_owned()),
+    ]
 }
 
 impl fmt::Debug for Gate {

@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod gate;
+pub(crate) mod http;
 pub(crate) mod opening;
 pub(crate) mod request_head;
 pub(crate) mod websocket;

@@ -3,8 +3,8 @@
 
 use super::accept::{Door, Seat, Throttle};
 use super::gate::{Admitted, Passed};
-use super::websocket;
 use super::websocket::frames::WebSocketFraming;
+use super::{http, websocket};
 use crate::engine::connection::Connection;
 use crate::engine::link::{Link, ReadHalf};
 use crate::engine::outbox::{Flush, Frame, Outbox};
@@ -34,13 +34,23 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
     let limits = &door.core.limits;
     let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
     let head = read_head(&mut *read, head_limits, accepted + limits.head_deadline, &door.tls_log);
-    let passed = head.and_then(|head| head.map(|head| check(&door, &head, address)).transpose());
+    let passed = head.and_then(|read| {
+        let Some((head, ahead)) = read else { return Ok(None) };
+        match check(&door, &head, address)? {
+            Admitted::WebSocket(_) if !ahead.is_empty() => Err(early_bytes()),
+            admitted => Ok(Some((admitted, head, ahead))),
+        }
+    });
     drop(opening);
     match passed {
-        Ok(Some(Admitted::Answered(answer))) => finish(read, &outbox, answer, &door),
-        Ok(Some(Admitted::WebSocket(passed))) if read.set_timeout(None).is_ok() => {
+        Ok(Some((Admitted::Answered(answer), ..))) => finish(read, &outbox, answer, &door),
+        Ok(Some((Admitted::WebSocket(passed), ..))) if read.set_timeout(None).is_ok() => {
             seat.established();
             upgraded(read, &outbox, address, passed, &door);
+        }
+        Ok(Some((Admitted::Http(passed), head, ahead))) => {
+            seat.established();
+            http::serve(read, &outbox, address, (head, passed), ahead, &door);
         }
         // Gone without having said anything worth an answer.
         Ok(_) => outbox.close(),
@@ -49,49 +59,30 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
 }
 
 /// Asks the gate. An author's authentication that panics lets nobody in.
-fn check(door: &Door, head: &Head, address: ClientAddr) -> Result<Admitted, Refusal> {
+pub(crate) fn check(door: &Door, head: &Head, address: ClientAddr) -> Result<Admitted, Refusal> {
     catch_unwind(AssertUnwindSafe(|| door.gate.check(head, address))).unwrap_or_else(|_| {
         log::error!(target: "mcp_blocking::gate", "the authentication panicked at a caller from {address}");
         Err(Refusal::new(500, "auth", "the server could not find out who this is"))
     })
 }
 
-/// Reads one head, and nothing behind it. `None` if the peer left before it was complete.
+/// Reads one head, and what has come with it. `None` if the peer left before it was complete.
 pub(crate) fn read_head(
     read: &mut dyn ReadHalf,
     limits: HeadLimits,
     deadline: Instant,
     log: &Throttle,
-) -> Result<Option<Head>, Refusal> {
+) -> Result<Option<(Head, Vec<u8>)>, Refusal> {
     let mut reader = HeadReader::new(limits);
     let mut buffer = [0; 2 << 10];
     loop {
-        let time = deadline.saturating_duration_since(Instant::now());
-        if time.is_zero() {
-            return Err(Refusal::new(408, "head-deadline", "send the request head faster"));
-        }
-        if read.set_timeout(Some(time)).is_err() {
-            return Ok(None);
-        }
-        let count = match read.read(&mut buffer) {
-            Ok(0) => return Ok(None),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => continue,
-            Err(_) => return Ok(None),
-        };
+        let Some(count) = read_until(read, &mut buffer, deadline)? else { return Ok(None) };
         let bytes = buffer.get(..count).unwrap_or_default();
         match reader.push(bytes) {
             Ok(Progress::More) => {}
-            Ok(Progress::Done { used, .. }) if used < count => {
-                // RFC 6455, 4.1: the client sends nothing before the answer to its handshake.
-                return Err(Refusal::new(
-                    400,
-                    "early-bytes",
-                    "send nothing behind the request head before it is answered",
-                ));
+            Ok(Progress::Done { head, used }) => {
+                return Ok(Some((head, bytes.get(used..).unwrap_or_default().to_vec())));
             }
-            Ok(Progress::Done { head, .. }) => return Ok(Some(head)),
             Err(error) => {
                 if error.kind == HeadErrorKind::Tls && log.turn().is_some() {
                     log::warn!(target: "mcp_blocking::gate", "a client speaks TLS to this port, which is plain: use ws://, not wss://");
@@ -102,7 +93,48 @@ pub(crate) fn read_head(
     }
 }
 
+/// To who may send nothing behind a head (RFC 6455, 4.1: not before the answer to its handshake).
+pub(crate) fn early_bytes() -> Refusal {
+    Refusal::new(400, "early-bytes", "send nothing behind the request head before it is answered")
+}
+
+/// Reads some bytes of a head. `None` at the end.
+///
+/// # Errors
+/// 408 if there are none before the deadline.
+pub(crate) fn read_until(
+    read: &mut dyn ReadHalf,
+    buffer: &mut [u8],
+    deadline: Instant,
+) -> Result<Option<usize>, Refusal> {
+    loop {
+        let time = deadline.saturating_duration_since(Instant::now());
+        if time.is_zero() {
+            return Err(Refusal::new(408, "head-deadline", "send the request head faster"));
+        }
+        if read.set_timeout(Some(time)).is_err() {
+            return Ok(None);
+        }
+        match read.read(buffer) {
+            Ok(0) => return Ok(None),
+            Ok(count) => return Ok(Some(count)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) => {}
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
 fn refuse(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, refusal: &Refusal, door: &Door) {
+    log_refusal(door, address, refusal);
+    finish(read, outbox, refusal.to_response().to_bytes(), door);
+}
+
+/// Counts a refusal and logs it, if there are not too many.
+pub(crate) fn log_refusal(door: &Door, address: ClientAddr, refusal: &Refusal) {
     door.core.counters.refuse(refusal.label);
     if let Some(missed) = door.log.turn() {
         log::warn!(
@@ -110,7 +142,6 @@ fn refuse(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, re
             "{address} refused with {}: {}{missed}", refusal.status, Escaped::short(&refusal.reason)
         );
     }
-    finish(read, outbox, refusal.to_response().to_bytes(), door);
 }
 
 /// Sends the one answer that there will be, and ends the connection so that it arrives.

@@ -1,0 +1,229 @@
+//! The answer to one HTTP request: as JSON, or as a stream of events from the first one on.
+
+use crate::engine::connection::{Connection, key};
+use crate::engine::outbox::{Flush, Frame, Refused};
+use crate::engine::timer::Tick;
+use crate::http::head::Head;
+use crate::http::response::Response;
+use parking_lot::{Condvar, Mutex};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// One request's way back to its client. Anybody may use it from any thread; nothing blocks.
+pub(crate) struct Exchange {
+    connection: Arc<Connection>,
+    head: Head,
+    accepts: Accepts,
+    /// Headers of every answer: CORS.
+    headers: Vec<(&'static str, String)>,
+    keep_alive: bool,
+    state: Mutex<State>,
+    over: Condvar,
+}
+
+/// What the client can read (RFC 9110, 12.5.1, as far as it matters here: weights are not looked at).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepts {
+    pub(crate) json: bool,
+    pub(crate) events: bool,
+}
+
+impl Accepts {
+    /// Without the header everything is accepted.
+    pub(crate) fn of(head: &Head) -> Self {
+        let types: Vec<&str> =
+            head.list("accept").map(|entry| entry.split(';').next().unwrap_or_default().trim()).collect();
+        let has = |kind: &str, group: &str| {
+            types.is_empty()
+                || types
+                    .iter()
+                    .any(|one| *one == "*/*" || one.eq_ignore_ascii_case(kind) || one.eq_ignore_ascii_case(group))
+        };
+        Self { json: has("application/json", "application/*"), events: has("text/event-stream", "text/*") }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing is sent: status and form are open.
+    Waiting,
+    Streaming,
+    Over,
+}
+
+impl Exchange {
+    pub(crate) fn new(connection: Arc<Connection>, head: Head, headers: Vec<(&'static str, String)>) -> Arc<Self> {
+        let (accepts, keep_alive) = (Accepts::of(&head), !head.wants_close());
+        let (state, over) = (Mutex::new(State::Waiting), Condvar::new());
+        Arc::new(Self { connection, head, accepts, headers, keep_alive, state, over })
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub(crate) fn accepts(&self) -> Accepts {
+        self.accepts
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        *self.state.lock() == State::Over
+    }
+
+    /// Waits for the end; false if it did not come in that time. Blocks the caller.
+    pub(crate) fn wait_over(&self, time: Duration) -> bool {
+        let mut state = self.state.lock();
+        if *state != State::Over {
+            self.over.wait_for(&mut state, time);
+        }
+        *state == State::Over
+    }
+
+    /// The answer, with that status if it can still be chosen. Nothing happens if there was one.
+    pub(crate) fn answer(&self, status: u16, json: Vec<u8>, flush: Flush) {
+        self.answer_with(status, json, &[], flush);
+    }
+
+    /// The same with more headers, which are lost if the stream has begun.
+    pub(crate) fn answer_with(&self, status: u16, json: Vec<u8>, headers: &[(&'static str, &str)], flush: Flush) {
+        let mut state = self.state.lock();
+        match *state {
+            State::Over => return,
+            State::Waiting if self.accepts.json || status != 200 => {
+                let mut response = self.response(status).json(json);
+                for (name, value) in headers {
+                    response = response.header(name, value);
+                }
+                self.send(response.to_bytes(), flush);
+            }
+            State::Waiting => {
+                self.begin(headers, Flush::Later);
+                self.last_event(&json, flush);
+            }
+            State::Streaming => self.last_event(&json, flush),
+        }
+        self.end(&mut state, flush);
+    }
+
+    /// An answer without a body: 202 to what needs none, or the end of a stream whose request was cancelled.
+    pub(crate) fn finish(&self, status: u16, flush: Flush) {
+        let mut state = self.state.lock();
+        match *state {
+            State::Over => return,
+            State::Waiting => self.send(self.response(status).to_bytes(), flush),
+            State::Streaming => self.send(b"0\r\n\r\n".to_vec(), flush),
+        }
+        self.end(&mut state, flush);
+    }
+
+    /// Begins the stream, if the client can read one and nothing is sent yet.
+    pub(crate) fn stream(&self, headers: &[(&'static str, &str)], flush: Flush) -> bool {
+        let mut state = self.state.lock();
+        if *state == State::Waiting && self.accepts.events {
+            self.begin(headers, flush);
+            *state = State::Streaming;
+        }
+        *state == State::Streaming
+    }
+
+    /// Sends a message ahead of the answer. Those with the same key other than 0 replace each other while they wait. An event that may be
+    /// lost is dropped when the queue is full; any other closes the connection then.
+    ///
+    /// # Errors
+    /// The client cannot read events, or the exchange is over.
+    pub(crate) fn event(&self, json: &[u8], key: u64, may_be_lost: bool, flush: Flush) -> Result<(), Refused> {
+        let mut state = self.state.lock();
+        match *state {
+            State::Waiting if self.accepts.events => {
+                self.begin(&[], Flush::Later);
+                *state = State::Streaming;
+            }
+            State::Streaming => {}
+            State::Waiting | State::Over => return Err(Refused::Closed),
+        }
+        let frame = chunk(json, false).keyed(key);
+        match may_be_lost {
+            true => self.connection.send_notice(frame, flush),
+            false => self.connection.send(frame, flush),
+        }
+    }
+
+    /// From here on sends signs of life, for as long as the stream is open.
+    pub(crate) fn keep_alive(self: &Arc<Self>) {
+        let core = &self.connection.core;
+        let own: Weak<Self> = Arc::downgrade(self);
+        core.timer.add(Instant::now() + core.limits.ping_interval, own);
+    }
+
+    fn begin(&self, headers: &[(&'static str, &str)], flush: Flush) {
+        let mut response = self.response(200).header("X-Accel-Buffering", "no");
+        for (name, value) in headers {
+            response = response.header(name, value);
+        }
+        self.send(response.event_stream(), flush);
+    }
+
+    fn last_event(&self, json: &[u8], flush: Flush) {
+        let _ = self.connection.send(chunk(json, true), flush);
+    }
+
+    fn response(&self, status: u16) -> Response {
+        let response = Response::new(status).keep_alive(self.keep_alive);
+        self.headers.iter().fold(response, |response, (name, value)| response.header(name, value.as_str()))
+    }
+
+    fn send(&self, bytes: Vec<u8>, flush: Flush) {
+        // A connection that takes no more is being closed: the client learns it from that.
+        let _ = self.connection.send(Frame::raw(bytes), flush);
+    }
+
+    fn end(&self, state: &mut State, flush: Flush) {
+        *state = State::Over;
+        if !self.keep_alive {
+            self.connection.close(1000, "", flush);
+        }
+        self.over.notify_all();
+    }
+}
+
+/// A message as an event, in a chunk of its own; the last one ends the body, too.
+fn chunk(json: &[u8], last: bool) -> Frame {
+    const BEFORE: &[u8] = b"event: message\ndata: ";
+    let size = format!("{:x}\r\n", BEFORE.len() + json.len() + 2);
+    let mut bytes = Vec::with_capacity(size.len() + BEFORE.len() + json.len() + 16);
+    bytes.extend_from_slice(size.as_bytes());
+    bytes.extend_from_slice(BEFORE);
+    // A message has no line breaks: JSON escapes them in texts, and nothing here writes them elsewhere. What an author brings as
+    // raw JSON may have some.
+    bytes.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    bytes.extend_from_slice(b"\n\n\r\n");
+    if last {
+        bytes.extend_from_slice(b"0\r\n\r\n");
+    }
+    Frame::raw(bytes)
+}
+
+impl Tick for Exchange {
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        let state = self.state.lock();
+        match *state {
+            State::Over => return None,
+            State::Streaming => {
+                let frame = Frame::raw(b"3\r\n:\n\n\r\n".to_vec()).keyed(key::PING);
+                let _ = self.connection.send_notice(frame, Flush::Elsewhere);
+            }
+            State::Waiting => {}
+        }
+        Some(now + self.connection.core.limits.ping_interval)
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("head", &self.head).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,247 @@
+//! One connection that speaks HTTP: request after request, each answered by whoever serves it, while this thread
+//! goes on reading: so the end of the peer is seen while a handler computes.
+
+pub(crate) mod body;
+pub(crate) mod exchange;
+
+use super::accept::Door;
+use super::gate::{Admitted, HttpPassed};
+use super::{opening, websocket};
+use crate::engine::connection::Connection;
+use crate::engine::framing::Framing;
+use crate::engine::link::ReadHalf;
+use crate::engine::outbox::{Body, Flush, Frame, Outbox};
+use crate::engine::pool::Abandon;
+use crate::guard::address::ClientAddr;
+use crate::http::framing::BodyLength;
+use crate::http::head::Head;
+use crate::http::reader::{HeadLimits, HeadReader, Progress};
+use crate::http::refusal::Refusal;
+use crate::principal::Principal;
+use exchange::Exchange;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// What may wait of requests that come before the answer to the one ahead of them.
+const AHEAD: usize = 64 << 10;
+/// How often a client that sends ahead is looked at.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A protocol that is served over HTTP.
+pub(crate) trait HttpService: Send + Sync {
+    /// For a new connection.
+    fn connection(&self) -> Box<dyn HttpConnection>;
+}
+
+/// What belongs to one connection, on its thread.
+pub(crate) trait HttpConnection {
+    /// Serves a request, or has it served by somebody else: does not wait.
+    fn request(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>);
+    /// The request is over, or the client has gone before that.
+    fn over(&mut self);
+}
+
+/// HTTP, as seen by the engine, which has nothing to say of its own on such a connection.
+struct HttpFraming;
+
+impl Framing for HttpFraming {
+    fn text(&self, body: Body) -> Frame {
+        Frame::new(&[], body)
+    }
+
+    fn binary(&self, body: Body) -> Frame {
+        Frame::new(&[], body)
+    }
+
+    fn ping(&self) -> Option<Frame> {
+        None
+    }
+
+    fn close(&self, _code: u16, _reason: &str) -> Option<Frame> {
+        None
+    }
+}
+
+/// Takes the connection out of the table, also when its service panics.
+struct Entered(Arc<Connection>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.end();
+        self.0.core.leave(self.0.id);
+    }
+}
+
+/// Serves a connection whose first request was let in. Blocks for as long as it lasts. `ahead` is what was read behind
+/// the head.
+pub(crate) fn serve(
+    mut read: Box<dyn ReadHalf>,
+    outbox: &Arc<Outbox>,
+    address: ClientAddr,
+    first: (Head, HttpPassed),
+    mut ahead: Vec<u8>,
+    door: &Arc<Door>,
+) {
+    let core = &door.core;
+    let path = Arc::clone(&first.1.path);
+    let connection = Connection::new(Arc::clone(core), &HttpFraming, Arc::clone(outbox), address, None, path);
+    core.enter(&connection);
+    let entered = Entered(Arc::clone(&connection));
+    connection.watch();
+    let id = connection.id;
+    log::debug!(target: "mcp_blocking::connection", connection = id.0, address:% = address; "connection {id} from {address} speaks HTTP");
+    let mut service = first.1.service.connection();
+    let mut next = Some(first);
+    while let Some((head, passed)) = next.take() {
+        match request(&mut *read, &connection, &mut *service, head, passed, &mut ahead) {
+            Ok(true) if !core.stopping() && !connection.is_closing() => {}
+            Ok(_) => break,
+            Err(refusal) => {
+                opening::log_refusal(door, address, &refusal);
+                // What was read of the body, if anything, says nothing about where the next request begins.
+                let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
+                break;
+            }
+        }
+        next = match next_head(&mut *read, &mut ahead, door) {
+            Ok(None) => None,
+            Ok(Some(head)) => match opening::check(door, &head, address) {
+                Ok(Admitted::Http(passed)) => Some((head, passed)),
+                Ok(Admitted::Answered(answer)) => {
+                    let _ = connection.send(Frame::raw(answer), Flush::Later);
+                    None
+                }
+                Ok(Admitted::WebSocket(_)) => {
+                    let refusal = Refusal::new(400, "upgrade", "open a WebSocket on a connection of its own");
+                    let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
+                    None
+                }
+                Err(refusal) => {
+                    opening::log_refusal(door, address, &refusal);
+                    let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
+                    None
+                }
+            },
+            Err(refusal) => {
+                opening::log_refusal(door, address, &refusal);
+                let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
+                None
+            }
+        };
+    }
+    connection.close(1000, "", Flush::Now);
+    drop(service);
+    websocket::finish(read, outbox, core.limits.close_deadline);
+    drop(entered);
+    log::debug!(target: "mcp_blocking::connection", connection = id.0; "connection {id} ended");
+}
+
+/// Serves one request to its end. False if the connection is over.
+fn request(
+    read: &mut dyn ReadHalf,
+    connection: &Arc<Connection>,
+    service: &mut dyn HttpConnection,
+    head: Head,
+    passed: HttpPassed,
+    ahead: &mut Vec<u8>,
+) -> Result<bool, Refusal> {
+    let core = &connection.core;
+    let limits = &core.limits;
+    let length = head.body()?;
+    let announced = match length {
+        BodyLength::Length(length) => usize::try_from(length).unwrap_or(usize::MAX).min(limits.message_bytes),
+        BodyLength::None => 0,
+        BodyLength::Chunked => limits.message_bytes,
+    };
+    let memory = core.memory.reserve(announced);
+    let Some(_memory) = memory else {
+        return Err(Refusal::new(503, "memory", "the server has no memory for this message").header("Retry-After", "1"));
+    };
+    if head.expects_continue()? && !length.is_empty() && ahead.is_empty() {
+        if matches!(length, BodyLength::Length(length) if length > limits.message_bytes as u64) {
+            return Err(Refusal::new(413, "body-size", format!("send at most {} bytes", limits.message_bytes)));
+        }
+        let _ = connection.send(Frame::raw(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()), Flush::Now);
+    }
+    let deadline = Instant::now() + limits.body_deadline;
+    let Some(body) = body::read_body(read, ahead, length, limits.message_bytes, deadline)? else { return Ok(false) };
+    let exchange = Exchange::new(Arc::clone(connection), head, passed.headers);
+    let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, body, &exchange)));
+    if served.is_err() {
+        core.counters.connection_panics.fetch_add(1, Ordering::Relaxed);
+        log::error!(target: "mcp_blocking::connection", connection = connection.id.0; "connection {}: its service panicked", connection.id);
+        exchange.finish(500, Flush::Later);
+    }
+    connection.outbox.flush();
+    let goes_on = wait_over(read, connection, &exchange, ahead);
+    if !goes_on && !exchange.is_over() {
+        // In the modern era that is how a client cancels (2026-07-28, basic/patterns/cancellation); work of a session goes on,
+        // as it is not in this connection's lane.
+        connection.lane.abandon(Abandon::Disconnected);
+    }
+    service.over();
+    Ok(goes_on)
+}
+
+/// Waits until the request is answered and the next one begins. False if there will be none.
+fn wait_over(read: &mut dyn ReadHalf, connection: &Connection, exchange: &Exchange, ahead: &mut Vec<u8>) -> bool {
+    let idle = connection.core.limits.keep_alive;
+    let mut idle_for_once = false;
+    let mut buffer = [0; 4 << 10];
+    loop {
+        let over = exchange.is_over();
+        if over && !ahead.is_empty() {
+            return true;
+        }
+        if over && (connection.is_closing() || connection.core.stopping()) {
+            return false;
+        }
+        // Who sends ahead is looked at now and then; everybody else wakes this thread by sending, or by leaving.
+        let patience = if ahead.is_empty() { idle } else { Duration::from_millis(1) };
+        if !ahead.is_empty() && exchange.wait_over(GLANCE) {
+            continue;
+        }
+        if ahead.len() >= AHEAD {
+            continue;
+        }
+        if read.set_timeout(Some(patience)).is_err() {
+            return false;
+        }
+        match read.read(&mut buffer) {
+            Ok(0) => return false,
+            Ok(count) => ahead.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                // The first time may have begun before the answer was out.
+                if over && ahead.is_empty() && std::mem::replace(&mut idle_for_once, true) {
+                    return false;
+                }
+            }
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Reads the next head: its first bytes are there already. `None` if the peer left.
+fn next_head(read: &mut dyn ReadHalf, ahead: &mut Vec<u8>, door: &Door) -> Result<Option<Head>, Refusal> {
+    let limits = &door.core.limits;
+    let mut reader = HeadReader::new(HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines });
+    let deadline = Instant::now() + limits.head_deadline;
+    let mut buffer = [0; 2 << 10];
+    loop {
+        match reader.push(ahead)? {
+            Progress::Done { head, used } => {
+                ahead.drain(..used.min(ahead.len()));
+                return Ok(Some(head));
+            }
+            Progress::More => ahead.clear(),
+        }
+        match opening::read_until(read, &mut buffer, deadline)? {
+            Some(count) => ahead.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            None => return Ok(None),
+        }
+    }
+}
