@@ -19,7 +19,7 @@ use crate::protocol::method;
 use crate::service::{Ended, Text};
 use crate::transport::http::exchange::Exchange;
 use crate::transport::http::{HttpConnection, HttpService};
-use sessions::{HttpSession, Visit};
+use sessions::HttpSession;
 use std::sync::Arc;
 
 const SESSION: &str = "mcp-session-id";
@@ -39,7 +39,7 @@ impl McpOverHttp {
 
 impl HttpService for McpOverHttp {
     fn connection(&self) -> Box<dyn HttpConnection> {
-        Box::new(Conversation { mcp: Arc::clone(&self.mcp), modern: None, rate: None, visit: None, stream: None })
+        Box::new(Conversation { mcp: Arc::clone(&self.mcp), modern: None, rate: None, stream: None })
     }
 }
 
@@ -50,7 +50,6 @@ struct Conversation {
     modern: Option<Arc<Link>>,
     /// The rate of those is that of the connection.
     rate: Option<Rate>,
-    visit: Option<Visit>,
     /// The stream of a session that this connection carries.
     stream: Option<(Arc<HttpSession>, Arc<Exchange>)>,
 }
@@ -74,8 +73,8 @@ impl HttpConnection for Conversation {
         }
         if let Some((session, exchange)) = self.stream.take() {
             session.stream.detach(&exchange);
+            exchange.finish(200, Flush::Later);
         }
-        self.visit = None;
     }
 }
 
@@ -123,7 +122,7 @@ impl Conversation {
             }
             _ => {
                 let session = self.session(principal.as_ref(), head)?;
-                self.visit = Some(session.enter());
+                exchange.hold(session.enter());
                 let quiet = matches!(incoming, Incoming::Notification(_) | Incoming::Response(_));
                 session.session.receive_over(&text, incoming, &Reply::Exchange(Arc::clone(exchange)));
                 if quiet {
@@ -161,7 +160,7 @@ impl Conversation {
         let Some(session) = HttpSession::prepare(&self.mcp, address, principal) else {
             return Err((503, RpcError::busy(BusyReason::Overloaded, BUSY_MS)));
         };
-        self.visit = Some(session.enter());
+        exchange.hold(session.enter());
         let Incoming::Request(request) = incoming else { return Ok(()) };
         let json = session.session.answer(text, &request);
         if session.session.link().legacy().is_none() {
@@ -187,7 +186,7 @@ impl Conversation {
             return Err((406, RpcError::invalid_request("accept text/event-stream")));
         }
         let session = self.session(principal, head)?;
-        self.visit = Some(session.enter());
+        exchange.hold(session.enter());
         if !exchange.stream(&[], Flush::Later) || !session.stream.attach(exchange) {
             return Err(unknown_session());
         }

@@ -6,6 +6,7 @@ use crate::engine::timer::Tick;
 use crate::http::head::Head;
 use crate::http::response::Response;
 use parking_lot::{Condvar, Mutex};
+use std::any::Any;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub(crate) struct Exchange {
     keep_alive: bool,
     state: Mutex<State>,
     over: Condvar,
+    /// Dropped when the exchange is over.
+    held: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 /// What the client can read (RFC 9110, 12.5.1, as far as it matters here: weights are not looked at).
@@ -55,7 +58,16 @@ impl Exchange {
     pub(crate) fn new(connection: Arc<Connection>, head: Head, headers: Vec<(&'static str, String)>) -> Arc<Self> {
         let (accepts, keep_alive) = (Accepts::of(&head), !head.wants_close());
         let (state, over) = (Mutex::new(State::Waiting), Condvar::new());
-        Arc::new(Self { connection, head, accepts, headers, keep_alive, state, over })
+        let held = Mutex::new(None);
+        Arc::new(Self { connection, head, accepts, headers, keep_alive, state, over, held })
+    }
+
+    /// Keeps something until the exchange is over.
+    pub(crate) fn hold(&self, what: impl Any + Send) {
+        *self.held.lock() = Some(Box::new(what));
+        if self.is_over() {
+            self.held.lock().take();
+        }
     }
 
     pub(crate) fn head(&self) -> &Head {
@@ -90,6 +102,7 @@ impl Exchange {
 
     /// The same with more headers, which are lost if the stream has begun.
     pub(crate) fn answer_with(&self, status: u16, json: Vec<u8>, headers: &[(&'static str, &str)], flush: Flush) {
+        let flush = at_once(flush);
         let mut state = self.state.lock();
         match *state {
             State::Over => return,
@@ -111,6 +124,7 @@ impl Exchange {
 
     /// An answer without a body: 202 to what needs none, or the end of a stream whose request was cancelled.
     pub(crate) fn finish(&self, status: u16, flush: Flush) {
+        let flush = at_once(flush);
         let mut state = self.state.lock();
         match *state {
             State::Over => return,
@@ -187,7 +201,13 @@ impl Exchange {
             self.connection.close(1000, "", flush);
         }
         self.over.notify_all();
+        self.held.lock().take();
     }
+}
+
+/// The end of an exchange may come from a thread that belongs to another connection: nobody else would write it.
+fn at_once(flush: Flush) -> Flush {
+    if flush == Flush::Later { Flush::Now } else { flush }
 }
 
 /// A message as an event, in a chunk of its own; the last one ends the body, too.
