@@ -84,6 +84,7 @@ mod transport;
 /// What a tool can return, and how tools and servers are described.
 pub mod content {
     pub use crate::protocol::content::*;
+    pub use crate::protocol::prompt::{PromptMessage, PromptOutput};
 }
 
 /// What a client, its user and its model can be asked: see [`Ctx::ask`].
@@ -103,14 +104,18 @@ pub use limits::Limits;
 pub use listener::{Listener, Peers};
 pub use mcp::asked::RequestError;
 pub use mcp::client::{Client, NotifyError};
+pub use mcp::complete::Prefix;
 pub use mcp::ctx::Ctx;
 pub use mcp::layer::{ConcurrencyLimit, Layer, LogRequests, Next, Reply, Request};
 pub use mcp::output::{IntoToolOutput, Json};
+pub use mcp::prompt::{IntoPrompt, Prompt};
 pub use mcp::registry::Registry;
+pub use mcp::resource::IntoResource;
 pub use mcp::tool::{NoArgs, Tool};
 pub use mcp::tool_error::{ToolError, ToolResult};
 pub use principal::Principal;
 pub use protocol::capabilities::{ClientCapabilities, LogLevel};
+pub use protocol::encode::CacheScope;
 pub use protocol::revision::{Era, Revision};
 pub use running::{Bound, Handle, Running};
 pub use schemars;

@@ -10,6 +10,7 @@ use crate::limits::clamp_time;
 use crate::mcp::Mcp;
 use crate::mcp::client::{Client, NotifyError, notification};
 use crate::mcp::registry::Registry;
+use crate::protocol::notify::ListKind;
 use crate::service::AnyService;
 use crate::settings::Settings;
 use crate::status::Status;
@@ -399,7 +400,22 @@ impl Handle {
     /// Tells the clients that the list of tools has changed, though it has not: for tools whose behavior depends on
     /// something else.
     pub fn tools_changed(&self) {
-        self.mcp.announce_tools();
+        self.mcp.announce(ListKind::Tools);
+    }
+
+    /// The same for the list of prompts.
+    pub fn prompts_changed(&self) {
+        self.mcp.announce(ListKind::Prompts);
+    }
+
+    /// The same for the list of resources.
+    pub fn resources_changed(&self) {
+        self.mcp.announce(ListKind::Resources);
+    }
+
+    /// Tells the clients that watch a resource that it has changed. While one reads slowly, notices of the same resource become one.
+    pub fn resource_updated(&self, uri: &str) {
+        self.mcp.resource_updated(uri);
     }
 
     /// Numbers of the moment.

@@ -5,6 +5,7 @@ use crate::health::Identity;
 use crate::limits::Limits;
 use crate::mcp::ask::replay::{Guard, Replays};
 use crate::mcp::client::Client;
+use crate::mcp::complete::{Prefix, Subject};
 use crate::mcp::ctx::Ctx;
 use crate::mcp::handler::Handler;
 use crate::mcp::hooks::Hooks;
@@ -12,12 +13,15 @@ use crate::mcp::http::McpOverHttp;
 use crate::mcp::layer::Layer;
 use crate::mcp::method::{self, MethodEntry};
 use crate::mcp::output::IntoToolOutput;
+use crate::mcp::prompt::{IntoPrompt, Prompt};
 use crate::mcp::registry::{self, Entry, Registry};
+use crate::mcp::resource::IntoResource;
 use crate::mcp::tool::Tool;
 use crate::mcp::tool_error::ToolResult;
 use crate::mcp::{Mcp, Plan};
 use crate::principal::Principal;
-use crate::protocol::content::{Icon, Implementation, ToolOutput};
+use crate::protocol::content::{Icon, Implementation, ResourceLink, ToolOutput};
+use crate::protocol::encode::CacheScope;
 use crate::protocol::method as protocol_method;
 use crate::protocol::sealed::{self, Keys};
 use crate::running::{Bound, Handle};
@@ -159,6 +163,167 @@ impl Server {
             .map_err(|error| Problem::new(format!("tool `{name}`"), format!("its schema cannot be written: {error}")))
             .and_then(|schema| registry::raw_entry(tool, schema, handler));
         self.add(entry, Location::caller());
+        self
+    }
+
+    /// Registers a resource: something to read at an address, of that MIME type.
+    ///
+    /// ```
+    /// # use mcp_blocking::Server;
+    /// # fn read_config() -> std::io::Result<String> { Ok(String::new()) }
+    /// let server = Server::new("app", "1.0.0")
+    ///     .resource("config://app", "The app's configuration", "application/json", |_ctx| Ok(read_config()?));
+    /// ```
+    ///
+    /// The closure runs on the pool, like a tool; its error is answered as -32603 with its message. Addresses that
+    /// are not registered are answered as not found.
+    #[track_caller]
+    pub fn resource<R, F>(
+        self,
+        uri: impl Into<String>,
+        name: impl Into<String>,
+        mime_type: impl Into<String>,
+        handler: F,
+    ) -> Self
+    where
+        R: IntoResource,
+        F: Fn(&Ctx) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        self.resource_with(ResourceLink::new(uri, name).mime_type(mime_type), handler)
+    }
+
+    /// Registers a resource with more to say about it.
+    #[track_caller]
+    pub fn resource_with<R, F>(mut self, resource: ResourceLink, handler: F) -> Self
+    where
+        R: IntoResource,
+        F: Fn(&Ctx) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let (taken, uri) = (self.registry.resources.find(&resource.uri).is_some(), resource.uri.clone());
+        let added = match taken {
+            true => Err(Problem::new(format!("resource `{uri}`"), "its address is taken").at(Location::caller())),
+            false => self.registry.add_resource(resource, handler),
+        };
+        self.problems.extend(added.err());
+        self
+    }
+
+    /// Registers a template: a family of resources whose addresses have variables (RFC 6570: `{name}` within a segment, `{+name}`
+    /// over several; a literal between any two). The variables, decoded, are the members of the closure's argument.
+    ///
+    /// ```
+    /// # use mcp_blocking::Server;
+    /// # use serde::Deserialize;
+    /// #[derive(Deserialize)]
+    /// struct Note { id: u32 }
+    ///
+    /// let server = Server::new("notes", "1.0.0")
+    ///     .template("note://{id}", "A note", "text/markdown", |_ctx, Note { id }| Ok(format!("# Note {id}")));
+    /// ```
+    ///
+    /// A variable comes from the client: never use one as a path without looking at it. Values that the argument type does not take
+    /// name no resource. Addresses registered with [`resource`](Self::resource) come first.
+    #[track_caller]
+    pub fn template<A, R, F>(
+        self,
+        uri_template: impl Into<String>,
+        name: impl Into<String>,
+        mime_type: impl Into<String>,
+        handler: F,
+    ) -> Self
+    where
+        A: DeserializeOwned,
+        R: IntoResource,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        self.template_with(ResourceLink::new(uri_template, name).mime_type(mime_type), handler)
+    }
+
+    /// Registers a template with more to say about it; its `uri` is the template.
+    #[track_caller]
+    pub fn template_with<A, R, F>(mut self, template: ResourceLink, handler: F) -> Self
+    where
+        A: DeserializeOwned,
+        R: IntoResource,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let (taken, uri) = (self.registry.templates.find(&template.uri).is_some(), template.uri.clone());
+        let added = match taken {
+            true => Err(Problem::new(format!("template `{uri}`"), "it is registered twice").at(Location::caller())),
+            false => self.registry.add_template(template, handler),
+        };
+        self.problems.extend(added.err());
+        self
+    }
+
+    /// Registers a prompt: a text for the model that a user asks for. The members of the closure's argument, all of them
+    /// texts, are what it is filled with; [`NoArgs`](crate::NoArgs) is for prompts that take nothing.
+    ///
+    /// ```
+    /// # use mcp_blocking::Server;
+    /// # use schemars::JsonSchema;
+    /// # use serde::Deserialize;
+    /// #[derive(Deserialize, JsonSchema)]
+    /// struct Review { code: String }
+    ///
+    /// let server = Server::new("reviews", "1.0.0").prompt("review", "Ask for a code review", |_ctx, Review { code }| {
+    ///     Ok(format!("Review this code:\n{code}"))
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn prompt<A, R, F>(self, name: impl Into<String>, description: impl Into<String>, handler: F) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        R: IntoPrompt,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        self.prompt_with(Prompt::new(name, description), handler)
+    }
+
+    /// Registers a prompt with more to say about it.
+    #[track_caller]
+    pub fn prompt_with<A, R, F>(mut self, prompt: Prompt, handler: F) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        R: IntoPrompt,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let (taken, name) = (self.registry.prompts.find(prompt.name()).is_some(), prompt.name().to_owned());
+        let added =
+            match taken {
+                true => Err(Problem::new(format!("prompt `{name}`"), "its name is taken by another prompt")
+                    .at(Location::caller())),
+                false => self.registry.add_prompt(prompt, handler),
+            };
+        self.problems.extend(added.err());
+        self
+    }
+
+    /// Suggests values for an argument of a prompt while a user types: what the closure returns, the best first; clients are sent 100
+    /// at the most.
+    pub fn complete_prompt<F>(mut self, prompt: impl Into<String>, argument: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
+    {
+        let key = (Subject::Prompt(prompt.into()), argument.into());
+        self.registry.completions.insert(key, Arc::new(handler));
+        self
+    }
+
+    /// Suggests values for a variable of a template, likewise.
+    pub fn complete_template<F>(mut self, template: impl Into<String>, variable: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
+    {
+        let key = (Subject::Template(template.into()), variable.into());
+        self.registry.completions.insert(key, Arc::new(handler));
+        self
+    }
+
+    /// How long clients of 2026-07-28 may keep lists and resources, and who may: stale at once, and private, unless said otherwise.
+    /// [`CacheScope::Public`] lets shared caches hand them to anybody, also what was read with a token: only for what is the same for everybody.
+    pub fn cache(mut self, time: Duration, scope: CacheScope) -> Self {
+        self.registry.cache = (u64::try_from(time.as_millis()).unwrap_or(u64::MAX), scope);
         self
     }
 

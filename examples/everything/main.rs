@@ -5,6 +5,7 @@
 //! When it is ready it prints one line for each endpoint to standard output; it logs to standard error.
 
 mod fixtures;
+mod library;
 #[path = "../shared/options.rs"]
 mod options;
 #[path = "../shared/process.rs"]
@@ -45,5 +46,6 @@ fn server() -> Server {
     let server = Server::new("everything", env!("CARGO_PKG_VERSION"))
         .title("Everything")
         .instructions("Tools for trying out an MCP client. Start with test_simple_text.");
-    workload::register(questions::register(fixtures::register(server)))
+    let server = library::register(fixtures::register(server));
+    workload::register(questions::register(server))
 }

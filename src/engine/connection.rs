@@ -16,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 pub(crate) mod key {
     pub(crate) const PING: u64 = 1;
     pub(crate) const TOOLS_CHANGED: u64 = 2;
+    pub(crate) const PROMPTS_CHANGED: u64 = 3;
+    pub(crate) const RESOURCES_CHANGED: u64 = 4;
     /// Others count from here.
     pub(crate) const FIRST_FREE: u64 = 1 << 32;
 }

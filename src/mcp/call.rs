@@ -3,12 +3,16 @@
 use super::Mcp;
 use super::ask::flow::{Flow, Given, Round, arguments_of};
 use super::batch::Reply;
+use super::catalog::Item;
 use super::client::Link;
+use super::complete::{CompletionHandler, encode_completion};
 use super::ctx::Ctx;
 use super::layer::{self, Layers};
 use super::method::MethodEntry;
 use super::product::Product;
+use super::prompt::PromptEntry;
 use super::registry::Entry;
+use super::resource::{self, ResourceHandler};
 use super::tool_error::{Kind, ToolError, ToolResult};
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
@@ -17,11 +21,12 @@ use crate::guard::text::Escaped;
 use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::content::{Implementation, ToolOutput};
-use crate::protocol::encode;
+use crate::protocol::encode::{self, CacheScope};
 use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::{ProgressToken, RequestId};
 use crate::protocol::method;
 use crate::protocol::notify;
+use crate::protocol::prompt::encode_prompt_result;
 use crate::protocol::revision::Revision;
 use crate::protocol::sealed::Binding;
 use crate::service::{SendError, Text};
@@ -88,6 +93,9 @@ impl Arguments {
 /// What is called.
 pub(crate) enum Target {
     Tool(Arc<Entry>),
+    Resource { handler: ResourceHandler, uri: Box<str>, cache: (u64, CacheScope) },
+    Prompt(Arc<Item<PromptEntry>>),
+    Completion(CompletionHandler),
     Method(Arc<MethodEntry>),
 }
 
@@ -95,6 +103,9 @@ impl Target {
     fn name(&self) -> &str {
         match self {
             Self::Tool(entry) => entry.name(),
+            Self::Resource { uri, .. } => uri,
+            Self::Prompt(prompt) => &prompt.it.info.name,
+            Self::Completion(_) => "completion",
             Self::Method(entry) => &entry.name,
         }
     }
@@ -103,25 +114,38 @@ impl Target {
     fn what(&self) -> (&str, Option<&str>) {
         match self {
             Self::Tool(entry) => (method::TOOLS_CALL, Some(entry.name())),
+            Self::Resource { uri, .. } => (method::RESOURCES_READ, Some(uri)),
+            Self::Prompt(prompt) => (method::PROMPTS_GET, Some(&prompt.it.info.name)),
+            Self::Completion(_) => (method::COMPLETE, None),
             Self::Method(entry) => (&*entry.name, None),
         }
     }
 
     /// Whether clients repeat it when they have answered a question (2026-07-28, basic/patterns/mrtr).
     fn is_retried(&self) -> bool {
-        matches!(self, Self::Tool(_))
+        matches!(self, Self::Tool(_) | Self::Resource { .. } | Self::Prompt(_))
     }
 
     fn deadline(&self) -> Option<Duration> {
         match self {
             Self::Tool(entry) => entry.deadline,
-            Self::Method(_) => None,
+            _ => None,
         }
     }
 
     fn run(&self, ctx: &Ctx, arguments: &str) -> ToolResult<Product> {
         match self {
             Self::Tool(entry) => (entry.handler)(ctx, arguments).map(Product::Output),
+            Self::Resource { handler, uri, cache } => match handler(ctx, uri, arguments)? {
+                // An empty answer would say that it is there (2026-07-28, server/resources).
+                contents if contents.is_empty() => Err(resource::not_found(uri, ctx.revision())),
+                contents => Ok(Product::Contents(contents, *cache)),
+            },
+            Self::Prompt(prompt) => (prompt.it.handler)(ctx, arguments).map(Product::Prompt),
+            Self::Completion(handler) => {
+                let prefix = serde_json::from_str(arguments).unwrap_or_default();
+                handler(ctx, &prefix).map(Product::Completion)
+            }
             Self::Method(entry) => (entry.handler)(ctx, arguments),
         }
     }
@@ -304,6 +328,8 @@ impl Call {
             Ok(Product::Output(output)) => encode::tool_result_size(output),
             Ok(Product::Object(object)) => object.get().len() + 256,
             Ok(Product::Questions(round)) => round.state.len() + 1_024,
+            Ok(Product::Contents(contents, _)) => contents.iter().map(encode::contents_size).sum::<usize>() + 256,
+            Ok(Product::Prompt(_) | Product::Completion(_)) => 1_024,
             Ok(Product::Nothing) | Err(_) => 256,
         };
         let mut json = Vec::with_capacity(size);
@@ -320,6 +346,23 @@ impl Call {
             }
             Ok(Product::Questions(round)) => {
                 self.write_questions(&mut json, &round);
+                Outcome::Ok
+            }
+            Ok(Product::Contents(contents, cache)) => {
+                let (revision, server) = (self.speech.revision, self.server());
+                encode::write_response(&mut json, &self.id, |out| {
+                    encode::encode_read_result(out, &contents, revision, cache, server);
+                });
+                Outcome::Ok
+            }
+            Ok(Product::Prompt(prompt)) => {
+                let (revision, server) = (self.speech.revision, self.server());
+                encode::write_response(&mut json, &self.id, |out| encode_prompt_result(out, &prompt, revision, server));
+                Outcome::Ok
+            }
+            Ok(Product::Completion(values)) => {
+                let (revision, server) = (self.speech.revision, self.server());
+                encode::write_response(&mut json, &self.id, |out| encode_completion(out, &values, revision, server));
                 Outcome::Ok
             }
             Ok(Product::Nothing) => Outcome::Ok,
@@ -383,6 +426,7 @@ impl Call {
         let method = match self.target {
             Target::Tool(_) => Method::TOOLS_CALL,
             Target::Method(_) => Method::OTHER,
+            _ => Method::of(self.target.what().0),
         };
         counters.request(method, outcome, self.received.elapsed());
         match outcome {
@@ -548,7 +592,7 @@ impl Work for Call {
         let mut json = Vec::new();
         match self.target {
             Target::Tool(_) => self.write_output(&mut json, &ToolOutput::error(format!("the tool {message}"))),
-            Target::Method(_) => self.write_error(&mut json, &RpcError::internal(format!("the method {message}"))),
+            _ => self.write_error(&mut json, &RpcError::internal(format!("the request {message}"))),
         };
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             log::warn!(
@@ -575,7 +619,10 @@ impl Work for Call {
     fn describe(&self) -> String {
         match self.target {
             Target::Tool(_) => format!("{}: tool {} (request {})", self.link.id, self.name(), self.id),
-            Target::Method(_) => format!("{}: method {}", self.link.id, Escaped::short(self.name())),
+            _ => {
+                let (method, name) = self.target.what();
+                format!("{}: {} {}", self.link.id, Escaped::short(method), Escaped::short(name.unwrap_or_default()))
+            }
         }
     }
 }

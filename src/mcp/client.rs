@@ -10,14 +10,15 @@ use crate::engine::pool::{Busy, Lane, Work};
 use crate::engine::{ConnectionId, Core};
 use crate::guard::address::ClientAddr;
 use crate::principal::Principal;
-use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel};
+use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel, ServerCapabilities};
 use crate::protocol::encode;
 use crate::protocol::id::RequestId;
+use crate::protocol::notify::ListKind;
 use crate::protocol::revision::Revision;
 use crate::service::SendError;
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -28,18 +29,42 @@ pub(crate) struct Legacy {
     pub(crate) revision: Revision,
     pub(crate) capabilities: Arc<ClientCapabilities>,
     pub(crate) info: ClientInfo,
-    /// Tools were offered in the answer.
-    pub(crate) has_tools: bool,
+    /// What was offered in the answer.
+    pub(crate) offered: ServerCapabilities,
+    /// The resources that it watches.
+    pub(crate) watched: Mutex<HashSet<Box<str>>>,
     level: AtomicU8,
     initialized: AtomicBool,
 }
 
 impl Legacy {
-    pub(crate) fn new(revision: Revision, capabilities: ClientCapabilities, info: ClientInfo, has_tools: bool) -> Self {
+    pub(crate) fn new(
+        revision: Revision,
+        capabilities: ClientCapabilities,
+        info: ClientInfo,
+        offered: ServerCapabilities,
+    ) -> Self {
         // Without `logging/setLevel` the choice is the server's (2025-11-25, server/utilities/logging).
         let level = AtomicU8::new(LogLevel::Info as u8);
         let capabilities = Arc::new(capabilities);
-        Self { revision, capabilities, info, has_tools, level, initialized: AtomicBool::new(false) }
+        Self {
+            revision,
+            capabilities,
+            info,
+            offered,
+            watched: Mutex::default(),
+            level,
+            initialized: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a list of that kind was offered.
+    pub(crate) fn offers(&self, kind: ListKind) -> bool {
+        match kind {
+            ListKind::Tools => self.offered.tools.is_some(),
+            ListKind::Prompts => self.offered.prompts.is_some(),
+            ListKind::Resources => self.offered.resources.is_some(),
+        }
     }
 
     pub(crate) fn wants(&self, level: LogLevel) -> bool {

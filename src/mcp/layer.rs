@@ -6,6 +6,7 @@ use super::product::Product;
 use super::session::Done;
 use super::tool_error::{ToolError, ToolResult};
 use crate::protocol::error::RpcError;
+use crate::protocol::method;
 use crate::protocol::revision::Revision;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -63,6 +64,11 @@ impl<'a> Request<'a> {
 
     /// The tool that is called, for `tools/call`.
     pub fn tool(&self) -> Option<&'a str> {
+        self.name.filter(|_| self.method == method::TOOLS_CALL)
+    }
+
+    /// The tool that is called, the prompt that is asked for, or the address of the resource that is read.
+    pub fn name(&self) -> Option<&'a str> {
         self.name
     }
 

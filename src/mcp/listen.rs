@@ -1,5 +1,6 @@
 //! One `subscriptions/listen` request: open until the client cancels it or the server ends.
 
+use super::Mcp;
 use super::batch::Reply;
 use super::client::Link;
 use crate::engine::budget::Reservation;
@@ -42,16 +43,33 @@ impl Listen {
         }
     }
 
-    /// The tools have changed.
-    pub(crate) fn tools_changed(&self) {
-        if !self.filter.tools_list_changed {
-            return;
+    /// A list has changed.
+    pub(crate) fn list_changed(&self, kind: ListKind) {
+        let (wanted, place) = match kind {
+            ListKind::Tools => (self.filter.tools_list_changed, 0),
+            ListKind::Prompts => (self.filter.prompts_list_changed, 1),
+            ListKind::Resources => (self.filter.resources_list_changed, 2),
+        };
+        if wanted {
+            let mut json = Vec::with_capacity(160);
+            notify::write_list_changed(&mut json, kind, Some(&self.id));
+            self.send(json, self.key + place);
         }
-        let mut json = Vec::with_capacity(160);
-        notify::write_list_changed(&mut json, ListKind::Tools, Some(&self.id));
+    }
+
+    /// A resource has changed.
+    pub(crate) fn resource_updated(&self, mcp: &Mcp, uri: &str) {
+        if self.filter.watches(uri) {
+            let mut json = Vec::with_capacity(160 + uri.len());
+            notify::write_resource_updated(&mut json, uri, Some(&self.id));
+            self.send(json, mcp.key_of(self.key, uri));
+        }
+    }
+
+    fn send(&self, json: Vec<u8>, key: u64) {
         if let Some(link) = self.link.upgrade() {
-            // A client that cannot take even this is closed: it would go on with a list that is out of date.
-            let _ = self.reply.send(&link, json, self.key, Flush::Now);
+            // A client that cannot take even this is closed: it would go on with what is out of date.
+            let _ = self.reply.send(&link, json, key, Flush::Now);
         }
     }
 

@@ -4,8 +4,11 @@ pub(crate) mod ask;
 pub(crate) mod asked;
 pub(crate) mod batch;
 pub(crate) mod call;
+pub(crate) mod catalog;
 pub(crate) mod client;
+pub(crate) mod complete;
 pub(crate) mod ctx;
+pub(crate) mod features;
 pub(crate) mod handler;
 pub(crate) mod hooks;
 pub(crate) mod http;
@@ -14,7 +17,9 @@ pub(crate) mod listen;
 pub(crate) mod method;
 pub(crate) mod output;
 pub(crate) mod product;
+pub(crate) mod prompt;
 pub(crate) mod registry;
+pub(crate) mod resource;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod tool;
@@ -24,7 +29,7 @@ use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::{ConnectionId, Core};
 use crate::limits::Limits;
-use crate::protocol::capabilities::{ListCapability, ServerCapabilities};
+use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
 use crate::protocol::content::Implementation;
 use crate::protocol::notify::{self, ListKind};
 use crate::protocol::sealed::Keys;
@@ -37,6 +42,7 @@ use parking_lot::{Mutex, RwLock};
 use registry::Registry;
 use session::Session;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,13 +75,13 @@ pub(crate) struct Mcp {
     editing: Mutex<()>,
     links: RwLock<HashMap<ConnectionId, Arc<Link>>>,
     sequence: AtomicU64,
+    hasher: RandomState,
     /// Distinguishes the incident numbers of one run of the process from those of another.
     run: u16,
 }
 
 impl Mcp {
     pub(crate) fn new(plan: Plan, core: Arc<Core>) -> Arc<Self> {
-        use std::hash::{BuildHasher, RandomState};
         let Plan { identity, instructions, registry, hooks, keys, replays } = plan;
         Arc::new(Self {
             identity,
@@ -89,6 +95,7 @@ impl Mcp {
             editing: Mutex::new(()),
             links: RwLock::new(HashMap::new()),
             sequence: AtomicU64::new(key::FIRST_FREE),
+            hasher: RandomState::new(),
             run: RandomState::new().hash_one(std::process::id()) as u16,
         })
     }
@@ -109,30 +116,51 @@ impl Mcp {
             // A copy, as user code runs here: nobody waits for it but another edit.
             let mut registry = Registry::clone(&before);
             let result = change(&mut registry);
-            let changed = registry.differs_from(&before);
+            let changed = registry.changed_since(&before);
             *self.registry.write() = Arc::new(registry);
             (result, changed)
         };
-        if changed {
-            self.announce_tools();
+        for kind in changed {
+            self.announce(kind);
         }
         result
     }
 
-    /// Sends `tools/list_changed` to whom it concerns: legacy sessions, and listeners that asked for it.
-    pub(crate) fn announce_tools(&self) {
+    /// Sends a `list_changed` to whom it concerns: legacy sessions, and listeners that asked for it.
+    pub(crate) fn announce(&self, kind: ListKind) {
         let mut text = Vec::with_capacity(64);
-        notify::write_list_changed(&mut text, ListKind::Tools, None);
+        notify::write_list_changed(&mut text, kind, None);
         let text: Arc<[u8]> = text.into();
         for link in self.links() {
-            if link.legacy().is_some_and(|legacy| legacy.is_initialized() && legacy.has_tools) {
+            if link.legacy().is_some_and(|legacy| legacy.is_initialized() && legacy.offers(kind)) {
                 // A client that cannot take even this is closed: it would go on with a list that is out of date.
-                let _ = link.send(Body::Shared(Arc::clone(&text)), key::TOOLS_CHANGED, Flush::Now);
+                let _ = link.send(Body::Shared(Arc::clone(&text)), changed_key(kind), Flush::Now);
             }
             for listen in link.listens() {
-                listen.tools_changed();
+                listen.list_changed(kind);
             }
         }
+    }
+
+    /// Tells those who watch a resource that it has changed.
+    pub(crate) fn resource_updated(&self, uri: &str) {
+        let mut text = Vec::with_capacity(96 + uri.len());
+        notify::write_resource_updated(&mut text, uri, None);
+        let text: Arc<[u8]> = text.into();
+        let key = self.key_of(0, uri);
+        for link in self.links() {
+            if link.legacy().is_some_and(|legacy| legacy.is_initialized() && legacy.watched.lock().contains(uri)) {
+                let _ = link.send(Body::Shared(Arc::clone(&text)), key, Flush::Now);
+            }
+            for listen in link.listens() {
+                listen.resource_updated(self, uri);
+            }
+        }
+    }
+
+    /// What coalesces notices of the same resource.
+    pub(crate) fn key_of(&self, of: u64, uri: &str) -> u64 {
+        self.hasher.hash_one((of, uri)) | 1 << 63
     }
 
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
@@ -155,7 +183,8 @@ impl Mcp {
     }
 
     pub(crate) fn next_key(&self) -> u64 {
-        self.sequence.fetch_add(1, Ordering::Relaxed)
+        // One for each kind of list.
+        self.sequence.fetch_add(4, Ordering::Relaxed)
     }
 
     /// A number that stands in an answer for what is told in the log only.
@@ -166,8 +195,16 @@ impl Mcp {
 
     /// What is offered right now.
     pub(crate) fn capabilities(&self, registry: &Registry) -> ServerCapabilities {
-        let tools = (!registry.is_empty()).then_some(ListCapability { list_changed: true });
-        ServerCapabilities { tools, logging: true, ..ServerCapabilities::default() }
+        let list = |empty: bool| (!empty).then_some(ListCapability { list_changed: true });
+        let resources = !registry.resources.is_empty() || !registry.templates.is_empty();
+        ServerCapabilities {
+            tools: list(registry.is_empty()),
+            prompts: list(registry.prompts.is_empty()),
+            resources: resources.then_some(ResourcesCapability { subscribe: true, list_changed: true }),
+            completions: !registry.completions.is_empty(),
+            logging: true,
+            ..ServerCapabilities::default()
+        }
     }
 
     /// Sends a notification to every legacy session that is open; encodes it once. Returns how many queues took it.
@@ -178,6 +215,15 @@ impl Mcp {
                 && link.send(Body::Shared(Arc::clone(&text)), 0, Flush::Now).is_ok()
         };
         self.links().iter().filter(|link| sent(link)).count()
+    }
+}
+
+/// What coalesces the notices of a list.
+fn changed_key(kind: ListKind) -> u64 {
+    match kind {
+        ListKind::Tools => key::TOOLS_CHANGED,
+        ListKind::Prompts => key::PROMPTS_CHANGED,
+        ListKind::Resources => key::RESOURCES_CHANGED,
     }
 }
 

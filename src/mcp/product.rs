@@ -2,7 +2,9 @@
 
 use super::ask::flow::Round;
 use super::tool_error::{ToolError, ToolResult};
-use crate::protocol::content::ToolOutput;
+use crate::protocol::content::{ResourceContents, ToolOutput};
+use crate::protocol::encode::CacheScope;
+use crate::protocol::prompt::PromptOutput;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -11,6 +13,12 @@ pub(crate) enum Product {
     Output(ToolOutput),
     /// Of a custom method: a JSON object.
     Object(Box<RawValue>),
+    /// Of a resource, with how long it may be kept.
+    Contents(Vec<ResourceContents>, (u64, CacheScope)),
+    /// Of a prompt.
+    Prompt(PromptOutput),
+    /// Of a completion.
+    Completion(Vec<String>),
     /// Questions to the client, instead of an answer.
     Questions(Round),
     /// Of a notification.

@@ -1,18 +1,24 @@
 //! What is registered: the tools, in the order they are listed in.
 
+use super::catalog::Catalog;
+use super::complete::{CompletionHandler, Subject};
 use super::ctx::Ctx;
 use super::handler::{Handler, typed};
 use super::http::headers::Mirrored;
 use super::layer::Layers;
 use super::method::Methods;
 use super::output::IntoToolOutput;
+use super::prompt::{self, IntoPrompt, Prompt, PromptEntry};
+use super::resource::{self, IntoResource, ResourceEntry, ResourceHandler, TemplateEntry};
 use super::schema;
 use super::tool::Tool;
 use super::tool_error::ToolResult;
 use crate::error::Problem;
 use crate::limits::clamp_time;
-use crate::protocol::content::ToolInfo;
+use crate::protocol::content::{ResourceLink, ToolInfo};
 use crate::protocol::convert;
+use crate::protocol::encode::CacheScope;
+use crate::protocol::notify::ListKind;
 use crate::protocol::revision::Revision;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -86,11 +92,17 @@ impl Entry {
     }
 }
 
-/// The tools of a server, to be changed while it runs by [`Handle::edit`](crate::Handle::edit).
+/// The tools, resources and prompts of a server, to be changed while it runs by [`Handle::edit`](crate::Handle::edit).
 #[derive(Clone, Default)]
 pub struct Registry {
     tools: Vec<Arc<Entry>>,
     names: HashMap<String, Arc<Entry>>,
+    pub(crate) resources: Catalog<ResourceEntry>,
+    pub(crate) templates: Catalog<TemplateEntry>,
+    pub(crate) prompts: Catalog<PromptEntry>,
+    pub(crate) completions: HashMap<(Subject, String), CompletionHandler>,
+    /// How long, and by whom, lists and resources may be kept.
+    pub(crate) cache: (u64, CacheScope),
     pub(crate) methods: Methods,
     pub(crate) layers: Layers,
 }
@@ -118,6 +130,68 @@ impl Registry {
     pub fn remove_tool(&mut self, name: &str) -> bool {
         self.tools.retain(|entry| entry.name() != name);
         self.names.remove(name).is_some()
+    }
+
+    /// Adds a resource, or replaces the one of that address.
+    ///
+    /// # Errors
+    /// A [`Problem`] if the address is no URI; then nothing is changed.
+    #[track_caller]
+    pub fn add_resource<R, F>(&mut self, resource: ResourceLink, handler: F) -> Result<(), Problem>
+    where
+        R: IntoResource,
+        F: Fn(&Ctx) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let caller = Location::caller();
+        self.resources.insert(resource::resource_of(resource, handler).map_err(|problem| problem.at(caller))?);
+        Ok(())
+    }
+
+    /// Takes a resource away. Returns whether there was one.
+    pub fn remove_resource(&mut self, uri: &str) -> bool {
+        self.resources.remove(uri)
+    }
+
+    /// Adds a template, or replaces the same one.
+    ///
+    /// # Errors
+    /// A [`Problem`] if it cannot be matched; then nothing is changed.
+    #[track_caller]
+    pub fn add_template<A, R, F>(&mut self, template: ResourceLink, handler: F) -> Result<(), Problem>
+    where
+        A: DeserializeOwned,
+        R: IntoResource,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let caller = Location::caller();
+        self.templates.insert(resource::template_of(template, handler).map_err(|problem| problem.at(caller))?);
+        Ok(())
+    }
+
+    /// Takes a template away. Returns whether there was one.
+    pub fn remove_template(&mut self, template: &str) -> bool {
+        self.templates.remove(template)
+    }
+
+    /// Adds a prompt, or replaces the one of that name.
+    ///
+    /// # Errors
+    /// A [`Problem`] if its name or its arguments cannot be served; then nothing is changed.
+    #[track_caller]
+    pub fn add_prompt<A, R, F>(&mut self, prompt: Prompt, handler: F) -> Result<(), Problem>
+    where
+        A: DeserializeOwned + JsonSchema,
+        R: IntoPrompt,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let caller = Location::caller();
+        self.prompts.insert(prompt::prompt_of(prompt, handler).map_err(|problem| problem.at(caller))?);
+        Ok(())
+    }
+
+    /// Takes a prompt away. Returns whether there was one.
+    pub fn remove_prompt(&mut self, name: &str) -> bool {
+        self.prompts.remove(name)
     }
 
     /// The names of the tools, in the order of the list.
@@ -149,8 +223,28 @@ impl Registry {
         self.names.insert(entry.name().to_owned(), entry);
     }
 
-    pub(crate) fn differs_from(&self, other: &Self) -> bool {
-        self.tools.len() != other.tools.len() || self.tools.iter().zip(&other.tools).any(|(a, b)| !Arc::ptr_eq(a, b))
+    /// Which lists are others than before.
+    pub(crate) fn changed_since(&self, before: &Self) -> Vec<ListKind> {
+        let same = |(a, b): (&Arc<Entry>, &Arc<Entry>)| Arc::ptr_eq(a, b);
+        let tools = self.tools.len() != before.tools.len() || !self.tools.iter().zip(&before.tools).all(same);
+        let resources =
+            self.resources.differs_from(&before.resources) || self.templates.differs_from(&before.templates);
+        let prompts = self.prompts.differs_from(&before.prompts);
+        [(tools, ListKind::Tools), (prompts, ListKind::Prompts), (resources, ListKind::Resources)]
+            .into_iter()
+            .filter_map(|(changed, kind)| changed.then_some(kind))
+            .collect()
+    }
+
+    /// Who reads that address, and the variables of its template as JSON text. A resource comes before a template.
+    pub(crate) fn resource(&self, uri: &str) -> Option<(ResourceHandler, String)> {
+        if let Some(resource) = self.resources.find(uri) {
+            return Some((Arc::clone(&resource.it.handler), "{}".to_owned()));
+        }
+        self.templates.iter().find_map(|template| {
+            let found = template.it.template.matches(uri)?;
+            Some((Arc::clone(&template.it.handler), resource::variables(&found)))
+        })
     }
 }
 

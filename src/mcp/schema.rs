@@ -1,6 +1,8 @@
 //! JSON Schemas of handler arguments and results, in the form that hosts and models take best.
 
+use super::prompt;
 use crate::protocol::form;
+use crate::protocol::prompt::PromptArgument;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::value::RawValue;
@@ -35,6 +37,11 @@ pub(crate) fn of_output<T: JsonSchema>() -> Result<Box<RawValue>, String> {
 /// The schema of a form for the user.
 pub(crate) fn of_form<T: JsonSchema>() -> Result<Value, String> {
     form::of_schema(&generate::<T>(true))
+}
+
+/// The arguments of a prompt.
+pub(crate) fn of_prompt<T: JsonSchema>() -> Result<Vec<PromptArgument>, String> {
+    prompt::arguments_of(&generate::<T>(true))
 }
 
 fn raw(schema: &Value) -> Result<Box<RawValue>, String> {

@@ -53,13 +53,13 @@ pub(crate) struct Session {
 pub(crate) type Rate = Arc<Mutex<TokenBucket>>;
 
 /// Who is asking, for a method that both eras have.
-enum Caller<'a> {
+pub(super) enum Caller<'a> {
     Legacy(&'a Legacy),
     Modern(ModernRequest<'a>),
 }
 
 impl Caller<'_> {
-    fn revision(&self) -> Revision {
+    pub(super) fn revision(&self) -> Revision {
         match self {
             Self::Legacy(legacy) => legacy.revision,
             Self::Modern(request) => request.revision,
@@ -89,6 +89,10 @@ impl Session {
     pub(crate) fn rate(mcp: &Mcp) -> Rate {
         let limits = mcp.limits();
         Arc::new(Mutex::new(TokenBucket::new(limits.rate.into(), limits.burst.into())))
+    }
+
+    pub(super) fn mcp(&self) -> &Arc<Mcp> {
+        &self.mcp
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -284,7 +288,8 @@ impl Session {
         serve: impl FnOnce() -> Result<Done, RpcError>,
     ) -> Result<Done, RpcError> {
         let registry = self.mcp.registry();
-        let around_handler = request.method == method::TOOLS_CALL || !method::is_known(&request.method);
+        let called = [method::TOOLS_CALL, method::RESOURCES_READ, method::PROMPTS_GET, method::COMPLETE];
+        let around_handler = called.contains(&&*request.method) || !method::is_known(&request.method);
         if registry.layers.is_empty() || around_handler {
             return serve();
         }
@@ -340,7 +345,7 @@ impl Session {
                 legacy.set_level(LogLevel::from_param(level)?);
                 Ok(Done::Answer(self.empty(request)))
             }
-            _ => self.custom(text, own, request, Caller::Legacy(legacy), reply),
+            _ => self.feature(text, own, request, Caller::Legacy(legacy), reply),
         }
     }
 
@@ -357,11 +362,11 @@ impl Session {
             method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern)).map(Done::Answer),
             method::TOOLS_CALL => self.call_tool(text, request, Caller::Modern(modern), reply),
             method::LISTEN => self.listen(request, reply),
-            _ => self.custom(text, own, request, Caller::Modern(modern), reply),
+            _ => self.feature(text, own, request, Caller::Modern(modern), reply),
         }
     }
 
-    fn empty(&self, request: &Request<'_>) -> Vec<u8> {
+    pub(super) fn empty(&self, request: &Request<'_>) -> Vec<u8> {
         let mut json = Vec::with_capacity(48);
         // Only legacy revisions have methods with nothing to say.
         encode::write_response(&mut json, &request.id, |out| {
@@ -391,8 +396,7 @@ impl Session {
                 self.mcp.instructions.as_deref(),
             );
         });
-        let has_tools = capabilities.tools.is_some();
-        self.link.open_legacy(Legacy::new(wanted.revision, wanted.capabilities, wanted.client_info, has_tools));
+        self.link.open_legacy(Legacy::new(wanted.revision, wanted.capabilities, wanted.client_info, capabilities));
         Ok(json)
     }
 
@@ -408,7 +412,7 @@ impl Session {
 
     fn list_tools(&self, request: &Request<'_>, caller: &Caller<'_>) -> Result<Vec<u8>, RpcError> {
         let registry = self.mcp.registry();
-        if !self.offers_tools(&registry, caller) {
+        if self.offered(&registry, caller).tools.is_none() {
             return Err(RpcError::method_not_found(&request.method));
         }
         let after = match &request.params.cursor {
@@ -429,21 +433,13 @@ impl Session {
                 key: "tools",
                 next_cursor: next.as_deref(),
                 revision,
-                ttl_ms: CACHE_MS,
-                scope: CacheScope::Private,
+                ttl_ms: registry.cache.0,
+                scope: registry.cache.1,
                 server: Some(&self.mcp.identity),
             };
             encode::encode_page(out, page_of, page, |out, entry| out.extend_from_slice(entry.listed(revision)));
         });
         Ok(json)
-    }
-
-    /// A method whose capability was not declared does not exist.
-    fn offers_tools(&self, registry: &super::Registry, caller: &Caller<'_>) -> bool {
-        match caller {
-            Caller::Legacy(legacy) => legacy.has_tools || !registry.is_empty(),
-            Caller::Modern(_) => !registry.is_empty(),
-        }
     }
 
     fn call_tool(
@@ -454,12 +450,10 @@ impl Session {
         reply: &Reply,
     ) -> Result<Done, RpcError> {
         let registry = self.mcp.registry();
-        if !self.offers_tools(&registry, &caller) {
+        if self.offered(&registry, &caller).tools.is_none() {
             return Err(RpcError::method_not_found(&request.method));
         }
-        if self.mcp.core.stopping() {
-            return Err(self.busy(Busy::Stopping));
-        }
+        self.refuse_if_stopping()?;
         let params = &request.params;
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
         let entry = Arc::clone(registry.tool(name).ok_or_else(|| RpcError::unknown("tool", name))?);
@@ -480,7 +474,7 @@ impl Session {
     }
 
     /// A method of the author's own.
-    fn custom(
+    pub(super) fn custom(
         &self,
         text: &Text,
         own: &str,
@@ -502,7 +496,7 @@ impl Session {
     }
 
     /// Hands a call to the pool.
-    fn spawn(&self, request: &Request<'_>, call: Arc<Call>) -> Result<Done, RpcError> {
+    pub(super) fn spawn(&self, request: &Request<'_>, call: Arc<Call>) -> Result<Done, RpcError> {
         if !self.link.begin(&request.id, Pending::Call(Arc::clone(&call))) {
             return Err(RpcError::invalid_request("a request with this id is under way"));
         }
@@ -514,7 +508,7 @@ impl Session {
         Ok(Done::Elsewhere)
     }
 
-    fn call(&self, request: &Request<'_>, caller: Caller<'_>, job: Job) -> Result<Arc<Call>, RpcError> {
+    pub(super) fn call(&self, request: &Request<'_>, caller: Caller<'_>, job: Job) -> Result<Arc<Call>, RpcError> {
         let progress = request.params.progress_token()?;
         let speech = match caller {
             Caller::Legacy(legacy) => Speech {
@@ -538,6 +532,10 @@ impl Session {
         Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
     }
 
+    pub(super) fn refuse_if_stopping(&self) -> Result<(), RpcError> {
+        if self.mcp.core.stopping() { Err(self.busy(Busy::Stopping)) } else { Ok(()) }
+    }
+
     fn busy(&self, busy: Busy) -> RpcError {
         self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
         match busy {
@@ -551,7 +549,7 @@ impl Session {
         let filter = ListenFilter::parse(request.params.notifications)?;
         let registry = self.mcp.registry();
         let capabilities = self.mcp.capabilities(&registry);
-        if capabilities.tools.is_none() {
+        if capabilities.tools.is_none() && capabilities.prompts.is_none() && capabilities.resources.is_none() {
             // Nothing that could be listened for is offered.
             return Err(RpcError::method_not_found(&request.method));
         }
@@ -575,8 +573,8 @@ impl Session {
         listen.acknowledge(Flush::Later);
         self.link.begin(&request.id, Pending::Listen(Arc::clone(&listen)));
         // What happened between the acknowledgement and this is made good for.
-        if !Arc::ptr_eq(&registry, &self.mcp.registry()) {
-            listen.tools_changed();
+        for kind in self.mcp.registry().changed_since(&registry) {
+            listen.list_changed(kind);
         }
         if self.mcp.core.stopping() && self.link.finish(&request.id).is_some() {
             listen.finish(&self.mcp.identity);
@@ -645,7 +643,7 @@ impl Session {
 }
 
 /// `arguments` has to be an object, or may be left out.
-fn object(arguments: Option<&RawValue>) -> Result<Option<&RawValue>, RpcError> {
+pub(super) fn object(arguments: Option<&RawValue>) -> Result<Option<&RawValue>, RpcError> {
     match arguments {
         Some(raw) if raw.get().starts_with('{') => Ok(Some(raw)),
         Some(_) => Err(RpcError::invalid_params("params.arguments must be an object")),

@@ -86,6 +86,10 @@ impl ToolError {
         matches!(*self.0, Kind::Asked)
     }
 
+    pub(crate) fn from_rpc(error: RpcError) -> Self {
+        Self::from_kind(Kind::Rpc(error))
+    }
+
     pub(crate) fn asking() -> Self {
         Self::from_kind(Kind::Asked)
     }

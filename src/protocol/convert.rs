@@ -67,6 +67,25 @@ pub(crate) fn encode_tool_info(out: &mut Vec<u8>, tool: &ToolInfo, revision: Rev
     object.end();
 }
 
+/// Appends the description of a resource, or with another `key` of a template.
+pub(crate) fn encode_resource_info(out: &mut Vec<u8>, key: &'static str, info: &ResourceLink, revision: Revision) {
+    let mut object = Object::begin(out);
+    object.str(key, &info.uri);
+    object.str("name", &info.name);
+    if revision >= R3 {
+        object.opt_str("title", info.title.as_deref());
+    }
+    object.opt_str("description", info.description.as_deref());
+    object.opt_str("mimeType", info.mime_type.as_deref());
+    if let Some(size) = info.size.filter(|_| key == "uri") {
+        object.u64("size", size);
+    }
+    write_icons(&mut object, &info.icons, revision);
+    write_annotations(&mut object, &info.annotations, revision);
+    write_item_meta(&mut object, info.meta.as_ref(), revision);
+    object.end();
+}
+
 /// Appends who a program is.
 pub(crate) fn encode_implementation(out: &mut Vec<u8>, implementation: &Implementation, revision: Revision) {
     let mut object = Object::begin(out);
@@ -193,7 +212,7 @@ fn write_tool_annotations(object: &mut Object<'_>, tool: &ToolInfo, revision: Re
     inner.end();
 }
 
-fn write_icons(object: &mut Object<'_>, icons: &[Icon], revision: Revision) {
+pub(super) fn write_icons(object: &mut Object<'_>, icons: &[Icon], revision: Revision) {
     if icons.is_empty() || revision < R4 {
         return;
     }
@@ -210,7 +229,7 @@ fn write_icons(object: &mut Object<'_>, icons: &[Icon], revision: Revision) {
 }
 
 /// `_meta` of an item or a block: 2025-06-18 and later.
-fn write_item_meta(object: &mut Object<'_>, meta: Option<&MetaMap>, revision: Revision) {
+pub(super) fn write_item_meta(object: &mut Object<'_>, meta: Option<&MetaMap>, revision: Revision) {
     if let Some(meta) = meta.filter(|meta| !meta.is_empty() && revision >= R3) {
         let mut inner = Object::begin(object.key("_meta"));
         write_meta_members(&mut inner, meta, |_| true);

@@ -5,8 +5,10 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::content::{Content, Implementation, MetaMap, ResourceBody, ToolInfo, ToolOutput};
-use crate::protocol::convert::{shows_structured, write_meta_members};
+use crate::protocol::content::{
+    Content, Implementation, MetaMap, ResourceBody, ResourceContents, ToolInfo, ToolOutput,
+};
+use crate::protocol::convert::{encode_resource_contents, shows_structured, write_meta_members};
 use crate::protocol::error::RpcError;
 use crate::protocol::id::RequestId;
 use crate::protocol::json::{self, Object};
@@ -18,7 +20,7 @@ pub(crate) use crate::protocol::convert::{encode_content, encode_implementation,
 
 /// Who may keep a copy of a result (2026-07-28, server/utilities/caching).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) enum CacheScope {
+pub enum CacheScope {
     /// Only whoever asked. The safe choice.
     #[default]
     Private,
@@ -195,6 +197,15 @@ pub(crate) fn tool_result_size(output: &ToolOutput) -> usize {
     256 + content + structured + escapes
 }
 
+/// About how many bytes the contents of a resource take.
+pub(crate) fn contents_size(contents: &ResourceContents) -> usize {
+    let body = match &contents.body {
+        ResourceBody::Text(text) => text.len() + text.len() / 64,
+        ResourceBody::Blob(data) => data.as_bytes().len() / 3 * 4,
+    };
+    body + contents.uri.len() + 128
+}
+
 /// Appends a result that is an object of the author's own. Towards 2026-07-28 it gets the members that every result has, unless
 /// it has brought them.
 pub(crate) fn encode_object_result(
@@ -263,6 +274,20 @@ pub(crate) fn encode_page<T>(
     result.opt_str("nextCursor", page.next_cursor);
     write_cache_hints(&mut result, page.revision, page.ttl_ms, page.scope);
     end_result(result, page.revision, page.server, None);
+}
+
+/// Appends the result of `resources/read`.
+pub(crate) fn encode_read_result(
+    out: &mut Vec<u8>,
+    contents: &[ResourceContents],
+    revision: Revision,
+    cache: (u64, CacheScope),
+    server: Option<&Implementation>,
+) {
+    let mut result = begin_result(out, revision);
+    json::write_array(result.key("contents"), contents, |out, one| encode_resource_contents(out, one, revision));
+    write_cache_hints(&mut result, revision, cache.0, cache.1);
+    end_result(result, revision, server, None);
 }
 
 /// Appends the result of `initialize` (2024-11-05 to 2025-11-25, basic/lifecycle).

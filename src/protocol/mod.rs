@@ -21,6 +21,8 @@
 //! | `notify` | how does a notification from the server look? |
 //! | `form` | which forms may a user be asked to fill in, and does an answer fit? |
 //! | `sealed` | what does a client carry between the rounds of a request? |
+//! | `prompt` | what is a prompt, and what does it say? |
+//! | `uri_template` | does a URI fit a template, and what do its variables say? |
 //! | `cursor` | what is a page cursor? |
 //! | `subscribe` | what does a `subscriptions/listen` ask for? |
 
@@ -43,10 +45,12 @@ pub(crate) mod json;
 pub(crate) mod method;
 pub(crate) mod notify;
 pub(crate) mod params;
+pub(crate) mod prompt;
 pub(crate) mod revision;
 pub(crate) mod sealed;
 pub(crate) mod show;
 pub(crate) mod subscribe;
+pub(crate) mod uri_template;
 
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) mod exercise;

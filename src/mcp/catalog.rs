@@ -1,0 +1,98 @@
+//! A list of things that clients can ask for: sorted, found by key, and given out page by page.
+
+use crate::protocol::cursor;
+use crate::protocol::error::RpcError;
+use crate::protocol::revision::Revision;
+use std::sync::{Arc, OnceLock};
+
+/// Something listed.
+pub(crate) trait Listed {
+    /// What it is found and sorted by.
+    fn key(&self) -> &str;
+    /// How it stands in the list of that revision.
+    fn encode(&self, out: &mut Vec<u8>, revision: Revision);
+}
+
+/// An entry with how it is listed, for each revision that has asked.
+pub(crate) struct Item<T> {
+    pub(crate) it: T,
+    listed: [OnceLock<Box<[u8]>>; Revision::ALL.len()],
+}
+
+impl<T: Listed> Item<T> {
+    pub(crate) fn listed(&self, revision: Revision) -> &[u8] {
+        let encode = || {
+            let mut out = Vec::with_capacity(256);
+            self.it.encode(&mut out, revision);
+            out.into_boxed_slice()
+        };
+        let place = Revision::ALL.iter().position(|other| *other == revision).unwrap_or_default();
+        self.listed.get(place).map_or(&[], |listed| listed.get_or_init(encode))
+    }
+}
+
+pub(crate) struct Catalog<T> {
+    items: Vec<Arc<Item<T>>>,
+}
+
+impl<T> Default for Catalog<T> {
+    fn default() -> Self {
+        Self { items: Vec::new() }
+    }
+}
+
+impl<T> Clone for Catalog<T> {
+    fn clone(&self) -> Self {
+        Self { items: self.items.clone() }
+    }
+}
+
+impl<T: Listed> Catalog<T> {
+    /// Adds an entry; one of the same key is replaced.
+    pub(crate) fn insert(&mut self, it: T) {
+        let at = self.items.partition_point(|other| other.it.key() < it.key());
+        let same = self.items.get(at).is_some_and(|other| other.it.key() == it.key());
+        let item = Arc::new(Item { it, listed: Default::default() });
+        match self.items.get_mut(at).filter(|_| same) {
+            Some(place) => *place = item,
+            None => self.items.insert(at, item),
+        }
+    }
+
+    /// Takes one away; false if there is none.
+    pub(crate) fn remove(&mut self, key: &str) -> bool {
+        let before = self.items.len();
+        self.items.retain(|item| item.it.key() != key);
+        self.items.len() < before
+    }
+
+    pub(crate) fn find(&self, key: &str) -> Option<&Arc<Item<T>>> {
+        let at = self.items.binary_search_by(|item| item.it.key().cmp(key)).ok()?;
+        self.items.get(at)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Item<T>>> {
+        self.items.iter()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        self.items.len() != other.items.len() || self.items.iter().zip(&other.items).any(|(a, b)| !Arc::ptr_eq(a, b))
+    }
+
+    /// A page behind a cursor, and the cursor of the next one.
+    ///
+    /// # Errors
+    /// The cursor is none of ours.
+    pub(crate) fn page(&self, after: Option<&str>, size: usize) -> Result<(&[Arc<Item<T>>], Option<String>), RpcError> {
+        let after = after.map(cursor::decode_cursor).transpose()?.unwrap_or_default();
+        let from = self.items.partition_point(|item| item.it.key() <= after.as_str());
+        let rest = self.items.get(from..).unwrap_or_default();
+        let page = rest.get(..size).unwrap_or(rest);
+        let next = page.last().filter(|_| page.len() < rest.len()).map(|last| cursor::encode_cursor(last.it.key()));
+        Ok((page, next))
+    }
+}
