@@ -239,7 +239,7 @@ impl Bench {
         let (tell_ended, ended) = unbounded();
         let service: Arc<dyn AnyService> = Arc::new(Echo { peers, ended: tell_ended });
         let Settings { hosts, origins, tokens, .. } = Settings::default();
-        let routes = vec![Route { path: "/echo".into(), service }];
+        let routes = vec![Route { path: "/echo".into(), service, http: None }];
         let gate = Gate { hosts, origins, tokens, authenticate: None, routes, health: None };
         let door = Door::new(Arc::clone(&core), gate);
 

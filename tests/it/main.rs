@@ -10,6 +10,7 @@ mod demo;
 mod eras;
 mod extremes;
 mod fairness;
+mod features;
 mod gate;
 mod handlers;
 mod heads;

@@ -1,0 +1,448 @@
+//! Resources, templates, prompts and completion: in all revisions, over WebSocket and HTTP, each answer valid by its schema.
+
+use crate::peer::{ALL, LEGACY, MODERN, Peer, serve};
+use crate::schema::Schema;
+use crate::web::Web;
+use mcp_blocking::content::{
+    Annotations, Blob, Content, Icon, PromptMessage, PromptOutput, ResourceContents, ResourceLink, Role,
+};
+use mcp_blocking::{CacheScope, NoArgs, Prompt, Running, Server, ToolError, ToolResult};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[derive(Deserialize)]
+struct Note {
+    id: u32,
+}
+
+#[derive(Deserialize)]
+struct File {
+    path: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Review {
+    /// What to look at.
+    code: String,
+    language: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Name {
+    name: String,
+}
+
+fn library() -> Server {
+    let mut info =
+        ResourceLink::new("config://app", "app config").title("Configuration").description("How it is set up");
+    info = info.mime_type("application/json").size(2).icon(Icon::new("https://example.com/i.png"));
+    info.annotations = {
+        let mut annotations = Annotations::default();
+        annotations.audience = vec![Role::User];
+        annotations.priority = Some(0.5);
+        annotations.last_modified = Some("2026-01-01T00:00:00Z".into());
+        annotations
+    };
+    info.meta = Some(json!({ "acme/x": 1 }).as_object().expect("an object").clone());
+    Server::new("library", "1.0.0")
+        .resource_with(info, |_ctx| Ok("{}"))
+        .resource("data://bytes", "bytes", "application/octet-stream", |_ctx| Ok(vec![1_u8, 2, 3]))
+        .resource("data://several", "several", "text/plain", |_ctx| {
+            Ok(vec![
+                ResourceContents::text("data://several/1", "one"),
+                ResourceContents::blob("data://several/2", Blob::from(vec![2])),
+            ])
+        })
+        .resource("data://none", "none", "text/plain", |_ctx| Ok(Vec::<ResourceContents>::new()))
+        .resource("data://broken", "broken", "text/plain", |_ctx| -> ToolResult<String> {
+            Err(ToolError::new("the disk is gone"))
+        })
+        .resource("data://asks", "asks", "text/plain", |ctx| {
+            Ok(ctx.ask::<Name>("name", "Your name?")?.accepted()?.name)
+        })
+        .template("note://{id}", "a note", "text/markdown", |_ctx, Note { id }| Ok(format!("# {id}")))
+        .template("file:///{+path}", "a file", "text/plain", |_ctx, File { path }| Ok(path))
+        .resource("note://7", "the seventh", "text/plain", |_ctx| Ok("seven"))
+        .complete_template("note://{id}", "id", |_ctx, prefix| {
+            Ok((0..300).map(|n| format!("{}{n}", &**prefix)).collect())
+        })
+        .prompt_with(
+            Prompt::new("review", "Ask for a review").title("Review").meta("acme/y", 2),
+            |_ctx, Review { code, language }| Ok(format!("Review this {}: {code}", language.unwrap_or_default())),
+        )
+        .prompt("talk", "A conversation", |_ctx, NoArgs| {
+            let image = Content::image(vec![0_u8; 3], "image/png");
+            let messages = [PromptMessage::user(image), PromptMessage::assistant("I see")];
+            Ok(PromptOutput::new(messages).description("About an image"))
+        })
+        .prompt("asks", "Asks first", |ctx, NoArgs| {
+            Ok(format!("Hello {}", ctx.ask::<Name>("name", "Your name?")?.accepted()?.name))
+        })
+        .complete_prompt("review", "language", |_ctx, prefix| {
+            let code = prefix.argument("code").unwrap_or("-").to_owned();
+            Ok(["rust", "ruby"]
+                .into_iter()
+                .filter(|name| name.starts_with(&**prefix))
+                .map(str::to_owned)
+                .chain([code])
+                .collect())
+        })
+}
+
+/// A client of either transport.
+trait Speaks {
+    fn ask(&mut self, method: &str, params: Value) -> Value;
+}
+
+impl Speaks for Peer {
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.request(method, params)
+    }
+}
+
+impl Speaks for Web {
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.start(method, params);
+        let head = self.head();
+        self.messages(&head).pop().expect("an answer")
+    }
+}
+
+/// Runs a test for each revision with a client of each transport that has it; everything they are answered is checked.
+fn everywhere(server: fn() -> Server, test: impl Fn(&str, &mut dyn FnMut(&str, Value) -> Value)) {
+    let running = serve(server());
+    for revision in ALL {
+        let schema = Schema::of(revision);
+        let mut clients: Vec<Box<dyn Speaks>> = vec![Box::new(Peer::able(&running, revision, capabilities()))];
+        if revision != "2024-11-05" {
+            clients.push(Box::new(WithNames(Web::able(&running, revision, capabilities()))));
+        }
+        for mut client in clients {
+            test(revision, &mut |method, params| {
+                let answer = client.ask(method, params);
+                let questions = answer["result"]["resultType"] == "input_required";
+                schema.check_message(&answer, Some(method).filter(|_| !questions));
+                answer
+            });
+        }
+    }
+}
+
+fn capabilities() -> Value {
+    json!({ "elicitation": {} })
+}
+
+/// Sends `Mcp-Name` for resources, too.
+struct WithNames(Web);
+
+impl Speaks for WithNames {
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        let message = self.0.make(method, params);
+        let uri = message["params"]["uri"].as_str().filter(|_| method == "resources/read").map(str::to_owned);
+        let more: Vec<_> = uri.iter().map(|uri| ("Mcp-Name", uri.as_str())).collect();
+        self.0.post(&message, &more);
+        let head = self.0.head();
+        self.0.messages(&head).pop().expect("an answer")
+    }
+}
+
+#[test]
+fn resources_are_listed_and_read() {
+    everywhere(library, |revision, ask| {
+        let modern = revision == MODERN;
+        let list = ask("resources/list", json!({}))["result"].clone();
+        let uris: Vec<_> = list["resources"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| one["uri"].as_str().expect("a uri").to_owned())
+            .collect();
+        assert_eq!(
+            uris,
+            [
+                "config://app",
+                "data://asks",
+                "data://broken",
+                "data://bytes",
+                "data://none",
+                "data://several",
+                "note://7"
+            ]
+        );
+        let hints = if modern { (json!(0), json!("private")) } else { (Value::Null, Value::Null) };
+        assert_eq!((list["ttlMs"].clone(), list["cacheScope"].clone()), hints);
+        let config = &list["resources"][0];
+        assert_eq!(config["title"].is_string(), revision >= "2025-06-18", "{config}");
+        assert_eq!(config["icons"].is_array(), revision >= "2025-11-25");
+        assert_eq!(config["annotations"]["lastModified"].is_string(), revision >= "2025-06-18");
+        assert_eq!((&config["size"], &config["annotations"]["priority"]), (&json!(2), &json!(0.5)));
+        let templates = ask("resources/templates/list", json!({}))["result"]["resourceTemplates"].clone();
+        assert_eq!(
+            (&templates[0]["uriTemplate"], &templates[1]["uriTemplate"]),
+            (&json!("file:///{+path}"), &json!("note://{id}"))
+        );
+        let mut read = |uri: &str| ask("resources/read", json!({ "uri": uri }));
+        assert_eq!(
+            read("config://app")["result"]["contents"],
+            json!([{ "uri": "config://app", "mimeType": "application/json", "text": "{}" }])
+        );
+        assert_eq!(read("data://bytes")["result"]["contents"][0]["blob"], "AQID");
+        assert_eq!(read("data://several")["result"]["contents"].as_array().map(Vec::len), Some(2));
+        assert_eq!(
+            read("note://12")["result"]["contents"][0],
+            json!({ "uri": "note://12", "mimeType": "text/markdown", "text": "# 12" })
+        );
+        assert_eq!(read("note://7")["result"]["contents"][0]["text"], "seven");
+        assert_eq!(read("file:///a/b%20c")["result"]["contents"][0]["text"], "a/b c");
+        assert_eq!(read("data://broken")["error"]["code"], -32603);
+        for missing in ["x://y", "note://text", "note://", "data://none", "note://1/2", "no uri"] {
+            let error = read(missing)["error"].clone();
+            assert_eq!(
+                (&error["code"], &error["data"]["uri"]),
+                (&json!(if modern { -32602 } else { -32002 }), &json!(missing)),
+                "{error}"
+            );
+        }
+        assert_eq!(ask("resources/read", json!({}))["error"]["code"], -32602);
+    });
+}
+
+#[test]
+fn prompts_are_listed_and_filled() {
+    everywhere(library, |revision, ask| {
+        let list = ask("prompts/list", json!({}))["result"]["prompts"].clone();
+        assert_eq!(list[1]["name"], "review");
+        assert_eq!(list[1]["title"].is_string(), revision >= "2025-06-18");
+        assert_eq!(
+            list[1]["arguments"],
+            json!([
+                { "name": "code", "description": "What to look at.", "required": true }, { "name": "language", "required": false },
+            ])
+        );
+        let mut get =
+            |name: &str, arguments: Value| ask("prompts/get", json!({ "name": name, "arguments": arguments }));
+        let review = get("review", json!({ "code": "x", "language": "rust" }));
+        assert_eq!(
+            review["result"]["messages"],
+            json!([{ "role": "user", "content": { "type": "text", "text": "Review this rust: x" } }])
+        );
+        let talk = get("talk", json!({}))["result"].clone();
+        assert_eq!(
+            (&talk["description"], &talk["messages"][1]["role"]),
+            (&json!("About an image"), &json!("assistant"))
+        );
+        assert_eq!(talk["messages"][0]["content"]["type"], "image");
+        let missing = get("review", json!({ "language": "rust" }))["error"].clone();
+        assert_eq!(missing["code"], -32602);
+        assert!(missing["message"].as_str().expect("a text").contains("`code`"), "{missing}");
+        assert_eq!(get("nothing", json!({}))["error"]["code"], -32602);
+        assert_eq!(get("review", json!([]))["error"]["code"], -32602);
+    });
+}
+
+#[test]
+fn arguments_and_variables_are_completed() {
+    everywhere(library, |revision, ask| {
+        let mut complete = |reference: Value, name: &str, value: &str, context: Value| {
+            let mut params = json!({ "ref": reference, "argument": { "name": name, "value": value } });
+            if revision >= "2025-06-18" {
+                params["context"] = context;
+            }
+            ask("completion/complete", params)
+        };
+        let prompt = || json!({ "type": "ref/prompt", "name": "review" });
+        let found =
+            complete(prompt(), "language", "rus", json!({ "arguments": { "code": "c" } }))["result"]["completion"]
+                .clone();
+        let known = if revision >= "2025-06-18" { "c" } else { "-" };
+        assert_eq!((&found["values"], &found["hasMore"]), (&json!(["rust", known]), &json!(false)));
+        assert_eq!(complete(prompt(), "code", "x", json!({}))["result"]["completion"]["values"], json!([]));
+        let template = json!({ "type": "ref/resource", "uri": "note://{id}" });
+        let many = complete(template, "id", "1", json!({}))["result"]["completion"].clone();
+        assert_eq!(many["values"].as_array().map(Vec::len), Some(100));
+        assert_eq!((&many["total"], &many["hasMore"]), (&json!(300), &json!(true)));
+        for reference in [
+            json!({ "type": "ref/prompt", "name": "none" }),
+            json!({ "type": "ref/resource", "uri": "x://{y}" }),
+            json!({ "type": "x" }),
+            json!(5),
+        ] {
+            assert_eq!(complete(reference, "a", "b", json!({}))["error"]["code"], -32602);
+        }
+    });
+}
+
+#[test]
+fn what_is_not_offered_does_not_exist() {
+    fn bare() -> Server {
+        Server::new("bare", "1.0.0").prompt("only", "A prompt", |_ctx, NoArgs| Ok("text"))
+    }
+    everywhere(bare, |revision, ask| {
+        for method in [
+            "tools/list",
+            "tools/call",
+            "resources/list",
+            "resources/templates/list",
+            "resources/read",
+            "completion/complete",
+        ] {
+            assert_eq!(
+                ask(
+                    method,
+                    if method == "resources/read" { json!({ "uri": "x://y" }) } else { json!({ "name": "x" }) }
+                )["error"]["code"],
+                -32601,
+                "{method} {revision}"
+            );
+        }
+        assert_eq!(ask("prompts/list", json!({}))["result"]["prompts"].as_array().map(Vec::len), Some(1));
+        if revision == MODERN {
+            let offered = ask("server/discover", json!({}))["result"]["capabilities"].clone();
+            assert_eq!(offered, json!({ "logging": {}, "prompts": { "listChanged": true } }));
+        }
+    });
+}
+
+#[test]
+fn lists_come_in_pages_and_may_be_kept() {
+    fn many() -> Server {
+        let server = (0..7).fold(Server::new("many", "1.0.0"), |server, n| {
+            server
+                .resource(format!("r://{n}"), "r", "text/plain", |_ctx| Ok("x"))
+                .template(format!("t{n}://{{id}}"), "t", "text/plain", |_ctx, _: Value| Ok("x"))
+                .prompt(format!("p{n}"), "p", |_ctx, NoArgs| Ok("x"))
+        });
+        server.cache(Duration::from_secs(60), CacheScope::Public).limits(|limits| limits.page_size = 3)
+    }
+    everywhere(many, |revision, ask| {
+        for (method, key) in [
+            ("resources/list", "resources"),
+            ("resources/templates/list", "resourceTemplates"),
+            ("prompts/list", "prompts"),
+        ] {
+            let (mut sizes, mut params) = (Vec::new(), json!({}));
+            loop {
+                let page = ask(method, params)["result"].clone();
+                if revision == MODERN {
+                    assert_eq!((&page["ttlMs"], &page["cacheScope"]), (&json!(60_000), &json!("public")));
+                }
+                sizes.push(page[key].as_array().map_or(0, Vec::len));
+                match page["nextCursor"].as_str() {
+                    Some(cursor) => params = json!({ "cursor": cursor }),
+                    None => break,
+                }
+            }
+            assert_eq!(sizes, [3, 3, 1], "{method}");
+            assert_eq!(ask(method, json!({ "cursor": "garbage" }))["error"]["code"], -32602);
+        }
+        if revision == MODERN {
+            assert_eq!(ask("resources/read", json!({ "uri": "r://1" }))["result"]["ttlMs"], 60_000);
+        }
+    });
+}
+
+#[test]
+fn prompts_and_resources_ask_like_tools() {
+    let running = serve(library());
+    let accept = json!({ "action": "accept", "content": { "name": "Ada" } });
+    for (method, params) in
+        [("prompts/get", json!({ "name": "asks" })), ("resources/read", json!({ "uri": "data://asks" }))]
+    {
+        let text = |answer: &Value| {
+            let result = &answer["result"];
+            result["messages"][0]["content"]["text"]
+                .as_str()
+                .or(result["contents"][0]["text"].as_str())
+                .map(str::to_owned)
+        };
+        let mut peer = Peer::able(&running, "2025-11-25", capabilities());
+        let id = peer.start(method, params.clone());
+        let question = peer.notice("elicitation/create");
+        peer.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": accept }));
+        assert!(text(&peer.answer(&id)).is_some_and(|text| text.ends_with("Ada")));
+        let mut peer = Peer::able(&running, MODERN, capabilities());
+        let first = peer.request(method, params.clone())["result"].clone();
+        assert_eq!(first["resultType"], "input_required", "{first}");
+        let mut again = params;
+        again["requestState"] = first["requestState"].clone();
+        again["inputResponses"] = json!({ "name": accept });
+        assert!(text(&peer.request(method, again)).is_some_and(|text| text.ends_with("Ada")));
+    }
+}
+
+fn changes(running: &Running) {
+    let handle = running.handle();
+    handle
+        .edit(|registry| registry.add_prompt(Prompt::new("new", "New"), |_ctx, NoArgs| Ok("x")))
+        .expect("a good prompt");
+    handle.edit(|registry| registry.remove_resource("data://none"));
+    handle.resource_updated("config://app");
+    handle.resource_updated("data://bytes");
+}
+
+#[test]
+fn changes_are_told_to_those_who_want_to_know() {
+    for revision in LEGACY {
+        let running = serve(library());
+        let schema = Schema::of(revision);
+        let mut peer = Peer::of(&running, revision);
+        assert_eq!(peer.request("resources/subscribe", json!({ "uri": "config://app" }))["result"], json!({}));
+        assert_eq!(peer.request("resources/subscribe", json!({ "uri": "x://none" }))["error"]["code"], -32002);
+        changes(&running);
+        peer.barrier();
+        let told = peer.take_held();
+        told.iter().for_each(|notice| schema.check_message(notice, None));
+        let methods: Vec<_> = told.iter().map(|notice| notice["method"].as_str().expect("a method")).collect();
+        assert_eq!(
+            methods,
+            [
+                "notifications/prompts/list_changed",
+                "notifications/resources/list_changed",
+                "notifications/resources/updated"
+            ]
+        );
+        assert_eq!(told[2]["params"]["uri"], "config://app");
+        assert_eq!(peer.request("resources/unsubscribe", json!({ "uri": "config://app" }))["result"], json!({}));
+        running.handle().resource_updated("config://app");
+        peer.assert_silent();
+    }
+    let running = serve(library());
+    let schema = Schema::of(MODERN);
+    let mut peer = Peer::of(&running, MODERN);
+    let filter = json!({ "promptsListChanged": true, "resourceSubscriptions": ["config://app"] });
+    let id = peer.start("subscriptions/listen", json!({ "notifications": filter }));
+    assert_eq!(peer.notice("notifications/subscriptions/acknowledged")["params"]["notifications"], filter);
+    changes(&running);
+    peer.barrier();
+    let told = peer.take_held();
+    told.iter().for_each(|notice| schema.check_message(notice, None));
+    let methods: Vec<_> = told.iter().map(|notice| notice["method"].as_str().expect("a method")).collect();
+    assert_eq!(methods, ["notifications/prompts/list_changed", "notifications/resources/updated"]);
+    assert!(told.iter().all(|notice| notice["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == id));
+    assert_eq!(peer.request("resources/subscribe", json!({ "uri": "config://app" }))["error"]["code"], -32601);
+}
+
+#[test]
+fn what_cannot_be_served_is_reported_all_at_once() {
+    #[derive(Deserialize, JsonSchema)]
+    struct Number {
+        #[allow(dead_code, reason = "only its schema is looked at")]
+        n: u32,
+    }
+    let server = Server::new("wrong", "1.0.0")
+        .resource("no uri", "x", "text/plain", |_ctx| Ok("x"))
+        .resource("a://b", "x", "text/plain", |_ctx| Ok("x"))
+        .resource("a://b", "x", "text/plain", |_ctx| Ok("x"))
+        .template("t://{", "x", "text/plain", |_ctx, _: Value| Ok("x"))
+        .prompt("number", "Wants a number", |_ctx, Number { n: _ }| Ok("x"))
+        .prompt("", "Has no name", |_ctx, NoArgs| Ok("x"));
+    let problems = server.bind("127.0.0.1:0").expect_err("problems").to_string();
+    for what in
+        ["resource `no uri`", "its address is taken", "template `t://{`", "argument `n` has to be a text", "prompt ``"]
+    {
+        assert!(problems.contains(what), "{what}: {problems}");
+    }
+    assert!(problems.contains("features.rs"), "the place of each: {problems}");
+}
