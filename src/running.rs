@@ -16,10 +16,13 @@ use crate::settings::Settings;
 use crate::status::Status;
 use crate::transport::accept::{self, Acceptor, Door};
 use crate::transport::gate::{Gate, Route};
+use crate::transport::lines::{self, Pipe};
 use serde::Serialize;
 use std::fmt;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,6 +39,13 @@ pub struct Bound<H = Handle> {
     listeners: Vec<(TcpListener, SocketAddr, Origin)>,
     identity: Identity,
     health: Option<(TcpListener, SocketAddr)>,
+    pipes: Vec<Pipes>,
+}
+
+/// Streams to be served beside sockets.
+enum Pipes {
+    Standard,
+    Pair(Pipe),
 }
 
 /// Whose a listening socket is.
@@ -61,7 +71,7 @@ impl<H> Bound<H> {
         if !problems.is_empty() {
             return Err(Error::Setup(problems));
         }
-        Ok(Self { settings, make: Box::new(make), listeners: Vec::new(), identity, health: None })
+        Ok(Self { settings, make: Box::new(make), listeners: Vec::new(), identity, health: None, pipes: Vec::new() })
     }
 
     /// Opens one more address for the same server.
@@ -105,6 +115,23 @@ impl<H> Bound<H> {
         let address = listener.local_addr().map_err(|source| Error::System { what: "a listener's address", source })?;
         self.health = Some((listener, address));
         Ok(self)
+    }
+
+    /// Serves standard input and output, too: a message a line (2025-11-25, `basic/transports`). When the input ends, what was asked is
+    /// finished within 2 s; the server goes on if it has sockets, and stops if it has none.
+    ///
+    /// From [`start`](Self::start) to that end, standard output belongs to the messages: what the program prints goes to standard error
+    /// (on Windows it does not, and must not print). No `Host`, `Origin` or token is asked for: who can write to the input has started
+    /// the program.
+    pub fn stdio(mut self) -> Self {
+        self.pipes.push(Pipes::Standard);
+        self
+    }
+
+    /// Serves any pair of streams, likewise: an accepted Unix socket, a serial line, a pipe.
+    pub fn pipe(mut self, read: impl Read + Send + 'static, write: impl Write + Send + 'static) -> Self {
+        self.pipes.push(Pipes::Pair(Pipe { read: Box::new(read), write: Box::new(write) }));
+        self
     }
 
     /// Opens the first address that works, if it may be served.
@@ -164,6 +191,7 @@ impl<H> Bound<H> {
         let Settings { limits, hosts, origins, tokens, authenticate, checks, health_on_main, .. } = self.settings;
         let (core, threads) = Core::start(limits).map_err(system("a thread"))?;
         let (routes, handle) = (self.make)(&core);
+        let first_route = routes.first().map(|route| (Arc::clone(&route.path), Arc::clone(&route.service)));
         let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
         let health = Health::new(&core, self.identity, Checks::new(checks));
         let on_main = health_on_main.then(|| Arc::clone(&health));
@@ -181,6 +209,34 @@ impl<H> Bound<H> {
             // On failure `running` is dropped, which ends what was started.
             let acceptor = Acceptor::start(listener, origin == Origin::Ours, Arc::clone(&door));
             running.acceptors.push(acceptor.map_err(system("a thread"))?);
+        }
+        // Without sockets, nobody can come when the last pair of streams has ended.
+        let alone = running.acceptors.is_empty();
+        let left = Arc::new(AtomicUsize::new(self.pipes.len()));
+        for pipe in self.pipes {
+            let (pipe, restore) = match pipe {
+                Pipes::Pair(pipe) => (pipe, None),
+                Pipes::Standard => {
+                    let (write, restore) = lines::take_stdout().map_err(system("standard output"))?;
+                    (Pipe { read: Box::new(std::io::stdin()), write }, Some(restore))
+                }
+            };
+            let (core, left) = (Arc::clone(&running.core), Arc::clone(&left));
+            let Some((path, service)) = first_route.clone() else { break };
+            let serving = core.serving();
+            core.threads.overdraw(3);
+            let work = move || {
+                if let Err(error) = lines::serve(&core, &service, path, pipe) {
+                    log::error!(target: "mcp_blocking::server", "a pair of streams cannot be served: {error}");
+                }
+                drop(restore);
+                core.threads.give_back(3);
+                if left.fetch_sub(1, Ordering::AcqRel) == 1 && alone {
+                    core.stop.ask(DROP_GRACE);
+                }
+                drop(serving);
+            };
+            std::thread::Builder::new().name("mcp-lines".into()).spawn(work).map_err(system("a thread"))?;
         }
         health.set_started();
         Ok(running)

@@ -35,6 +35,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::fmt;
+use std::io::{Read, Write};
 use std::net::{TcpListener, ToSocketAddrs};
 use std::panic::Location;
 use std::sync::Arc;
@@ -510,6 +511,32 @@ impl Server {
     /// As for [`bind`](Self::bind).
     pub fn bind_listener(self, listener: TcpListener) -> Result<Bound, Error> {
         self.into_bound()?.and_listener(listener)
+    }
+
+    /// Serves standard input and output until the input ends or [`Handle::stop`] is called: for hosts that start the program. Blocks for as
+    /// long. See [`Bound::stdio`].
+    ///
+    /// # Errors
+    /// [`Error::Setup`] for everything that cannot be served, [`Error::System`] if the operating system gives no thread.
+    pub fn run_stdio(self) -> Result<(), Error> {
+        self.into_bound()?.stdio().start()?.join()
+    }
+
+    /// Serves a pair of streams until the input ends, likewise: an accepted Unix socket, a serial line, pipes. The writing side is flushed
+    /// behind each piece.
+    ///
+    /// # Errors
+    /// As for [`run_stdio`](Self::run_stdio).
+    pub fn serve_on(self, read: impl Read + Send + 'static, write: impl Write + Send + 'static) -> Result<(), Error> {
+        self.into_bound()?.pipe(read, write).start()?.join()
+    }
+
+    /// A server without any address yet: for [`Bound::pipe`], [`Bound::stdio`], or addresses that are added one by one.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] for everything that cannot be served.
+    pub fn unbound(self) -> Result<Bound, Error> {
+        self.into_bound()
     }
 
     fn into_bound(mut self) -> Result<Bound, Error> {

@@ -22,10 +22,15 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
-    let (first, more) = options.addresses();
-    let mut bound = server().settings(options.settings()?).bind(first)?;
-    for address in more {
-        bound = bound.and_bind(address.as_str())?;
+    let mut bound = server().settings(options.settings()?).unbound()?;
+    if options.listens() {
+        let (first, more) = options.addresses();
+        for address in std::iter::once(first).chain(more.iter().map(String::as_str)) {
+            bound = bound.and_bind(address)?;
+        }
+    }
+    if options.stdio() {
+        bound = bound.stdio();
     }
     if let Some(address) = options.health() {
         bound = bound.health(address)?;
@@ -37,7 +42,12 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     let endpoints =
         addresses.flat_map(|address| [format!("websocket ws://{address}/mcp"), format!("http http://{address}/mcp")]);
     let health = running.health_addr().map(|address| format!("health http://{address}/health"));
-    process::announce(endpoints.chain(health))?;
+    if options.stdio() {
+        // Standard output is for messages alone.
+        endpoints.chain(health).for_each(|line| log::info!("{line}"));
+    } else {
+        process::announce(endpoints.chain(health))?;
+    }
     running.join()?;
     Ok(())
 }

@@ -104,6 +104,13 @@ pub fn register(server: Server) -> Server {
             },
         )
         .tool_with(
+            Tool::new("print", "Print a line, which standard output is not for when messages go there").closed_world(),
+            |_ctx, Echo { text }| {
+                println!("{text}");
+                Ok("printed")
+            },
+        )
+        .tool_with(
             Tool::new("panic", "Panic, to see that the server lives on").closed_world(),
             |_ctx, NoArgs| -> Result<String, ToolError> { panic!("asked to") },
         )

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub struct Options {
     listen: Vec<String>,
     health: Option<String>,
+    stdio: bool,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
 }
@@ -25,7 +26,7 @@ enum Setting {
 }
 
 /// Counts and sizes: the option, what it means.
-const NUMBERS: [(&str, &str); 21] = [
+const NUMBERS: [(&str, &str); 24] = [
     ("--memory-bytes", "bytes of all queues together"),
     ("--message-bytes", "bytes of one message"),
     ("--frame-bytes", "bytes of one frame"),
@@ -46,11 +47,14 @@ const NUMBERS: [(&str, &str); 21] = [
     ("--rate", "messages a second of one client, 0 for no limit"),
     ("--burst", "messages at once before the rate applies"),
     ("--workers", "threads for handlers"),
+    ("--max-sessions", "HTTP sessions"),
+    ("--parked-calls", "handlers that wait for clients, in all"),
+    ("--questions-per-client", "unanswered questions to one client"),
     ("--page-size", "items on a page of a list"),
 ];
 
 /// Times in seconds, fractions allowed.
-const TIMES: [(&str, &str); 7] = [
+const TIMES: [(&str, &str); 12] = [
     ("--head-deadline", "for the whole handshake"),
     ("--ping-interval", "of silence until a ping is sent"),
     ("--frame-deadline", "for a frame once begun"),
@@ -58,12 +62,18 @@ const TIMES: [(&str, &str); 7] = [
     ("--close-deadline", "for the answer to a close frame"),
     ("--handler-deadline", "for a handler"),
     ("--handler-deadline-extended", "for a handler that reports progress"),
+    ("--body-deadline", "for the body of an HTTP request"),
+    ("--keep-alive", "an HTTP connection without a request stays open"),
+    ("--session-idle", "an HTTP session that nobody uses is kept"),
+    ("--question-deadline", "for a client's answer to a question"),
+    ("--state-lifetime", "for a client to come back with an answer (2026-07-28)"),
 ];
 
 impl Options {
     /// Reads the command line; `Err` holds what to print, and whether it is a complaint.
     pub fn parse(program: &str, arguments: impl IntoIterator<Item = String>) -> Result<Self, (String, bool)> {
-        let mut options = Self { listen: Vec::new(), health: None, log: log::LevelFilter::Info, settings: Vec::new() };
+        let mut options =
+            Self { listen: Vec::new(), health: None, stdio: false, log: log::LevelFilter::Info, settings: Vec::new() };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (name, inline) = match argument.split_once('=') {
@@ -78,6 +88,7 @@ impl Options {
             };
             match name.as_str() {
                 "--help" | "-h" => return Err((help(program), false)),
+                "--stdio" if program == "everything" => options.stdio = true,
                 "--listen" => options.listen.push(value()?),
                 "--health" => options.health = Some(value()?),
                 "--log" => options.log = parsed(&name, &value()?)?,
@@ -98,6 +109,18 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// Whether to serve standard input and output.
+    #[allow(dead_code, reason = "not every example does")]
+    pub fn stdio(&self) -> bool {
+        self.stdio
+    }
+
+    /// Whether to listen, too.
+    #[allow(dead_code, reason = "not every example can do without")]
+    pub fn listens(&self) -> bool {
+        !self.stdio || !self.listen.is_empty()
     }
 
     /// Where to listen: the first address, and more.
@@ -165,6 +188,14 @@ fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool
         "--rate" => limits.rate = parsed(name, value)?,
         "--burst" => limits.burst = parsed(name, value)?,
         "--workers" => limits.workers = parsed(name, value)?,
+        "--max-sessions" => limits.sessions = parsed(name, value)?,
+        "--parked-calls" => limits.parked_calls = parsed(name, value)?,
+        "--questions-per-client" => limits.questions_per_client = parsed(name, value)?,
+        "--body-deadline" => limits.body_deadline = seconds(name, value)?,
+        "--keep-alive" => limits.keep_alive = seconds(name, value)?,
+        "--session-idle" => limits.session_idle = seconds(name, value)?,
+        "--question-deadline" => limits.question_deadline = seconds(name, value)?,
+        "--state-lifetime" => limits.state_lifetime = seconds(name, value)?,
         "--page-size" => limits.page_size = parsed(name, value)?,
         "--memory-bytes" => limits.memory_bytes = parsed(name, value)?,
         "--head-deadline" => limits.head_deadline = seconds(name, value)?,
@@ -189,8 +220,14 @@ fn seconds(name: &str, value: &str) -> Result<Duration, (String, bool)> {
 }
 
 fn help(program: &str) -> String {
+    let stdio = match program {
+        "everything" => {
+            "  --stdio                        serve standard input and output; with --listen, sockets, too\n"
+        }
+        _ => "",
+    };
     let mut text = format!(
-        "usage: {program} [OPTION]...\n\n\
+        "usage: {program} [OPTION]...\n\n{stdio}\
          \x20 --listen ADDRESS               where to listen (default 127.0.0.1:8080; port 0 takes any free one;\n\
          \x20                                may be given several times)\n\
          \x20 --health ADDRESS               where to answer /health, /ready and /metrics (default: nowhere)\n\

@@ -151,8 +151,8 @@ fn wait(blocked: &mut [Blocked], sleeper: &wake::Sleeper, timeout: Option<Durati
         for one in blocked.iter() {
             // One without a socket, or one that is ready anyway, keeps its place with no events asked for.
             let events = if one.ready { PollFlags::empty() } else { PollFlags::OUT };
-            match one.endpoint.as_deref().and_then(Endpoint::socket) {
-                Some(socket) => fds.push(PollFd::new(socket, events)),
+            match one.endpoint.as_deref().and_then(Endpoint::pollable) {
+                Some(socket) => fds.push(PollFd::from_borrowed_fd(socket, events)),
                 None => fds.push(PollFd::new(sleeper.socket(), PollFlags::empty())),
             }
         }

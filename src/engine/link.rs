@@ -5,6 +5,8 @@
 use super::outbox::Outbox;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +43,13 @@ pub(crate) trait WriteHalf: Send {
 /// What anybody may do to a connection.
 pub(crate) trait Endpoint: Send + Sync {
     fn shutdown(&self, how: Shutdown);
-    /// The socket to poll for writability.
+    /// The TCP socket, if it is one.
     fn socket(&self) -> Option<&TcpStream>;
+    /// What to poll for writability.
+    #[cfg(unix)]
+    fn pollable(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.socket().map(std::os::fd::AsFd::as_fd)
+    }
 }
 
 impl Endpoint for TcpStream {
@@ -94,9 +101,56 @@ impl WriteHalf for PlainWrite {
     }
 }
 
+/// A local connection. The halves share the one descriptor.
+#[cfg(unix)]
+pub(crate) fn local(stream: UnixStream) -> Link {
+    let stream = Arc::new(stream);
+    Link {
+        read: Box::new(LocalHalf(Arc::clone(&stream))),
+        write: Box::new(LocalHalf(Arc::clone(&stream))),
+        endpoint: stream,
+    }
+}
+
+#[cfg(unix)]
+struct LocalHalf(Arc<UnixStream>);
+
+#[cfg(unix)]
+impl ReadHalf for LocalHalf {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut &*self.0, buffer)
+    }
+
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_read_timeout(timeout.map(|time| time.max(Duration::from_millis(1))))
+    }
+}
+
+#[cfg(unix)]
+impl WriteHalf for LocalHalf {
+    fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        send_without_blocking(&*self.0, parts)
+    }
+}
+
+#[cfg(unix)]
+impl Endpoint for UnixStream {
+    fn shutdown(&self, how: Shutdown) {
+        let _ = UnixStream::shutdown(self, how);
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+
+    fn pollable(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        Some(std::os::fd::AsFd::as_fd(self))
+    }
+}
+
 /// Sends what fits into the socket's buffer, though the socket itself blocks (its reader wants that).
 #[cfg(unix)]
-pub(crate) fn send_without_blocking(stream: &TcpStream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+pub(crate) fn send_without_blocking(stream: impl std::os::fd::AsFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     use rustix::net::SendFlags;
     #[cfg(target_vendor = "apple")]
     let flags = SendFlags::DONTWAIT;

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod gate;
 pub(crate) mod http;
+pub(crate) mod lines;
 pub(crate) mod opening;
 pub(crate) mod request_head;
 pub(crate) mod websocket;

@@ -16,6 +16,7 @@ mod handlers;
 mod heads;
 mod http;
 mod life;
+mod lines;
 mod malformed;
 mod messages;
 mod peer;
