@@ -7,7 +7,7 @@ mod peer;
 
 use peer::{ALL, MODERN, PATIENCE, Peer, modern_meta};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -40,9 +40,13 @@ struct Process {
 
 impl Process {
     fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_with(name, arguments, Stdio::null())
+    }
+
+    fn start_with(name: &str, arguments: &[&str], input: Stdio) -> Self {
         let mut child = Command::new(example(name))
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -69,7 +73,11 @@ impl Process {
     fn address(&self) -> SocketAddr {
         let line = self.line();
         let address = line.strip_prefix("websocket ws://").and_then(|rest| rest.strip_suffix("/mcp"));
-        address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("not an endpoint: {line}"))
+        let address =
+            address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("not an endpoint: {line}"));
+        // The same over HTTP.
+        assert_eq!(self.line(), format!("http http://{address}/mcp"));
+        address
     }
 
     fn signal(&self, name: &str) {
@@ -188,6 +196,50 @@ fn everything_takes_several_addresses_and_settings() {
         peer.initialize("2025-11-25");
         assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
     }
+}
+
+/// Sends a line and reads one.
+fn exchange(process: &mut Process, message: &Value) -> Value {
+    let input = process.child.stdin.as_mut().expect("a pipe");
+    writeln!(input, "{message}").expect("written");
+    let line = process.line();
+    serde_json::from_str(&line).unwrap_or_else(|_| panic!("no message on standard output: {line:?}"))
+}
+
+#[test]
+fn over_stdio_nothing_but_messages_is_on_standard_output() {
+    let mut process = Process::start_with("everything", &["--stdio"], Stdio::piped());
+    let call = |id: u32, tool: &str| {
+        json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
+            "name": tool, "arguments": { "text": "a line" }, "_meta": modern_meta(json!({})) } })
+    };
+    assert_eq!(exchange(&mut process, &call(1, "echo"))["result"]["content"][0]["text"], "a line");
+    // What a handler prints does not get in between.
+    assert_eq!(exchange(&mut process, &call(2, "print"))["result"]["content"][0]["text"], "printed");
+    assert_eq!(exchange(&mut process, &call(3, "panic"))["error"]["code"], -32603);
+    let hello = json!({ "jsonrpc": "2.0", "id": 4, "method": "initialize", "params": { "protocolVersion": "2025-06-18", "capabilities": {} } });
+    assert_eq!(exchange(&mut process, &hello)["result"]["protocolVersion"], "2025-06-18");
+    drop(process.child.stdin.take());
+    let (status, err) = process.end();
+    assert_eq!(status.code(), Some(0), "{err}");
+    assert!(err.contains("a line"), "what is printed goes to standard error: {err}");
+    assert!(process.out.recv().is_err(), "more on standard output");
+}
+
+#[test]
+fn over_stdio_a_signal_ends_it_and_sockets_outlive_the_input() {
+    let mut process = Process::start_with("everything", &["--stdio"], Stdio::piped());
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    assert_eq!(exchange(&mut process, &ping)["result"], json!({}));
+    process.signal("TERM");
+    assert_eq!(process.end().0.code(), Some(0));
+    let mut process = Process::start_with("everything", &["--stdio", "--listen", "127.0.0.1:0"], Stdio::piped());
+    assert_eq!(exchange(&mut process, &ping)["result"], json!({}));
+    drop(process.child.stdin.take());
+    assert!(process.out.recv_timeout(PATIENCE).is_err(), "nothing more, and the end of the output");
+    assert!(process.child.try_wait().expect("it is ours").is_none(), "it goes on");
+    process.signal("TERM");
+    assert_eq!(process.end().0.code(), Some(0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A message a line: over pipes of this process, in both eras.
 
 use crate::demo::demo;
-use crate::peer::{ALL, MODERN, PATIENCE, modern_meta, turnstile, until};
+use crate::peer::{ALL, MODERN, PATIENCE, modern_meta, until};
 use mcp_blocking::{Answer, Bound, NoArgs, Running, Server};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -226,8 +226,6 @@ fn streams_and_sockets_are_served_side_by_side() {
 fn a_stop_ends_streams_that_are_open() {
     let (running, mut lines) = start(demo());
     lines.speak(MODERN);
-    let (turnstile, _keeper) = turnstile();
-    drop(turnstile);
     let id = lines.start("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
     lines.next().expect("an acknowledgement");
     let stopping = std::thread::spawn(move || running.shutdown(PATIENCE));

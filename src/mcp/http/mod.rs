@@ -124,10 +124,11 @@ impl Conversation {
                 let session = self.session(principal.as_ref(), head)?;
                 exchange.hold(session.enter());
                 let quiet = matches!(incoming, Incoming::Notification(_) | Incoming::Response(_));
-                session.session.receive_over(&text, incoming, &Reply::Exchange(Arc::clone(exchange)));
                 if quiet {
-                    exchange.finish(202, Flush::Later);
+                    // First: what comes of it, on another connection, may have the client leave at once.
+                    exchange.finish(202, Flush::Now);
                 }
+                session.session.receive_over(&text, incoming, &Reply::Exchange(Arc::clone(exchange)));
                 Ok(())
             }
         }
