@@ -36,7 +36,9 @@ fn example(name: &str) -> PathBuf {
 
 #[test]
 fn examples_say_where_they_answer_probes() {
-    for (name, endpoints) in [("everything", 1), ("custom_messages", 2)] {
+    for (name, endpoints) in
+        [("everything", ["websocket ws://", "http http://"]), ("custom_messages", ["websocket ws://"; 2])]
+    {
         let mut child = Command::new(example(name))
             .args(["--listen", "127.0.0.1:0", "--health=127.0.0.1:0"])
             .stdin(Stdio::null())
@@ -49,8 +51,8 @@ fn examples_say_where_they_answer_probes() {
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
         let line = || lines.recv_timeout(PATIENCE).expect("a line");
-        for _ in 0..endpoints {
-            assert!(line().starts_with("websocket ws://"));
+        for endpoint in endpoints {
+            assert!(line().starts_with(endpoint));
         }
         let line = line();
         let address = line.strip_prefix("health http://").and_then(|rest| rest.strip_suffix("/health"));

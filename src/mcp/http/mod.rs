@@ -123,12 +123,16 @@ impl Conversation {
             _ => {
                 let session = self.session(principal.as_ref(), head)?;
                 exchange.hold(session.enter());
-                let quiet = matches!(incoming, Incoming::Notification(_) | Incoming::Response(_));
-                if quiet {
+                let (notification, response) =
+                    (matches!(incoming, Incoming::Notification(_)), matches!(incoming, Incoming::Response(_)));
+                if response {
                     // First: what comes of it, on another connection, may have the client leave at once.
                     exchange.finish(202, Flush::Now);
                 }
                 session.session.receive_over(&text, incoming, &Reply::Exchange(Arc::clone(exchange)));
+                if notification {
+                    exchange.finish(202, Flush::Later);
+                }
                 Ok(())
             }
         }
