@@ -1,4 +1,4 @@
-//! Model Context Protocol servers on plain threads: WebSocket, no async runtime, secure with nothing configured.
+//! Model Context Protocol servers on plain threads: WebSocket, Streamable HTTP and stdio, no async runtime, secure with nothing configured.
 //!
 //! ```
 //! use mcp_blocking::Server;
@@ -32,6 +32,8 @@
 //!
 //! - [`Server`]: what an MCP server is made of; [`Tool`]: what can be said of a tool; [`Ctx`]: what a handler is given
 //! - [`Json`], [`ToolOutput`](content::ToolOutput), [`Content`](content::Content): what a handler returns; [`ToolError`]: how it fails
+//! - [`Server::resource`], [`Server::template`], [`Server::prompt`]: what else can be offered; [`Ctx::ask`], [`Ctx::sample`]: questions to the client
+//! - [`Server::bind`], [`Server::run_stdio`], [`Server::serve_on`]: WebSocket and HTTP on one port, standard input and output, any pair of streams
 //! - [`Server::method`], [`Layer`]: methods of your own, and what runs around all requests
 //! - [`Bound`], [`Running`], [`Handle`]: the life of a server; [`Bound::health`]: probes and metrics
 //! - [`Settings`], [`Limits`]: who is let in, and how much of everything, each with its default and the reason for it

@@ -31,6 +31,9 @@ impl<T: Listed> Item<T> {
     }
 }
 
+/// A page, and the cursor of the next one.
+type Page<'c, T> = (&'c [Arc<Item<T>>], Option<String>);
+
 pub(crate) struct Catalog<T> {
     items: Vec<Arc<Item<T>>>,
 }
@@ -87,7 +90,7 @@ impl<T: Listed> Catalog<T> {
     ///
     /// # Errors
     /// The cursor is none of ours.
-    pub(crate) fn page(&self, after: Option<&str>, size: usize) -> Result<(&[Arc<Item<T>>], Option<String>), RpcError> {
+    pub(crate) fn page(&self, after: Option<&str>, size: usize) -> Result<Page<'_, T>, RpcError> {
         let after = after.map(cursor::decode_cursor).transpose()?.unwrap_or_default();
         let from = self.items.partition_point(|item| item.it.key() <= after.as_str());
         let rest = self.items.get(from..).unwrap_or_default();

@@ -168,7 +168,7 @@ fn check_uri(uri: &str) -> Result<(), String> {
 }
 
 /// The `uri` of a request.
-pub(crate) fn uri_of<'p>(uri: Option<&'p str>) -> Result<&'p str, RpcError> {
+pub(crate) fn uri_of(uri: Option<&str>) -> Result<&str, RpcError> {
     let uri = uri.ok_or_else(|| RpcError::invalid_params("params.uri must be a string"))?;
     if uri.len() > MAX_URI {
         return Err(RpcError::new(codes::INVALID_PARAMS, format!("params.uri may have {MAX_URI} bytes")));

@@ -195,9 +195,12 @@ fn a_client_that_does_not_read_stops_nobody() {
         .expect("it starts");
     deaf.speak(MODERN);
     other.speak("2025-11-25");
-    let large = "x".repeat(100_000);
-    for _ in 0..20 {
-        deaf.start("tools/call", json!({ "name": "echo", "arguments": { "text": large } }));
+    let call = json!({ "name": "echo", "arguments": { "text": "x".repeat(100_000) }, "_meta": modern_meta(json!({})) });
+    for id in 0..20 {
+        let line = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call });
+        // It may be given up before it has said all that.
+        let input = deaf.input.as_mut().expect("open");
+        let _ = writeln!(input, "{line}");
     }
     let handle = running.handle();
     until("it is given up", || handle.clients().len() == 1);

@@ -22,7 +22,7 @@ pub(crate) fn read_body(
     let too_large = || Refusal::new(413, "body-size", format!("send at most {most} bytes (limit `message_bytes`)"));
     let mut body = Vec::new();
     match length {
-        BodyLength::None => return Ok(Some(body)),
+        BodyLength::None => Ok(Some(body)),
         BodyLength::Length(length) => {
             let length = usize::try_from(length).ok().filter(|length| *length <= most).ok_or_else(too_large)?;
             loop {
