@@ -167,7 +167,7 @@ impl<H> Bound<H> {
         Ok(self)
     }
 
-    /// The first address, with the port that was given.
+    /// The first address, with the port that was given; `0.0.0.0:0` if there is none.
     pub fn addr(&self) -> SocketAddr {
         first(&self.addrs())
     }
@@ -281,7 +281,7 @@ pub struct Running<H = Handle> {
 }
 
 impl<H> Running<H> {
-    /// The first address it listens on.
+    /// The first address it listens on; `0.0.0.0:0` if there is none.
     pub fn addr(&self) -> SocketAddr {
         first(&self.addresses)
     }

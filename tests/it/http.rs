@@ -311,36 +311,63 @@ fn a_session_belongs_to_its_principal() {
     web.assert_closed();
 }
 
+/// The stream of a session, if there is one.
+fn stream_of(web: &Web) -> Option<Web> {
+    let mut stream = web.again();
+    stream.ask("GET", &[("Accept", "text/event-stream"), ("Mcp-Session-Id", web.session.as_deref()?)], "");
+    (stream.head().status == 200).then_some(stream)
+}
+
 #[test]
-fn sessions_are_bounded_and_forgotten() {
-    let running =
-        serve(demo().limits(|limits| (limits.sessions, limits.session_idle) = (2, Duration::from_millis(60))));
-    let (one, _two) = (Web::of(&running, "2025-11-25"), Web::of(&running, "2025-11-25"));
-    let mut stream = one.again();
-    stream.ask(
-        "GET",
-        &[("Accept", "text/event-stream"), ("Mcp-Session-Id", one.session.as_deref().expect("a session"))],
-        "",
-    );
-    assert_eq!(stream.head().status, 200);
-    let mut three = Web::connect(&running);
-    three.revision = "2025-11-25";
+fn sessions_that_nobody_uses_are_forgotten() {
+    let running = serve(demo());
+    let (used, idle) = (Web::of(&running, "2025-11-25"), Web::of(&running, "2025-11-25"));
+    assert_eq!(running.handle().clients().len(), 2);
+    drop((used, idle));
+    let running = serve(demo().limits(|limits| limits.session_idle = Duration::from_millis(60)));
+    let mut forgotten = Web::of(&running, "2025-11-25");
     let handle = running.handle();
-    until("the one without a stream is forgotten", || handle.clients().len() == 1);
-    three.initialize();
-    assert_eq!(handle.clients().len(), 2);
-    let mut four = Web::connect(&running);
-    four.post(
-        &json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-        "protocolVersion": "2025-11-25", "capabilities": {} } }),
-        &[],
-    );
-    let (status, answer) = four.json();
-    // Or the third was forgotten already.
-    assert!(
-        matches!((status, answer["error"]["code"].as_i64()), (503, Some(-31001)) | (200, None)),
-        "{status} {answer}"
-    );
+    until("it is forgotten", || handle.clients().is_empty());
+    let ping = forgotten.make("ping", json!({}));
+    forgotten.post(&ping, &[]);
+    assert_eq!(forgotten.json().0, 404);
+}
+
+#[test]
+fn sessions_are_bounded_and_those_in_use_are_kept() {
+    let running = serve(demo().limits(|limits| limits.sessions = 2));
+    let mut used = Web::of(&running, "2025-11-25");
+    let _stream = stream_of(&used).expect("a stream");
+    let idle = Web::of(&running, "2025-11-25");
+    // One more takes the place of the one that is not in use.
+    let third = Web::of(&running, "2025-06-18");
+    assert!(stream_of(&idle).is_none());
+    let _third = stream_of(&third).expect("a stream");
+    let mut fourth = Web::connect(&running);
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {} });
+    fourth.post(&json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params }), &[]);
+    let head = fourth.head();
+    assert_eq!((head.status, head.header("retry-after")), (503, Some("1")));
+    let answer: Value = serde_json::from_slice(&fourth.body(&head)).expect("JSON");
+    assert_eq!(answer["error"]["code"], -31001);
+    assert_eq!(used.call("echo", json!({ "text": "kept" }))["content"][0]["text"], "kept");
+}
+
+/// Requests beyond the rate have a status of their own.
+#[test]
+fn the_rate_holds_over_http() {
+    let running = serve(demo().limits(|limits| (limits.rate, limits.burst) = (1, 3)));
+    let mut web = Web::of(&running, MODERN);
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        let message = web.make("tools/list", json!({}));
+        web.post(&message, &[]);
+        let head = web.head();
+        let answer: Value = serde_json::from_slice(&web.body(&head)).expect("JSON");
+        assert_eq!(answer["error"]["code"] == -31002, head.status == 429, "{answer}");
+        statuses.push(head.status);
+    }
+    assert!(statuses.starts_with(&[200, 200, 200]) && statuses.contains(&429), "{statuses:?}");
 }
 
 #[test]

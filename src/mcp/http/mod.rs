@@ -232,7 +232,6 @@ fn refuse(exchange: &Exchange, status: u16, id: Option<&RequestId>, error: &RpcE
     encode::write_error(&mut json, id, error, None);
     match status {
         405 => exchange.answer_with(status, json, &[("Allow", "POST")], Flush::Later),
-        503 => exchange.answer_with(status, json, &[("Retry-After", "1")], Flush::Later),
         _ => exchange.answer(status, json, Flush::Later),
     }
 }

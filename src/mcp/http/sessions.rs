@@ -45,6 +45,13 @@ impl Sessions {
         self.by_id.read().len()
     }
 
+    /// The one that has not been used for longest, and is not in use.
+    fn idlest(&self) -> Option<Arc<HttpSession>> {
+        let by_id = self.by_id.read();
+        let idle = by_id.values().filter(|session| session.is_idle());
+        idle.min_by_key(|session| session.used.load(Ordering::Relaxed)).cloned()
+    }
+
     /// Ends a session, if it has not ended.
     pub(crate) fn end(&self, session: &Arc<HttpSession>, ended: Ended) {
         let gone = {
@@ -70,10 +77,11 @@ impl Sessions {
 }
 
 impl HttpSession {
-    /// A session that nobody can find yet. `None` if there are too many, or no random numbers.
+    /// A session that nobody can find yet; one that is not in use may have to make room for it. `None` if all are in use, or there are
+    /// no random numbers.
     pub(crate) fn prepare(mcp: &Arc<Mcp>, address: ClientAddr, principal: Option<Principal>) -> Option<Arc<Self>> {
         if mcp.sessions.len() >= mcp.limits().sessions {
-            return None;
+            mcp.sessions.end(&mcp.sessions.idlest()?, Ended::Silent);
         }
         let mut random = [0; 24];
         getrandom::fill(&mut random).ok()?;
@@ -83,6 +91,11 @@ impl HttpSession {
         let session = Session::new(Arc::clone(mcp), link);
         let (open, used) = (AtomicUsize::new(0), AtomicU64::new(mcp.core.now()));
         Some(Arc::new(Self { id, session, stream, mcp: Arc::downgrade(mcp), open, used }))
+    }
+
+    /// Nothing of it is open or under way.
+    fn is_idle(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 0 && self.session.link().lane.live() == 0
     }
 
     /// From here on it can be found.
@@ -142,7 +155,7 @@ impl Tick for HttpSession {
         let next = self.session.link().lane.expire(now);
         let idle = mcp.core.now().saturating_sub(self.used.load(Ordering::Relaxed));
         let limit = u64::try_from(mcp.limits().session_idle.as_millis()).unwrap_or(u64::MAX);
-        if self.open.load(Ordering::Acquire) == 0 && self.session.link().lane.live() == 0 && idle >= limit {
+        if self.is_idle() && idle >= limit {
             let session = mcp.sessions.by_id.read().get(&self.id).cloned();
             if let Some(session) = session {
                 mcp.sessions.end(&session, Ended::Silent);

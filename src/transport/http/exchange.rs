@@ -104,12 +104,20 @@ impl Exchange {
     pub(crate) fn answer_with(&self, status: u16, json: Vec<u8>, headers: &[(&'static str, &str)], flush: Flush) {
         let flush = at_once(flush);
         let mut state = self.state.lock();
+        if *state != State::Over {
+            // Before the client can have seen the end.
+            self.held.lock().take();
+        }
         match *state {
             State::Over => return,
             State::Waiting if self.accepts.json || status != 200 => {
                 let mut response = self.response(status).json(json);
                 for (name, value) in headers {
                     response = response.header(name, value);
+                }
+                if matches!(status, 429 | 503) {
+                    // The message has it to the millisecond.
+                    response = response.header("Retry-After", "1");
                 }
                 self.send(response.to_bytes(), flush);
             }
@@ -126,6 +134,10 @@ impl Exchange {
     pub(crate) fn finish(&self, status: u16, flush: Flush) {
         let flush = at_once(flush);
         let mut state = self.state.lock();
+        if *state != State::Over {
+            // Before the client can have seen the end.
+            self.held.lock().take();
+        }
         match *state {
             State::Over => return,
             State::Waiting => self.send(self.response(status).to_bytes(), flush),
@@ -201,7 +213,6 @@ impl Exchange {
             self.connection.close(1000, "", flush);
         }
         self.over.notify_all();
-        self.held.lock().take();
     }
 }
 
