@@ -12,6 +12,7 @@
 
 mod frames;
 mod link;
+mod pieces;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,11 @@ pub fn request_head(bytes: &[u8]) {
     if let Some(error) = whole.1 {
         check_answer(&error.into());
     }
+}
+
+/// Chunked bodies, addresses of templates, sealed states, headers that repeat arguments.
+pub fn pieces(bytes: &[u8]) {
+    pieces::run(bytes);
 }
 
 type Heads = (Vec<Head>, Option<crate::http::head::HeadError>, bool);

@@ -18,4 +18,5 @@ fn seeds_pass() {
     each_seed("frames", super::frames);
     each_seed("classify", |bytes| super::classify(std::str::from_utf8(bytes).unwrap()));
     each_seed("session", super::session);
+    each_seed("pieces", super::pieces);
 }
