@@ -137,8 +137,10 @@ fn requests_beyond_the_rate_are_refused_with_a_delay() {
 #[test]
 fn notifications_beyond_the_rate_are_dropped_but_for_cancellations() {
     let (ended, end) = unbounded();
+    let (begun, begin) = unbounded();
     let server = demo().limits(|limits| (limits.rate, limits.burst) = (1, 4));
     let running = serve(server.tool("sleeper", "Sleeps", move |ctx, NoArgs| {
+        let _ = begun.send(());
         let slept = ctx.sleep(PATIENCE);
         let _ = ended.send(slept.as_ref().is_err_and(ToolError::is_cancelled));
         slept.map(|()| "slept")
@@ -148,6 +150,7 @@ fn notifications_beyond_the_rate_are_dropped_but_for_cancellations() {
     let params = json!({ "protocolVersion": "2025-06-18", "capabilities": {} });
     assert!(peer.request("initialize", params)["result"].is_object());
     let id = peer.start_call("sleeper", json!({}));
+    begin.recv_timeout(PATIENCE).expect("it begins");
     while peer.request("ping", json!({}))["error"].is_null() {}
     let before = handle.status().rate_limited;
     // Dropped with many others: the session stays uninitialized. All in one go: the rate is by time, and a busy machine takes some.
