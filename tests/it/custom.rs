@@ -135,16 +135,12 @@ fn a_fallback_answers_what_nothing_else_does() {
 fn a_layer_refuses_delays_and_rewrites() {
     let guard = |request: &Request<'_>, next: Next<'_>| -> Reply {
         match request.arguments() {
-            arguments if arguments.contains("secret") => Reply::error(ToolError::denied("not for you")),
-            arguments if arguments.contains("slow") => {
-                std::thread::sleep(Duration::from_millis(50));
+            text if text.contains("secret") => ToolError::denied("not for you").into(),
+            text if text.contains("old") => next.run(&request.with_arguments(&json!({ "text": "new" })).expect("JSON")),
+            text => {
+                std::thread::sleep(Duration::from_millis(if text.contains("slow") { 50 } else { 0 }));
                 next.run(request)
             }
-            arguments if arguments.contains("old") => match request.with_arguments(&json!({ "text": "new" })) {
-                Ok(changed) => next.run(&changed),
-                Err(error) => Reply::error(error),
-            },
-            _ => next.run(request),
         }
     };
     let running = serve(with_tools().layer(guard));
