@@ -34,6 +34,7 @@
 //! - [`Json`], [`ToolOutput`](content::ToolOutput), [`Content`](content::Content): what a handler returns; [`ToolError`]: how it fails
 //! - [`Server::resource`], [`Server::template`], [`Server::prompt`]: what else can be offered; [`Ctx::ask`], [`Ctx::sample`]: questions to the client
 //! - [`Server::bind`], [`Server::run_stdio`], [`Server::serve_on`]: WebSocket and HTTP on one port, standard input and output, any pair of streams
+//! - [`Server::in_memory`], [`testing`]: a client in the same process, to test a server in both eras
 //! - [`Server::method`], [`Layer`]: methods of your own, and what runs around all requests
 //! - [`Bound`], [`Running`], [`Handle`]: the life of a server; [`Bound::health`]: probes and metrics
 //! - [`Settings`], [`Limits`]: who is let in, and how much of everything, each with its default and the reason for it
@@ -81,6 +82,7 @@ mod service;
 mod settings;
 mod status;
 mod task;
+pub mod testing;
 mod transport;
 
 /// What a tool can return, and how tools and servers are described.

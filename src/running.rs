@@ -120,11 +120,16 @@ impl<H> Bound<H> {
     /// Serves standard input and output, too: a message a line (2025-11-25, `basic/transports`). When the input ends, what was asked is
     /// finished within 2 s; the server goes on if it has sockets, and stops if it has none.
     ///
+    /// A thread goes on reading standard input after [`Handle::stop`], until the input ends or the process does: nothing else can read it any more.
+    ///
     /// From [`start`](Self::start) to that end, standard output belongs to the messages: what the program prints goes to standard error
     /// (on Windows it does not, and must not print). No `Host`, `Origin` or token is asked for: who can write to the input has started
     /// the program.
     pub fn stdio(mut self) -> Self {
-        self.pipes.push(Pipes::Standard);
+        // There is one of each: asked for twice, it is still served once.
+        if !self.pipes.iter().any(|pipes| matches!(pipes, Pipes::Standard)) {
+            self.pipes.push(Pipes::Standard);
+        }
         self
     }
 

@@ -243,6 +243,43 @@ fn over_stdio_a_signal_ends_it_with_and_without_sockets() {
 }
 
 #[test]
+fn over_stdio_what_was_asked_before_the_end_of_the_input_is_answered() {
+    for (ms, answered) in [(200, true), (600_000, false)] {
+        let mut process = Process::start_with("everything", &["--stdio"], Stdio::piped());
+        let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+        assert_eq!(exchange(&mut process, &ping)["result"], json!({}));
+        let slow = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+            "name": "slow", "arguments": { "ms": ms }, "_meta": modern_meta(json!({})) } });
+        writeln!(process.child.stdin.as_mut().expect("a pipe"), "{slow}").expect("written");
+        drop(process.child.stdin.take());
+        let (status, err) = process.end();
+        assert_eq!(status.code(), Some(0), "{err}");
+        let lines: Vec<_> = process.out.iter().collect();
+        assert_eq!(lines.len(), usize::from(answered), "{lines:?}");
+        assert!(lines.iter().all(|line| line.contains(r#""id":2"#)), "{lines:?}");
+    }
+}
+
+#[test]
+fn over_stdio_a_reader_that_does_not_read_is_given_up() {
+    let mut child = Command::new(example("everything"))
+        .args(["--stdio", "--write-deadline", "0.3", "--log", "error"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "echo", "arguments": { "text": "x".repeat(100_000) }, "_meta": modern_meta(json!({})) } });
+    // More than its outbox, its socket and the pipe hold; it is told to the end, or until nobody listens any more.
+    std::thread::spawn(move || (0..200).try_for_each(|_| writeln!(input, "{call}")));
+    // Its output stays open and is never read.
+    let mut process = Process { child, out: mpsc::channel().1, err: None };
+    assert_eq!(process.end().0.code(), Some(0));
+}
+
+#[test]
 fn the_fixtures_of_the_conformance_suite_answer_as_it_expects() {
     let (_process, address) = everything();
     for revision in ALL {

@@ -31,14 +31,20 @@ pub(crate) struct Asked {
 #[derive(Default)]
 struct State {
     last: u64,
-    waiting: HashMap<u64, Sender<Outcome>>,
+    waiting: HashMap<u64, Waiting>,
     /// The client has gone.
     closed: bool,
 }
 
+struct Waiting {
+    answer: Sender<Outcome>,
+    /// What the handler calls the question: it is not sent, and a client in this process looks it up.
+    key: Option<Box<str>>,
+}
+
 impl Asked {
     /// Takes a number for a question, and the place where its answer will come.
-    fn open(&self, most: usize) -> Result<(u64, Receiver<Outcome>), RequestError> {
+    fn open(&self, key: Option<&str>, most: usize) -> Result<(u64, Receiver<Outcome>), RequestError> {
         let (sender, receiver) = bounded(1);
         let mut state = self.state.lock();
         if state.closed {
@@ -49,8 +55,13 @@ impl Asked {
         }
         state.last += 1;
         let number = state.last;
-        state.waiting.insert(number, sender);
+        state.waiting.insert(number, Waiting { answer: sender, key: key.map(Box::from) });
         Ok((number, receiver))
+    }
+
+    /// The key of a question that waits for its answer, if it has one.
+    pub(crate) fn key_of(&self, number: u64) -> Option<Box<str>> {
+        self.state.lock().waiting.get(&number)?.key.clone()
     }
 
     fn forget(&self, number: u64) -> bool {
@@ -59,7 +70,7 @@ impl Asked {
 
     /// An answer has come. False if nobody waits for one of this id.
     pub(crate) fn answered(&self, response: &Response<'_>) -> bool {
-        let Some(sender) = response.id.as_u64().and_then(|number| self.state.lock().waiting.remove(&number)) else {
+        let Some(waiting) = response.id.as_u64().and_then(|number| self.state.lock().waiting.remove(&number)) else {
             return false;
         };
         let outcome = match response.outcome {
@@ -68,7 +79,7 @@ impl Asked {
             Err(error) => Err(RequestError::of_wire(error)),
         };
         // Who has stopped waiting has taken its place away as well, or is about to.
-        let _ = sender.send(outcome);
+        let _ = waiting.answer.send(outcome);
         true
     }
 
@@ -79,8 +90,8 @@ impl Asked {
             state.closed = true;
             std::mem::take(&mut state.waiting)
         };
-        for sender in waiting.into_values() {
-            let _ = sender.send(Err(RequestError::Disconnected));
+        for question in waiting.into_values() {
+            let _ = question.answer.send(Err(RequestError::Disconnected));
         }
     }
 }
@@ -96,11 +107,12 @@ impl Question {
     /// Sends a question; `send` says by which way.
     pub(crate) fn ask(
         link: &Arc<Link>,
+        key: Option<&str>,
         method: &str,
         params: &RawValue,
         send: impl FnOnce(Vec<u8>) -> Result<(), SendError>,
     ) -> Result<Self, RequestError> {
-        let (number, answer) = link.asked.open(link.core.limits.questions_per_client)?;
+        let (number, answer) = link.asked.open(key, link.core.limits.questions_per_client)?;
         let question = Self { link: Arc::clone(link), number, answer };
         let mut message = Vec::with_capacity(params.get().len() + method.len() + 64);
         encode::write_request(&mut message, &RequestId::from(number), method, Some(params));
@@ -159,7 +171,7 @@ impl Client {
         }
         let _parked = pool::park().map_err(|_| RequestError::Busy)?;
         let send = |message| self.0.send(Body::Owned(message), 0, Flush::Now).map_err(SendError::from);
-        let question = Question::ask(&self.0, method, &params, send)?;
+        let question = Question::ask(&self.0, None, method, &params, send)?;
         let result = match question.answer.recv_timeout(patience) {
             Ok(outcome) => outcome?,
             Err(RecvTimeoutError::Timeout) => return Err(RequestError::TimedOut),

@@ -114,7 +114,8 @@ fn converse(read: &mut dyn ReadHalf, connection: &Arc<Connection>, service: Arc<
 
 /// Reads lines until there are no more.
 fn lines(read: &mut dyn ReadHalf, connection: &Connection, session: &mut SessionBox) -> Ended {
-    let most = connection.core.limits.message_bytes;
+    // A carriage return at the end is not of the message.
+    let most = connection.core.limits.message_bytes.saturating_add(1);
     let mut buffer = vec![0; 8 << 10];
     let mut line: Vec<u8> = Vec::new();
     let mut too_long = false;
@@ -122,7 +123,12 @@ fn lines(read: &mut dyn ReadHalf, connection: &Connection, session: &mut Session
         // What was answered meanwhile must not wait for the next message.
         connection.outbox.flush();
         let count = match read.read(&mut buffer) {
-            Ok(0) => return if connection.is_closing() { Ended::ByServer } else { Ended::ByPeer(None) },
+            Ok(0) if connection.is_closing() => return Ended::ByServer,
+            Ok(0) => {
+                // Who writes one message and leaves may have left its line break out.
+                ended(connection, session, &line, too_long);
+                return Ended::ByPeer(None);
+            }
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return Ended::Lost,
@@ -131,12 +137,11 @@ fn lines(read: &mut dyn ReadHalf, connection: &Connection, session: &mut Session
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (rest, after) = (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..).unwrap_or_default());
             bytes = after;
-            if !std::mem::take(&mut too_long) && line.len() + rest.len() <= most {
+            too_long |= line.len() + rest.len() > most;
+            if !too_long {
                 line.extend_from_slice(rest);
-                message(connection, session, &line);
-            } else {
-                refuse(connection, session, "it is too long");
             }
+            ended(connection, session, &line, std::mem::take(&mut too_long));
             line.clear();
         }
         if line.len() + bytes.len() > most {
@@ -152,7 +157,12 @@ fn lines(read: &mut dyn ReadHalf, connection: &Connection, session: &mut Session
     }
 }
 
-fn message(connection: &Connection, session: &mut SessionBox, line: &[u8]) {
+/// A line has come to its end.
+fn ended(connection: &Connection, session: &mut SessionBox, line: &[u8], too_long: bool) {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if too_long || line.len() > connection.core.limits.message_bytes {
+        return refuse(connection, session, "it is too long");
+    }
     if line.trim_ascii().is_empty() {
         return;
     }

@@ -237,3 +237,137 @@ fn a_stop_ends_streams_that_are_open() {
     assert_eq!(lines.next(), None);
     stopping.join().expect("no panic").expect("a clean end");
 }
+
+#[test]
+fn calls_run_side_by_side() {
+    // Each waits for the other to have begun.
+    let both = std::sync::Arc::new(std::sync::Barrier::new(2));
+    for revision in ["2024-11-05", MODERN] {
+        let both = both.clone();
+        let (_running, mut lines) = start(demo().tool("meet", "Waits for another", move |_ctx, NoArgs| {
+            both.wait();
+            Ok("met")
+        }));
+        lines.speak(revision);
+        let mut ids = [(); 2].map(|()| lines.start("tools/call", json!({ "name": "meet" })).as_i64());
+        let mut answered = [(); 2].map(|()| lines.next().expect("an answer")["id"].as_i64());
+        ids.sort_unstable();
+        answered.sort_unstable();
+        assert_eq!(answered, ids);
+    }
+}
+
+#[test]
+fn a_call_that_goes_on_behind_the_end_is_cancelled() {
+    for revision in ["2025-11-25", MODERN] {
+        let (running, mut lines) = start(demo());
+        lines.speak(revision);
+        lines.start("tools/call", json!({ "name": "sleep" }));
+        let handle = running.handle();
+        until("it is under way", || handle.status().calls_in_flight == 1);
+        lines.end();
+        // Its handler would sleep for ten minutes.
+        running.join().expect("a clean end");
+        assert_eq!(lines.next(), None);
+    }
+}
+
+#[test]
+fn a_question_that_is_open_at_the_end_holds_nobody_up() {
+    let (running, mut lines) = start(demo().tool("greet", "Asks", |ctx, NoArgs| {
+        let _: Answer<Name> = ctx.ask("name", "Your name?")?;
+        Ok("not reached")
+    }));
+    lines.speak("2025-11-25");
+    lines.start("tools/call", json!({ "name": "greet" }));
+    assert_eq!(lines.next().expect("a question")["method"], "elicitation/create");
+    lines.end();
+    running.join().expect("a clean end");
+}
+
+#[test]
+fn a_subscription_that_is_open_does_not_outlive_the_input() {
+    let (running, mut lines) = start(demo());
+    lines.speak(MODERN);
+    lines.start("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
+    lines.next().expect("an acknowledgement");
+    lines.end();
+    running.join().expect("a clean end");
+}
+
+#[test]
+fn the_last_line_may_lack_its_break() {
+    let (running, mut lines) = start(demo());
+    let ping = r#"{"jsonrpc":"2.0","id":"last","method":"ping"}"#;
+    lines.input.as_mut().expect("open").write_all(ping.as_bytes()).expect("written");
+    lines.end();
+    assert_eq!(lines.next().expect("an answer")["id"], "last");
+    running.join().expect("a clean end");
+    // Half a message is none.
+    let (_running, mut lines) = start(demo());
+    lines.input.as_mut().expect("open").write_all(&ping.as_bytes()[..30]).expect("written");
+    lines.end();
+    assert_eq!(lines.next().expect("an answer")["error"]["code"], -32700);
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn the_longest_line_is_as_long_with_either_break() {
+    let most = 500;
+    for end in ["", "\r"] {
+        let (_running, mut lines) = start(demo().limits(|limits| limits.message_bytes = most));
+        let line = |length: usize| format!("{:<length$}{end}", r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#);
+        lines.write(line(most));
+        assert_eq!(lines.next().expect("an answer")["id"], 7);
+        lines.write(line(most + 1));
+        assert_eq!(lines.next().expect("an answer")["error"]["code"], -32700);
+        lines.write(line(most));
+        assert_eq!(lines.next().expect("an answer")["id"], 7);
+    }
+}
+
+#[test]
+fn a_client_may_be_silent() {
+    // Over a WebSocket it would be pinged all the time, and cut.
+    let (_running, mut lines) = start(
+        demo()
+            .limits(|limits| {
+                limits.ping_interval = Duration::from_millis(10);
+                limits.missed_pings = 1;
+            })
+            .tool("nap", "Sleeps", |ctx, NoArgs| {
+                ctx.sleep(Duration::from_millis(300))?;
+                Ok("slept")
+            }),
+    );
+    lines.speak("2025-11-25");
+    assert_eq!(lines.call("nap", json!({}))["content"][0]["text"], "slept");
+    assert_eq!(lines.call("echo", json!({ "text": "on" }))["content"][0]["text"], "on");
+}
+
+#[test]
+fn limits_are_those_of_every_transport() {
+    let (_running, mut lines) = start(demo().limits(|limits| {
+        limits.calls_per_connection = 1;
+        limits.json_depth = 8;
+    }));
+    lines.speak("2025-11-25");
+    let sleeping = lines.start("tools/call", json!({ "name": "sleep" }));
+    assert_eq!(
+        lines.request("tools/call", json!({ "name": "echo", "arguments": { "text": "x" } }))["error"]["code"],
+        -31001
+    );
+    lines.write(
+        json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": sleeping } })
+            .to_string(),
+    );
+    lines.write("[".repeat(9));
+    assert_eq!(lines.next().expect("an answer")["error"]["code"], -32700);
+    let (_running, mut lines) = start(demo().limits(|limits| {
+        limits.rate = 1;
+        limits.burst = 2;
+    }));
+    for code in [Value::Null, Value::Null, json!(-31002)] {
+        assert_eq!(lines.request("ping", json!({}))["error"]["code"], code);
+    }
+}

@@ -15,6 +15,7 @@ mod gate;
 mod handlers;
 mod heads;
 mod http;
+mod in_memory;
 mod life;
 mod lines;
 mod malformed;

@@ -242,8 +242,8 @@ impl Call {
         let until = crossbeam_channel::at(Instant::now() + patience);
         let cancelled = self.cancel_signal().channel();
         let mut asked = Vec::with_capacity(questions.len());
-        for (_, _, question) in questions {
-            asked.push(asked::Question::ask(&self.link, question.method, &question.params, |message| {
+        for (_, key, question) in questions {
+            asked.push(asked::Question::ask(&self.link, Some(key), question.method, &question.params, |message| {
                 self.send_request(message)
             })?);
         }
