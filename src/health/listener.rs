@@ -1,6 +1,6 @@
 //! Who takes probes on an address of their own, and why can none of them hold up another?
 //!
-//! The `mcp-health` thread accepts; each probe has a thread of its own, 16 at once. When all are taken, the one that
+//! The `mcp-health` thread accepts; each probe has one of 16 threads to itself. When all are taken, the one that
 //! gives the least reason to wait for it is cut: one that has its answer and lingers; else the oldest that has sent a part of its
 //! head, for honest ones send it whole; else the oldest that has sent nothing for 10 ms; else one that does not take its answer. A
 //! probe whose first bytes wait for its thread is never cut: so silent and dripping clients, however many, cost an honest one
@@ -8,6 +8,7 @@
 
 use super::Health;
 use super::answer::Answer;
+use super::crew::Crew;
 use crate::engine::budget::Reservation;
 use crate::engine::link::{self, Endpoint, Link, ReadHalf};
 use crate::guard::text::Escaped;
@@ -42,8 +43,6 @@ const YOUNG: Duration = Duration::from_millis(10);
 const STUCK: Duration = Duration::from_millis(100);
 /// How long the accepting thread waits for a place before it turns a probe away.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Handlers have more; the author's checks run on this one.
-const STACK: usize = 1 << 20;
 
 /// The running health address.
 pub(crate) struct HealthListener {
@@ -67,6 +66,7 @@ impl HealthListener {
             log: Throttle::new(),
             probes: Mutex::new(Vec::with_capacity(MOST)),
             left: Condvar::new(),
+            crew: Crew::new(MOST),
             _threads: threads,
         });
         let thread = std::thread::Builder::new().name("mcp-health".into()).spawn({
@@ -163,6 +163,7 @@ struct Desk {
     /// The oldest first.
     probes: Mutex<Vec<Arc<Probe>>>,
     left: Condvar,
+    crew: Arc<Crew>,
     _threads: Reservation,
 }
 
@@ -194,11 +195,11 @@ impl Desk {
             Arc::new(Probe { endpoint, since: Instant::now(), phase: AtomicU8::new(0), heard: AtomicBool::new(false) });
         self.probes.lock().push(Arc::clone(&probe));
         let place = Place { desk: Arc::clone(self), probe };
-        let spawned = std::thread::Builder::new().name("mcp-probe".into()).stack_size(STACK).spawn(move || {
+        let taken = self.crew.run(Box::new(move || {
             place.desk.serve(Noting { read, probe: Arc::clone(&place.probe) }, &place.probe, address);
-        });
-        if let Err(error) = spawned {
-            // Place and socket went with the closure.
+        }));
+        if let Err(error) = taken {
+            // Place and socket went with the job.
             self.door.core.counters.probe(ProbeOutcome::Cut);
             if let Some(missed) = self.log.turn() {
                 log::error!(target: "mcp_blocking::health", "no thread for a probe: {error}{missed}");
@@ -289,14 +290,10 @@ impl Desk {
         for probe in probes.iter().filter(|probe| matches!(probe.phase(), Phase::HalfOpen | Phase::Leaving)) {
             probe.cut();
         }
-        let deadline = Instant::now() + PATIENCE;
-        let mut probes = self.probes.lock();
-        while !probes.is_empty() {
-            if self.left.wait_until(&mut probes, deadline).timed_out() {
-                probes.iter().for_each(|probe| probe.cut());
-                log::error!(target: "mcp_blocking::health", "{} probes are left behind", probes.len());
-                return;
-            }
+        if !self.crew.close(Instant::now() + PATIENCE) {
+            let probes = self.probes.lock();
+            probes.iter().for_each(|probe| probe.cut());
+            log::error!(target: "mcp_blocking::health", "{} probes are left behind", probes.len());
         }
     }
 }

@@ -3,6 +3,7 @@
 //! | file | question |
 //! | --- | --- |
 //! | [`listener`] | who takes probes on an address of their own, and why can none of them hold up another? |
+//! | [`crew`] | which threads deal with them? |
 //! | [`ready`] | what do the author's own checks say, and how often are they asked? |
 //! | [`report`] | what do `/health` and `/ready` say? |
 //! | [`exposition`] | what does `/metrics` say? |
@@ -12,6 +13,7 @@
 //! say the same.
 
 pub(crate) mod answer;
+mod crew;
 mod exposition;
 pub(crate) mod listener;
 pub(crate) mod ready;
