@@ -112,9 +112,13 @@ impl ReadHalf for PlainRead {
     }
 
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        // A zero duration is an error to the standard library; here it means "at once".
-        self.0.set_read_timeout(timeout.map(|time| time.max(Duration::from_millis(1))))
+        self.0.set_read_timeout(not_zero(timeout))
     }
+}
+
+/// A zero duration is an error to the standard library; here it means "at once".
+pub(super) fn not_zero(timeout: Option<Duration>) -> Option<Duration> {
+    timeout.map(|time| time.max(Duration::from_millis(1)))
 }
 
 struct PlainWrite(Arc<TcpStream>);
@@ -146,7 +150,7 @@ impl ReadHalf for LocalHalf {
     }
 
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_read_timeout(timeout.map(|time| time.max(Duration::from_millis(1))))
+        self.0.set_read_timeout(not_zero(timeout))
     }
 }
 

@@ -5,8 +5,9 @@
 //! something to send because of that (an alert, a new key, a part of the handshake), the reader asks the outbox for a flush and never writes itself.
 //! What is encrypted is sent by whoever has the token, in the order in which it was encrypted.
 
-use super::link::{Endpoint, Failure, Link, ReadHalf, WriteHalf, send_without_blocking};
+use super::link::{Endpoint, Failure, Link, ReadHalf, WriteHalf, not_zero, send_without_blocking};
 use super::outbox::Outbox;
+use crate::guard::text::Escaped;
 use crate::principal::Principal;
 use crate::tls::{ClientCertificate, Tls};
 use parking_lot::Mutex;
@@ -100,7 +101,7 @@ impl TlsRead {
         match fed {
             Ok(left) => self.left.extend_from_slice(left),
             Err(what) => {
-                log::debug!(target: "mcp_blocking::tls", "a session has failed: {what}");
+                log::debug!(target: "mcp_blocking::tls", "a session has failed: {}", Escaped::short(&what));
                 return Err(self.fail(Failure::Handshake(what)));
             }
         }
@@ -147,7 +148,7 @@ impl ReadHalf for TlsRead {
     }
 
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.session.stream.set_read_timeout(timeout.map(|time| time.max(Duration::from_millis(1))))
+        self.session.stream.set_read_timeout(not_zero(timeout))
     }
 
     fn attach(&mut self, outbox: &Arc<Outbox>) {

@@ -67,7 +67,8 @@ impl TlsConfig {
     ///
     /// Whoever comes in has a [`Principal`](crate::Principal) of the certificate's subject: `cert:uri:…`, `cert:email:…` or
     /// `cert:dns:…` for the first of these among the subject's alternative names, in that order; else `cert:cn:…` for its common name; else, or if the
-    /// name is longer than 512 bytes, `cert:sha256:…` for the certificate itself. It carries the
+    /// name is longer than 512 bytes, `cert:sha256:…` for the certificate itself. All authorities are trusted alike: a name is the same, whichever of them
+    /// has put it into a certificate. The principal carries the
     /// [`ClientCertificate`](crate::ClientCertificate). So this counts as authentication beyond loopback.
     ///
     /// With [`bearer_token`](crate::Settings::bearer_token)s a client needs both, and is who the token says. An author's own

@@ -4,7 +4,9 @@ mod admission;
 mod ask;
 mod asked;
 mod batches;
+#[cfg(feature = "tls")]
 mod certificates;
+#[cfg(feature = "tls")]
 mod certs;
 mod changes;
 mod custom;
@@ -28,6 +30,7 @@ mod reports;
 mod schema;
 mod services;
 mod stories;
+#[cfg(feature = "tls")]
 mod tls;
 mod tools;
 mod two;
