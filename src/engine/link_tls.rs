@@ -80,6 +80,7 @@ impl TlsRead {
     /// Feeds ciphertext (nothing is the end of the stream), and reads what it says.
     fn feed(&mut self, mut fresh: &[u8], buffer: &mut [u8]) -> io::Result<usize> {
         let mut machine = self.session.machine.lock();
+        let handshaking = machine.is_handshaking();
         let fed = loop {
             if let Err(error) = machine.read_tls(&mut fresh) {
                 break Err(error.to_string());
@@ -94,7 +95,11 @@ impl TlsRead {
         };
         let read = machine.reader().read(buffer);
         let wants_write = machine.wants_write();
+        let begun = handshaking && !machine.is_handshaking();
         drop(machine);
+        if begun && !wants_write {
+            acknowledge(&self.session.stream);
+        }
         if wants_write && let Some(outbox) = self.outbox.upgrade() {
             outbox.kick();
         }
@@ -255,6 +260,15 @@ impl WriteHalf for TlsWrite {
             self.session.machine.lock().send_close_notify();
         }
     }
+}
+
+/// Acknowledges at once what was read. At the end of a handshake there is nothing to send, as there are no tickets; a client that
+/// sends no more before it has the acknowledgement (Nagle's algorithm) would wait 40 ms for it.
+fn acknowledge(stream: &TcpStream) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(stream).set_tcp_quickack(true);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = stream;
 }
 
 /// Why a session has failed, for the log.
