@@ -143,6 +143,6 @@ pub use tls::{ClientCertificate, TlsConfig};
 pub use transport::request_head::{Denied, RequestHead};
 
 /// The examples of the README, compiled with the documentation's.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tls"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -115,9 +115,7 @@ impl TlsRead {
             read => read,
         }
     }
-}
 
-impl TlsRead {
     fn fail(&mut self, why: Failure) -> io::Error {
         (self.over, self.failure) = (true, Some(why));
         io::ErrorKind::InvalidData.into()
