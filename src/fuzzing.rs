@@ -53,6 +53,31 @@ pub fn pieces(bytes: &[u8]) {
     pieces::run(bytes);
 }
 
+/// A certificate of a client's: its names, as another reader sees them, and an id that can be logged and compared.
+#[cfg(feature = "tls")]
+pub fn certificate(bytes: &[u8]) {
+    use crate::tls::{ClientCertificate, Content};
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{CertificateError, Error, client::verify_server_name, server::ParsedCertificate};
+    let id = ClientCertificate::new(bytes).into_principal().id().to_owned();
+    assert!(id.starts_with("cert:") && id.len() <= 600 && !id.contains(char::is_control), "{id:?}");
+    let Some(content) = Content::read(bytes) else { return };
+    assert_eq!(content.not_before.unix() < content.not_after.unix(), content.not_before < content.not_after);
+    let der = CertificateDer::from(bytes);
+    let Ok(parsed) = ParsedCertificate::try_from(&der) else { return };
+    for name in &content.dns_names {
+        // A name with a star is none that a client asks for.
+        let Ok(asked) = ServerName::try_from(*name) else { continue };
+        let unknown = match verify_server_name(&parsed, &asked) {
+            Err(Error::InvalidCertificate(why)) => {
+                matches!(why, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+            }
+            _ => false,
+        };
+        assert!(!unknown, "{name} is not among the names");
+    }
+}
+
 type Heads = (Vec<Head>, Option<crate::http::head::HeadError>, bool);
 
 /// All heads, the error that ended them, and whether the reader is between two.

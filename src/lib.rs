@@ -54,8 +54,11 @@
 //!
 //! # Features
 //!
-//! There are none yet: everything is always there. Those whose names begin with `_` are internal to the tests of this crate,
-//! and may change or go with any release.
+//! | feature | default | what | crates more |
+//! | --- | --- | --- | --- |
+//! | `tls` | off | `wss://` and `https://`, client certificates: `Settings::tls` (rustls with ring, which needs a C compiler to build) | 9 |
+//!
+//! Everything else is always there. Features whose names begin with `_` are internal to the tests of this crate, and may change or go with any release.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -83,6 +86,11 @@ mod settings;
 mod status;
 mod task;
 pub mod testing;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
+mod tls;
 mod transport;
 
 /// What a tool can return, and how tools and servers are described.
@@ -130,9 +138,11 @@ pub use service::{Binary, ClosedBy, Ended, Message, MessageLimits, Peer, SendErr
 pub use settings::Settings;
 pub use status::Status;
 pub use task::{SpawnError, Task};
+#[cfg(feature = "tls")]
+pub use tls::{ClientCertificate, TlsConfig};
 pub use transport::request_head::{Denied, RequestHead};
 
 /// The examples of the README, compiled with the documentation's.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tls"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

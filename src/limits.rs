@@ -32,8 +32,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Lines of a request head; more are answered 431. Default 64.
     pub head_lines: usize,
-    /// Time for the whole handshake, from accept to the answered upgrade; then 408. One deadline, not one for each
-    /// read, so that a client cannot hold a thread by dripping. Default 10 s.
+    /// Time for the whole handshake, from accept (and through that of TLS) to the answered upgrade; then 408, or the end of the TLS
+    /// session. One deadline, not one for each read, so that a client cannot hold a thread by dripping. Default 10 s.
     pub head_deadline: Duration,
     /// Time for the body of an HTTP request, from the end of its head; then 408. Default 30 s: 1 MiB over a slow line.
     pub body_deadline: Duration,
@@ -49,7 +49,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once from one address (IPv6: one /64) beyond loopback; more are answered 503. Default 100.
     pub connections_per_address: usize,
-    /// Connections that have not finished their handshake, counted apart so that they cannot use up the seats of
+    /// Connections that have not finished their handshake, with or without TLS, counted apart so that they cannot use up the seats of
     /// those who have. Default 512.
     pub half_open: usize,
     /// Silence after which the server sends a WebSocket ping. Default 20 s: below the idle time-outs of common

@@ -14,6 +14,7 @@ use crate::protocol::notify::ListKind;
 use crate::service::AnyService;
 use crate::settings::Settings;
 use crate::status::Status;
+use crate::tls::Tls;
 use crate::transport::accept::{self, Acceptor, Door};
 use crate::transport::gate::{Gate, Route};
 use crate::transport::lines::{self, Pipe};
@@ -35,6 +36,7 @@ const DROP_GRACE: Duration = Duration::from_secs(5);
 #[must_use = "a bound server serves nobody until it is started"]
 pub struct Bound<H = Handle> {
     settings: Settings,
+    tls: Option<Tls>,
     make: Make<H>,
     listeners: Vec<(TcpListener, SocketAddr, Origin)>,
     identity: Identity,
@@ -68,10 +70,13 @@ impl<H> Bound<H> {
         make: impl FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send + 'static,
     ) -> Result<Self, Error> {
         problems.extend(settings.take_problems());
+        let tls = settings.tls.clone().map(Tls::new).transpose();
+        let tls = tls.map_err(|wrong| problems.extend(wrong)).unwrap_or_default();
         if !problems.is_empty() {
             return Err(Error::Setup(problems));
         }
-        Ok(Self { settings, make: Box::new(make), listeners: Vec::new(), identity, health: None, pipes: Vec::new() })
+        let make = Box::new(make);
+        Ok(Self { settings, tls, make, listeners: Vec::new(), identity, health: None, pipes: Vec::new() })
     }
 
     /// Opens one more address for the same server.
@@ -79,7 +84,7 @@ impl<H> Bound<H> {
     /// # Errors
     /// As for [`Server::bind`](crate::Server::bind).
     pub fn and_bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, Error> {
-        let listener = self.open(address)?;
+        let listener = self.open(address, false)?;
         self.add(listener, Origin::Ours)
     }
 
@@ -97,6 +102,9 @@ impl<H> Bound<H> {
     /// texts of failing checks. `Host` and `Origin` are checked as they are for clients: a probe beyond loopback uses a name
     /// that [`Settings::allow_host`] has let in. [`Settings::health_on_main`] answers behind the authentication instead.
     ///
+    /// It is never encrypted, also where the main port is: a supervisor should not find a server dead because a certificate is. So beyond loopback it
+    /// takes [`Settings::plaintext_behind_proxy`], too.
+    ///
     /// ```
     /// # use mcp_blocking::Server;
     /// # fn main() -> Result<(), mcp_blocking::Error> {
@@ -111,7 +119,7 @@ impl<H> Bound<H> {
     /// # Errors
     /// As for [`Server::bind`](crate::Server::bind); beyond loopback the same settings are asked for as there.
     pub fn health(mut self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, Error> {
-        let listener = self.open(address)?;
+        let listener = self.open(address, true)?;
         let address = listener.local_addr().map_err(|source| Error::System { what: "a listener's address", source })?;
         self.health = Some((listener, address));
         Ok(self)
@@ -139,13 +147,13 @@ impl<H> Bound<H> {
         self
     }
 
-    /// Opens the first address that works, if it may be served.
-    fn open(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<TcpListener, Error> {
+    /// Opens the first address that works, if it may be served; `plain` says that it is never encrypted.
+    fn open(&self, address: impl ToSocketAddrs + fmt::Debug, plain: bool) -> Result<TcpListener, Error> {
         let unclear = |source| Error::Address { address: format!("{address:?}"), source };
         let addresses: Vec<_> = address.to_socket_addrs().map_err(unclear)?.collect();
         let mut failed = None;
         for address in addresses {
-            self.check_exposed(address)?;
+            self.check_exposed(address, plain)?;
             match accept::listen(address) {
                 Ok(listener) => return Ok(listener),
                 // A name may stand for several addresses; one that works will do.
@@ -165,7 +173,7 @@ impl<H> Bound<H> {
 
     fn add(mut self, listener: TcpListener, origin: Origin) -> Result<Self, Error> {
         let address = listener.local_addr().map_err(|source| Error::System { what: "a listener's address", source })?;
-        self.check_exposed(address)?;
+        self.check_exposed(address, false)?;
         // It may come from a program that does not block.
         listener.set_nonblocking(false).map_err(|source| Error::System { what: "a blocking listener", source })?;
         self.listeners.push((listener, address, origin));
@@ -193,14 +201,15 @@ impl<H> Bound<H> {
     /// [`Error::System`] if the operating system gives no thread.
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let Settings { limits, hosts, origins, tokens, authenticate, checks, health_on_main, .. } = self.settings;
-        let (core, threads) = Core::start(limits).map_err(system("a thread"))?;
+        let Settings { limits, hosts, origins, tokens, authenticate, tls, checks, health_on_main, .. } = self.settings;
+        let certificate_suffices = tls.is_some_and(|tls| tls.certificate_suffices());
+        let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
         let (routes, handle) = (self.make)(&core);
         let first_route = routes.first().map(|route| (Arc::clone(&route.path), Arc::clone(&route.service)));
         let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
         let health = Health::new(&core, self.identity, Checks::new(checks));
         let on_main = health_on_main.then(|| Arc::clone(&health));
-        let gate = Gate { hosts, origins, tokens, authenticate, routes, health: on_main };
+        let gate = Gate { hosts, origins, tokens, authenticate, certificate_suffices, routes, health: on_main };
         let door = Door::new(Arc::clone(&core), gate);
         let addresses = self.listeners.iter().map(|(_, address, _)| *address).collect();
         let health_address = self.health.as_ref().map(|(_, address)| *address);
@@ -247,11 +256,11 @@ impl<H> Bound<H> {
         Ok(running)
     }
 
-    fn check_exposed(&self, address: SocketAddr) -> Result<(), Error> {
+    fn check_exposed(&self, address: SocketAddr, plain: bool) -> Result<(), Error> {
         if address.ip().is_loopback() {
             return Ok(());
         }
-        match self.settings.missing() {
+        match self.settings.missing(plain) {
             Some(missing) => Err(Error::Exposed { address, missing }),
             None => Ok(()),
         }
@@ -482,6 +491,16 @@ impl Handle {
     /// Numbers of the moment.
     pub fn status(&self) -> Status {
         Status::of(&self.mcp.core)
+    }
+
+    /// Reads the files of [`Settings::tls`] again, now, for connections to come; those that are open go on as they began. Returns the files that
+    /// have changed: none, also, if the server has no TLS or its certificates come out of memory. Blocks while files are read.
+    ///
+    /// # Errors
+    /// [`Error::Certificates`] if the files cannot be used: then the old certificates stay.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) -> Result<Vec<std::path::PathBuf>, Error> {
+        self.mcp.core.reload_tls()
     }
 }
 

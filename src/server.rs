@@ -474,6 +474,13 @@ impl Server {
         self
     }
 
+    /// [`Settings::tls`].
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::TlsConfig) -> Self {
+        self.settings = self.settings.tls(tls);
+        self
+    }
+
     /// [`Settings::plaintext_behind_proxy`].
     pub fn plaintext_behind_proxy(mut self) -> Self {
         self.settings = self.settings.plaintext_behind_proxy();

@@ -1,6 +1,10 @@
 //! The examples as processes: what they print, what they serve, and how they end.
 #![cfg(unix)]
 
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "likewise")]
+#[path = "it/certs.rs"]
+mod certs;
 #[allow(dead_code, reason = "shared with the other tests, which use all of it")]
 #[path = "it/peer.rs"]
 mod peer;
@@ -71,12 +75,18 @@ impl Process {
     /// Waits for the line that names the endpoint; its address.
     #[track_caller]
     fn address(&self) -> SocketAddr {
+        self.address_of("ws", "http")
+    }
+
+    #[track_caller]
+    fn address_of(&self, websocket: &str, http: &str) -> SocketAddr {
         let line = self.line();
-        let address = line.strip_prefix("websocket ws://").and_then(|rest| rest.strip_suffix("/mcp"));
+        let address = line.strip_prefix(&format!("websocket {websocket}://"));
+        let address = address.and_then(|rest| rest.strip_suffix("/mcp"));
         let address =
             address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("not an endpoint: {line}"));
         // The same over HTTP.
-        assert_eq!(self.line(), format!("http http://{address}/mcp"));
+        assert_eq!(self.line(), format!("http {http}://{address}/mcp"));
         address
     }
 
@@ -115,13 +125,7 @@ fn everything() -> (Process, SocketAddr) {
 }
 
 fn connect(address: SocketAddr, revision: &'static str) -> Peer {
-    let mut peer = Peer::connect_to(address, &[]);
-    if revision == MODERN {
-        peer.revision = MODERN;
-    } else {
-        peer.initialize(revision);
-    }
-    peer
+    Peer::connect_to(address, &[]).speaking(revision)
 }
 
 fn text(peer: &mut Peer, tool: &str, arguments: Value) -> String {
@@ -195,6 +199,65 @@ fn everything_takes_several_addresses_and_settings() {
         let mut peer = Peer::connect_to(address, &[("Authorization", &format!("Bearer {token}"))]);
         peer.initialize("2025-11-25");
         assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn everything_speaks_tls_and_takes_new_certificates_on_a_hangup() {
+    let authority = certs::Authority::new("test");
+    let [old, new, other] = [["localhost"], ["localhost"], ["other.example"]].map(|names| authority.issue(&names));
+    let (files, others) = (certs::Files::new(), certs::Files::new());
+    for (files, identity) in [(&files, &old), (&others, &other)] {
+        let _ = files.put(identity);
+    }
+    files.write("clients.pem", &authority.pem());
+    let path = |files: &certs::Files, name: &str| files.path(name).display().to_string();
+    let arguments = [
+        "--listen=127.0.0.1:0".to_owned(),
+        format!("--tls-cert={}", path(&files, "chain.pem")),
+        format!("--tls-key={}", path(&files, "key.pem")),
+        format!("--tls-cert={}", path(&others, "chain.pem")),
+        format!("--tls-key={}", path(&others, "key.pem")),
+        format!("--client-ca={}", path(&files, "clients.pem")),
+        "--optional-client-certificate".to_owned(),
+    ];
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let mut process = Process::start("everything", &arguments);
+    let address = process.address_of("wss", "https");
+    let client = certs::Client::new(&authority);
+    let shown = |client: &certs::Client| {
+        let stream = client.try_connect(address).expect("a session");
+        stream.conn.peer_certificates().expect("a certificate")[0].clone()
+    };
+    assert_eq!(shown(&client), old.der());
+    assert_eq!(shown(&client.named("other.example")), other.der());
+    let mut peer = Peer::over(Box::new(client.connect(address)), "localhost", &[]).speaking(MODERN);
+    assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
+    let _ = files.put(&new);
+    process.signal("HUP");
+    peer::until("the new certificate is shown", || shown(&client) == new.der());
+    assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
+    // The files are as they were: that is said, and nothing else happens.
+    process.signal("HUP");
+    process.signal("TERM");
+    assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
+    let (status, err) = process.end();
+    assert_eq!(status.code(), Some(0), "{err}");
+    assert!(err.contains("new certificates are in use, from") && err.contains("valid until"), "{err}");
+
+    for (arguments, words, code) in [
+        (&["--tls-cert", "chain.pem"][..], "one --tls-key for each --tls-cert", 2),
+        (&["--client-ca", "clients.pem"], "need a certificate of the server's own", 1),
+        (
+            &["--tls-cert", "no-such-chain.pem", "--tls-key", "no-such-key.pem"],
+            "no-such-key.pem`: there is no such file",
+            1,
+        ),
+    ] {
+        let (status, err) = Process::start("everything", arguments).end();
+        assert_eq!(status.code(), Some(code), "{arguments:?}: {err}");
+        assert!(err.contains(words), "{err}");
     }
 }
 

@@ -1,5 +1,9 @@
 //! What stands in the log when a peer does its worst? A binary of its own, for the logger is one for the process.
 
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "likewise")]
+#[path = "it/certs.rs"]
+mod certs;
 #[allow(dead_code, reason = "shared with the other tests, which use all of it")]
 #[path = "it/peer.rs"]
 mod peer;
@@ -207,6 +211,62 @@ fn what_a_handshake_or_a_frame_says_stays_on_its_line() {
         running,
         &["refused with 403", "refused with 400", "speaks TLS", "opened by", "ended: closed by the peer (1000)"],
     );
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn why_a_tls_handshake_fails_is_said_in_one_line_of_its_own() {
+    use certs::{Authority, Client, Files};
+    use rcgen::{DnType, date_time_ymd};
+    capture();
+    let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
+    let files = Files::new();
+    let expired = authority.issue_with(&["expired.example"], |params| params.not_after = date_time_ymd(2021, 1, 1));
+    let good = authority.issue(&["localhost"]);
+    let config = files.put(&good).and_pem(&expired.chain, &expired.key).client_ca_pem(clients.pem());
+    let running = serve(server().tls(config.look_every(Duration::ZERO)));
+    let address = running.addr();
+    let odd =
+        clients.issue_with(&[], |params| params.distinguished_name.push(DnType::CommonName, "\u{202e}alice\u{200f}"));
+    let stranger =
+        authority.issue_with(&[], |params| params.distinguished_name.push(DnType::CommonName, "\u{202e}mallory"));
+    let with = |own| Client::with(&authority, &certs::VERSIONS, own);
+    let mut peer = Peer::over(Box::new(with(Some(&odd)).connect(address)), "localhost", &[]);
+    peer.barrier();
+    for client in [with(None), with(Some(&stranger)), with(Some(&odd)).named("expired.example")] {
+        client.try_connect(address).expect_err("refused");
+    }
+    let told = |bytes: &[u8]| {
+        let mut raw = Raw::connect(address);
+        raw.send(bytes);
+        raw.wait_end();
+    };
+    told(b"GET / HTTP/1.1\r\n\x1b[31m\r\n\r\n");
+    told(b"\x16\x03\x01\x00\x05\x1b[31m");
+    files.write("key.pem", &expired.key);
+    peer.barrier();
+    assert!(running.handle().reload_tls().is_err());
+    let _ = files.put(&authority.issue(&["localhost"]));
+    assert_eq!(running.handle().reload_tls().expect("good files").len(), 2);
+    check(
+        running,
+        &[
+            "INFO mcp_blocking::tls: certificate in `",
+            "for localhost, valid until 4096-01-01",
+            "the certificate in PEM in memory for expired.example has expired, on 2021-01-01 00:00:00 UTC: clients will refuse it",
+            "refused in the TLS handshake: the client has sent no certificate",
+            "refused in the TLS handshake: the client's certificate is not accepted: ",
+            "refused in the TLS handshake: the client does not accept the server's certificate (CertificateExpired)",
+            "refused with 400: this port speaks TLS",
+            "refused in the TLS handshake: received corrupt message",
+            "opened by cert:cn:\\u{202e}alice",
+            "the old certificates stay: `",
+            "new certificates are in use, from `",
+        ],
+    );
+    // Keys are never shown.
+    let secret = good.key.lines().nth(1).expect("a line of base64");
+    assert!(lines().iter().all(|line| !line.contains(secret)));
 }
 
 #[test]

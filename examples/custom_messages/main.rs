@@ -33,8 +33,15 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     }
     let running = bound.start()?;
     let handle = running.handle();
+    #[cfg(all(unix, feature = "tls"))]
+    if options.tls() {
+        let handle = handle.clone();
+        process::reload_on_hangup(move || handle.reload_tls())?;
+    }
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
-    let at = |path: &'static str| running.addrs().iter().map(move |address| format!("websocket ws://{address}{path}"));
+    let scheme = options.websocket();
+    let at =
+        |path: &'static str| running.addrs().iter().map(move |address| format!("websocket {scheme}://{address}{path}"));
     let health = running.health_addr().map(|address| format!("health http://{address}/health"));
     process::announce(at("/").chain(at("/echo")).chain(health))?;
     running.join()?;

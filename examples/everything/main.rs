@@ -37,10 +37,17 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     }
     let running = bound.start()?;
     let handle = running.handle();
+    #[cfg(all(unix, feature = "tls"))]
+    if options.tls() {
+        let handle = handle.clone();
+        process::reload_on_hangup(move || handle.reload_tls())?;
+    }
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
-    let addresses = running.addrs().iter();
-    let endpoints =
-        addresses.flat_map(|address| [format!("websocket ws://{address}/mcp"), format!("http http://{address}/mcp")]);
+    let (websocket, http) = (options.websocket(), options.http());
+    let endpoints = running
+        .addrs()
+        .iter()
+        .flat_map(|address| [format!("websocket {websocket}://{address}/mcp"), format!("http {http}://{address}/mcp")]);
     let health = running.health_addr().map(|address| format!("health http://{address}/health"));
     if options.stdio() {
         // Standard output is for messages alone.

@@ -11,6 +11,7 @@ pub struct Options {
     listen: Vec<String>,
     health: Option<String>,
     stdio: bool,
+    certificates: Certificates,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
 }
@@ -23,6 +24,16 @@ enum Setting {
     Anonymous,
     Plaintext,
     Limit(&'static str, String),
+}
+
+/// What was said of TLS: names of files.
+#[derive(Debug, Clone, Default)]
+struct Certificates {
+    chains: Vec<String>,
+    keys: Vec<String>,
+    client_authorities: Vec<String>,
+    revoked: Vec<String>,
+    optional: bool,
 }
 
 /// Counts and sizes: the option, what it means.
@@ -72,8 +83,14 @@ const TIMES: [(&str, &str); 12] = [
 impl Options {
     /// Reads the command line; `Err` holds what to print, and whether it is a complaint.
     pub fn parse(program: &str, arguments: impl IntoIterator<Item = String>) -> Result<Self, (String, bool)> {
-        let mut options =
-            Self { listen: Vec::new(), health: None, stdio: false, log: log::LevelFilter::Info, settings: Vec::new() };
+        let mut options = Self {
+            listen: Vec::new(),
+            health: None,
+            stdio: false,
+            certificates: Certificates::default(),
+            log: log::LevelFilter::Info,
+            settings: Vec::new(),
+        };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (name, inline) = match argument.split_once('=') {
@@ -96,6 +113,11 @@ impl Options {
                 "--allow-origin" => options.settings.push(Setting::AllowOrigin(value()?)),
                 "--allow-host" => options.settings.push(Setting::AllowHost(value()?)),
                 "--dangerous-allow-anonymous" => options.settings.push(Setting::Anonymous),
+                "--tls-cert" => options.certificates.chains.push(value()?),
+                "--tls-key" => options.certificates.keys.push(value()?),
+                "--client-ca" => options.certificates.client_authorities.push(value()?),
+                "--client-crl" => options.certificates.revoked.push(value()?),
+                "--optional-client-certificate" => options.certificates.optional = true,
                 "--plaintext-behind-proxy" => options.settings.push(Setting::Plaintext),
                 other => match NUMBERS.iter().chain(&TIMES).find(|(known, _)| *known == other) {
                     Some((known, _)) => {
@@ -108,7 +130,26 @@ impl Options {
                 },
             }
         }
+        if options.certificates.chains.len() != options.certificates.keys.len() {
+            return Err(("give one --tls-key for each --tls-cert, in the same order".to_owned(), true));
+        }
         Ok(options)
+    }
+
+    /// Whether connections are encrypted.
+    pub fn tls(&self) -> bool {
+        !self.certificates.chains.is_empty()
+    }
+
+    /// How the addresses of WebSockets begin.
+    pub fn websocket(&self) -> &'static str {
+        if self.tls() { "wss" } else { "ws" }
+    }
+
+    /// How those of HTTP begin.
+    #[allow(dead_code, reason = "not every example serves it")]
+    pub fn http(&self) -> &'static str {
+        if self.tls() { "https" } else { "http" }
     }
 
     /// Whether to serve standard input and output.
@@ -138,7 +179,7 @@ impl Options {
 
     /// The guards and limits that were asked for.
     pub fn settings(&self) -> Result<Settings, String> {
-        let mut settings = Settings::new();
+        let mut settings = self.certificates.settings(Settings::new())?;
         let mut token_number = 0;
         for setting in &self.settings {
             settings = match setting {
@@ -164,6 +205,36 @@ impl Options {
             };
         }
         Ok(settings)
+    }
+}
+
+impl Certificates {
+    #[cfg(feature = "tls")]
+    fn settings(&self, settings: Settings) -> Result<Settings, String> {
+        use mcp_blocking::TlsConfig;
+        let mut pairs = self.chains.iter().zip(&self.keys);
+        let Some((chain, key)) = pairs.next() else {
+            return match self.client_authorities.is_empty() && self.revoked.is_empty() && !self.optional {
+                true => Ok(settings),
+                false => {
+                    Err("client certificates need a certificate of the server's own: --tls-cert and --tls-key"
+                        .to_owned())
+                }
+            };
+        };
+        let tls = pairs.fold(TlsConfig::files(chain, key), |tls, (chain, key)| tls.and_files(chain, key));
+        let tls = self.client_authorities.iter().fold(tls, TlsConfig::client_ca_file);
+        let tls = self.revoked.iter().fold(tls, TlsConfig::client_crl_file);
+        Ok(settings.tls(if self.optional { tls.optional_client_certificate() } else { tls }))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn settings(&self, settings: Settings) -> Result<Settings, String> {
+        let Self { chains, client_authorities, revoked, optional, .. } = self;
+        match chains.is_empty() && client_authorities.is_empty() && revoked.is_empty() && !optional {
+            true => Ok(settings),
+            false => Err("this was built without TLS: build it with `--features tls`".to_owned()),
+        }
     }
 }
 
@@ -235,6 +306,12 @@ fn help(program: &str) -> String {
          \x20 --allow-origin ORIGIN          let pages of this origin in, say https://app.example.com\n\
          \x20 --allow-host HOST              let requests for this host name in\n\
          \x20 --dangerous-allow-anonymous    beyond loopback: ask nobody for a token\n\
+         \x20 --tls-cert FILE                encrypt with this chain of certificates (PEM; wss:// and https://); one more for\n\
+         \x20                                each further name; read again when it changes, and on SIGHUP\n\
+         \x20 --tls-key FILE                 its key (PEM), one for each --tls-cert\n\
+         \x20 --client-ca FILE               ask clients for a certificate of an authority in this file (several times)\n\
+         \x20 --client-crl FILE              refuse those on this revocation list (several times)\n\
+         \x20 --optional-client-certificate  let clients without one in, too\n\
          \x20 --plaintext-behind-proxy       beyond loopback: a proxy in front ends TLS\n\
          \x20 --log LEVEL                    off, error, warn, info (default), debug, trace; to standard error\n\
          \nSizes and counts:\n"

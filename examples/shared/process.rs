@@ -57,6 +57,23 @@ pub fn stop_on_signals(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
+/// Has SIGHUP read the certificates' files again.
+#[cfg(all(unix, feature = "tls"))]
+pub fn reload_on_hangup(
+    reload: impl Fn() -> Result<Vec<std::path::PathBuf>, mcp_blocking::Error> + Send + 'static,
+) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGHUP])?;
+    std::thread::Builder::new().name("hangup".into()).spawn(move || {
+        for _ in signals.forever() {
+            // What has gone wrong is in the log, and so is what was taken.
+            if reload().is_ok_and(|changed| changed.is_empty()) {
+                log::info!("certificates have not changed");
+            }
+        }
+    })?;
+    Ok(())
+}
+
 /// Says on standard output that the server is ready, a line for each endpoint.
 pub fn announce(lines: impl IntoIterator<Item = String>) -> io::Result<()> {
     let mut out = io::stdout().lock();

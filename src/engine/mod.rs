@@ -3,7 +3,8 @@
 //! Lock order. Taken while another is held:
 //! a call's state (MCP) → its link's pending requests, its batch, its exchange (HTTP), the outbox's queue, and through a full queue the
 //! client table (read), the timer and the logger; a session's stream (HTTP) → its exchange → the outbox's queue; the outbox's writer → its queue; a
-//! worker's seat → nothing; a lane → nothing; what is known of a call's questions → the logger. Everything else is
+//! worker's seat → nothing; a lane → nothing; what is known of a call's questions → the logger; the outbox's writer and its queue → the state
+//! machine of its TLS; the watch over certificates' files → those that are served, and the logger. Everything else is
 //! taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
 //! nobody waits for and whose calls never block.
 
@@ -12,6 +13,8 @@ pub(crate) mod connection;
 pub(crate) mod drain;
 pub(crate) mod framing;
 pub(crate) mod link;
+#[cfg(feature = "tls")]
+pub(crate) mod link_tls;
 pub(crate) mod outbox;
 pub(crate) mod pool;
 pub(crate) mod reading;
@@ -20,6 +23,7 @@ pub(crate) mod timer;
 
 use crate::limits::Limits;
 use crate::metrics::Counters;
+use crate::tls::Tls;
 use budget::Budget;
 use connection::Connection;
 use drain::Drain;
@@ -57,6 +61,8 @@ pub(crate) struct Core {
     /// How often a connection is looked at when nothing is due earlier.
     pub(crate) tick: Duration,
     pub(crate) counters: Counters,
+    /// For the connections of its listeners, if they are encrypted.
+    pub(crate) tls: Option<Tls>,
     clients: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
     /// Lanes of those who have no connection of their own.
     lanes: RwLock<HashMap<ConnectionId, Arc<Lane>>>,
@@ -73,7 +79,7 @@ pub(crate) struct Core {
 
 impl Core {
     /// Starts the timer and the drain; the pool starts its threads when there is work.
-    pub(crate) fn start(limits: Limits) -> io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
+    pub(crate) fn start(limits: Limits, tls: Option<Tls>) -> io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
         let limits = limits.clamped();
         let memory = Budget::new(limits.memory_bytes);
         let threads = Budget::new(budget::thread_limit());
@@ -100,6 +106,7 @@ impl Core {
             pool,
             tick,
             counters: Counters::default(),
+            tls,
             clients: RwLock::new(HashMap::new()),
             lanes: RwLock::new(HashMap::new()),
             openings: Mutex::new(HashMap::new()),
@@ -231,6 +238,12 @@ impl Core {
             fullest.id
         );
         true
+    }
+
+    /// Reads the certificates' files again; which of them have changed.
+    #[cfg(feature = "tls")]
+    pub(crate) fn reload_tls(&self) -> Result<Vec<std::path::PathBuf>, crate::Error> {
+        self.tls.as_ref().map_or_else(|| Ok(Vec::new()), Tls::reload)
     }
 
     /// A connection that has not finished its handshake, so that a stop can cut it short.

@@ -19,4 +19,6 @@ fn seeds_pass() {
     each_seed("classify", |bytes| super::classify(std::str::from_utf8(bytes).unwrap()));
     each_seed("session", super::session);
     each_seed("pieces", super::pieces);
+    #[cfg(feature = "tls")]
+    each_seed("certificate", super::certificate);
 }

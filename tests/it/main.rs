@@ -4,6 +4,10 @@ mod admission;
 mod ask;
 mod asked;
 mod batches;
+#[cfg(feature = "tls")]
+mod certificates;
+#[cfg(feature = "tls")]
+mod certs;
 mod changes;
 mod custom;
 mod demo;
@@ -26,6 +30,8 @@ mod reports;
 mod schema;
 mod services;
 mod stories;
+#[cfg(feature = "tls")]
+mod tls;
 mod tools;
 mod two;
 mod web;

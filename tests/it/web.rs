@@ -1,15 +1,14 @@
 //! A client of Streamable HTTP on a plain socket: one connection, request after request. Every read has a deadline.
 
-use crate::peer::{MODERN, PATIENCE, modern_meta};
+use crate::peer::{MODERN, Wire, dial, modern_meta};
 use mcp_blocking::Running;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 pub const BOTH: &str = "application/json, text/event-stream";
 
 pub struct Web {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     address: SocketAddr,
     buffer: Vec<u8>,
     /// The session, once there is one.
@@ -42,10 +41,11 @@ impl Web {
     }
 
     pub fn connect_to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
-        stream.set_nodelay(true).expect("no delay");
-        stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
-        stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
+        Self::over(Box::new(dial(address)), address)
+    }
+
+    /// The same over something that is connected.
+    pub fn over(stream: Box<dyn Wire>, address: SocketAddr) -> Self {
         let (buffer, capabilities) = (Vec::new(), json!({}));
         Self { stream, address, buffer, session: None, revision: "", capabilities, last_id: 0 }
     }
@@ -57,11 +57,17 @@ impl Web {
 
     pub fn able(running: &Running, revision: &'static str, capabilities: Value) -> Self {
         let mut web = Self::connect(running);
-        (web.revision, web.capabilities) = (revision, capabilities);
+        web.capabilities = capabilities;
+        web.speaking(revision)
+    }
+
+    /// Speaks that revision from here on.
+    pub fn speaking(mut self, revision: &'static str) -> Self {
+        self.revision = revision;
         if revision != MODERN {
-            web.initialize();
+            self.initialize();
         }
-        web
+        self
     }
 
     /// One more connection of the same client.
@@ -250,13 +256,18 @@ impl Web {
         assert!(self.buffer.is_empty(), "more came: {}", String::from_utf8_lossy(&self.buffer));
     }
 
+    /// What is below, for bytes that no client sends.
+    pub fn socket(&self) -> &TcpStream {
+        self.stream.socket()
+    }
+
     pub fn vanish(self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.stream.socket().shutdown(Shutdown::Both);
     }
 
     /// Says that nothing more will be sent.
     pub fn half_close(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("shuts down");
+        self.stream.socket().shutdown(Shutdown::Write).expect("shuts down");
     }
 
     #[track_caller]
