@@ -23,6 +23,7 @@ mod messages;
 mod peer;
 mod raw;
 mod reports;
+mod resume;
 mod schema;
 mod services;
 mod stories;

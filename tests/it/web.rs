@@ -16,6 +16,10 @@ pub struct Web {
     pub session: Option<String>,
     pub revision: &'static str,
     pub capabilities: Value,
+    /// The id of the last event that had one.
+    pub last_event: Option<String>,
+    /// What the last event that said something about it had the client wait before it comes back.
+    pub retry: Option<u64>,
     last_id: i64,
 }
 
@@ -47,7 +51,8 @@ impl Web {
         stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
         let (buffer, capabilities) = (Vec::new(), json!({}));
-        Self { stream, address, buffer, session: None, revision: "", capabilities, last_id: 0 }
+        let (last_event, retry) = (None, None);
+        Self { stream, address, buffer, session: None, revision: "", capabilities, last_event, retry, last_id: 0 }
     }
 
     /// Speaks that revision: with a session, if it has sessions.
@@ -171,16 +176,47 @@ impl Web {
         std::iter::from_fn(|| self.event()).collect()
     }
 
-    /// The next event of a stream; `None` at its end. Comments are passed over.
+    /// The next message of a stream; `None` at its end. Comments, and events without a message, are passed over.
     #[track_caller]
     pub fn event(&mut self) -> Option<Value> {
+        std::iter::from_fn(|| self.any_event())
+            .find(|data| !data.is_empty())
+            .map(|data| serde_json::from_str(&data).unwrap_or_else(|_| panic!("no JSON: {data:?}")))
+    }
+
+    /// The data of the next event of a stream, empty for one that has none; `None` at its end. Comments are passed over.
+    #[track_caller]
+    pub fn any_event(&mut self) -> Option<String> {
         loop {
             let text = String::from_utf8(self.chunk()?).expect("UTF-8");
-            if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
-                assert!(text.ends_with("\n\n"), "{text:?}");
-                return Some(serde_json::from_str(data).expect("JSON"));
+            assert!(text.ends_with("\n\n"), "{text:?}");
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            let id = field("id: ");
+            self.retry = field("retry: ").map(|time| time.parse().expect("a number")).or(self.retry);
+            let data = field("data: ").or(id.as_ref().map(|_| String::new()));
+            self.last_event = id.or(self.last_event.take());
+            if data.is_some() {
+                return data;
             }
         }
+    }
+
+    /// One more connection of the same client, which opens the session's stream, or goes on with one behind that event.
+    #[track_caller]
+    pub fn listen(&self, last_event: Option<&str>) -> Self {
+        let mut web = self.again();
+        web.get(last_event);
+        let head = web.head();
+        assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")), "{head:?}");
+        web
+    }
+
+    /// Asks for a stream of the session.
+    pub fn get(&mut self, last_event: Option<&str>) {
+        let session = self.session.clone().expect("a session");
+        let mut headers = vec![("Accept", "text/event-stream"), ("Mcp-Session-Id", session.as_str())];
+        headers.extend(last_event.map(|id| ("Last-Event-ID", id)));
+        self.ask("GET", &headers, "");
     }
 
     /// The next chunk of a body; `None` at its end.
