@@ -5,6 +5,7 @@ mod ask;
 mod asked;
 mod batches;
 mod changes;
+mod cors;
 mod custom;
 mod demo;
 mod eras;

@@ -102,13 +102,14 @@ pub(crate) fn serve(
     let mut service = first.1.service.connection();
     let mut next = Some(first);
     while let Some((head, passed)) = next.take() {
+        let cors = passed.headers.clone();
         match request(&mut *read, &connection, &mut *service, head, passed, &mut ahead) {
             Ok(true) if !core.stopping() && !connection.is_closing() => {}
             Ok(_) => break,
             Err(refusal) => {
                 opening::log_refusal(door, address, &refusal);
                 // What was read of the body, if anything, says nothing about where the next request begins.
-                let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
+                let _ = connection.send(Frame::raw(refusal.with(cors).to_response().to_bytes()), Flush::Later);
                 break;
             }
         }
