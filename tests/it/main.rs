@@ -16,6 +16,7 @@ mod gate;
 mod handlers;
 mod heads;
 mod http;
+mod http_attacks;
 mod in_memory;
 mod life;
 mod lines;

@@ -46,7 +46,11 @@ impl Web {
     }
 
     pub fn connect_to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
+        Self::over(TcpStream::connect_timeout(&address, PATIENCE).expect("connects"), address)
+    }
+
+    /// Speaks over that connection.
+    pub fn over(stream: TcpStream, address: SocketAddr) -> Self {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
@@ -171,7 +175,9 @@ impl Web {
     /// All messages of an answer.
     pub fn messages(&mut self, head: &Head) -> Vec<Value> {
         if !head.is_stream() {
-            return vec![serde_json::from_slice(&self.body(head)).expect("JSON")];
+            let body = self.body(head);
+            let shown = || format!("{head:?} {}", String::from_utf8_lossy(&body));
+            return vec![serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{}", shown()))];
         }
         std::iter::from_fn(|| self.event()).collect()
     }
@@ -288,6 +294,16 @@ impl Web {
 
     pub fn vanish(self) {
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Leaves as a program does that is killed with bytes unread: the connection is reset.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).expect("a setting");
+    }
+
+    /// Sends, unless the server takes no more.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
     /// Says that nothing more will be sent.

@@ -107,9 +107,8 @@ type Refused = Result<(), (u16, RpcError)>;
 impl Conversation {
     fn post(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>) -> Refused {
         let head = exchange.head();
-        let kind =
-            head.header("content-type").map(|value| value.split(|byte| *byte == b';').next().unwrap_or_default());
-        if !kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/json")) {
+        let kind = single(head, "content-type")?.and_then(|value| value.split(';').next());
+        if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
             return Err((415, RpcError::invalid_request("send the message as Content-Type: application/json")));
         }
         let accepts = exchange.accepts();

@@ -183,6 +183,8 @@ fn request(
     }
     let goes_on = wait_over(read, connection, service, &exchange, ahead);
     if !goes_on && !exchange.is_over() {
+        // Who has closed only the sending side cannot be told from who has left, and is not told that its request is over.
+        exchange.give_up();
         // In the modern era that is how a client cancels (2026-07-28, basic/patterns/cancellation); work of a session goes on,
         // as it is not in this connection's lane.
         connection.lane.abandon(Abandon::Disconnected);
