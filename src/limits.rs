@@ -44,6 +44,19 @@ pub struct Limits {
     pub sessions: usize,
     /// How long an HTTP session that nobody uses is kept: no request, no open stream. Default 30 min.
     pub session_idle: Duration,
+    /// Events of an HTTP session that are kept for a client that lost a connection: what was sent and may not have arrived, and what could not be
+    /// sent since; beyond it the oldest are dropped. As many messages that belong to no request wait for the client to open its stream.
+    /// Default 256: more than a client misses in the seconds until it is back.
+    pub events_per_session: usize,
+    /// Bytes of these events, likewise; an answer that is larger than all of it is kept alone. All sessions together keep a quarter of
+    /// [`memory_bytes`](Self::memory_bytes) at the most; beyond it the one that keeps most forgets it. Default 1 MiB: some large answers.
+    pub event_bytes_per_session: usize,
+    /// How long the stream of an HTTP request can be resumed after its answer was sent, or could not be. Default 5 min: a laptop's nap, not a
+    /// night.
+    pub event_lifetime: Duration,
+    /// What a client that loses a stream is told to wait before it comes back (2025-11-25). Default 1 s: nobody notices, and a thousand clients
+    /// that lose their connections at once do not come back at once.
+    pub reconnect_delay: Duration,
     /// Connections at once, in all; more are answered 503 before anything is read. Every connection has a thread, and
     /// the number is cut to what the machine's thread limit allows. Default 4,096.
     pub connections: usize,
@@ -52,8 +65,8 @@ pub struct Limits {
     /// Connections that have not finished their handshake, with or without TLS, counted apart so that they cannot use up the seats of
     /// those who have. Default 512.
     pub half_open: usize,
-    /// Silence after which the server sends a WebSocket ping. Default 20 s: below the idle time-outs of common
-    /// proxies.
+    /// Silence after which the server sends a WebSocket ping, and how often it sends a comment over an HTTP stream. A call of an HTTP session that has
+    /// said nothing for that long is answered with a stream. Default 20 s: below the idle time-outs of common proxies.
     pub ping_interval: Duration,
     /// Unanswered pings after which the peer counts as gone. Default 2.
     pub missed_pings: u32,
@@ -124,6 +137,10 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(15),
             sessions: 1_024,
             session_idle: Duration::from_secs(1_800),
+            events_per_session: 256,
+            event_bytes_per_session: 1 << 20,
+            event_lifetime: Duration::from_secs(300),
+            reconnect_delay: Duration::from_secs(1),
             connections: 4_096,
             connections_per_address: 100,
             half_open: 512,
@@ -161,6 +178,8 @@ impl Limits {
             &mut self.body_deadline,
             &mut self.keep_alive,
             &mut self.session_idle,
+            &mut self.event_lifetime,
+            &mut self.reconnect_delay,
             &mut self.ping_interval,
             &mut self.frame_deadline,
             &mut self.write_deadline,
@@ -192,6 +211,9 @@ impl Limits {
             ("keep_alive", self.keep_alive.is_zero()),
             ("sessions", self.sessions == 0),
             ("session_idle", self.session_idle.is_zero()),
+            ("events_per_session", self.events_per_session == 0),
+            ("event_bytes_per_session", self.event_bytes_per_session < 1_024),
+            ("event_lifetime", self.event_lifetime.is_zero()),
             ("connections", self.connections == 0),
             ("connections_per_address", self.connections_per_address == 0),
             ("half_open", self.half_open == 0),

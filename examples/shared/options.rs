@@ -37,7 +37,7 @@ struct Certificates {
 }
 
 /// Counts and sizes: the option, what it means.
-const NUMBERS: [(&str, &str); 24] = [
+const NUMBERS: [(&str, &str); 26] = [
     ("--memory-bytes", "bytes of all queues together"),
     ("--message-bytes", "bytes of one message"),
     ("--frame-bytes", "bytes of one frame"),
@@ -59,13 +59,15 @@ const NUMBERS: [(&str, &str); 24] = [
     ("--burst", "messages at once before the rate applies"),
     ("--workers", "threads for handlers"),
     ("--max-sessions", "HTTP sessions"),
+    ("--events-per-session", "events of an HTTP session kept for a lost connection"),
+    ("--event-bytes-per-session", "bytes of these"),
     ("--parked-calls", "handlers that wait for clients, in all"),
     ("--questions-per-client", "unanswered questions to one client"),
     ("--page-size", "items on a page of a list"),
 ];
 
 /// Times in seconds, fractions allowed.
-const TIMES: [(&str, &str); 12] = [
+const TIMES: [(&str, &str); 14] = [
     ("--head-deadline", "for the whole handshake"),
     ("--ping-interval", "of silence until a ping is sent"),
     ("--frame-deadline", "for a frame once begun"),
@@ -76,6 +78,8 @@ const TIMES: [(&str, &str); 12] = [
     ("--body-deadline", "for the body of an HTTP request"),
     ("--keep-alive", "an HTTP connection without a request stays open"),
     ("--session-idle", "an HTTP session that nobody uses is kept"),
+    ("--event-lifetime", "an HTTP stream can be resumed after its end"),
+    ("--reconnect-delay", "an HTTP client is told to wait before it comes back"),
     ("--question-deadline", "for a client's answer to a question"),
     ("--state-lifetime", "for a client to come back with an answer (2026-07-28)"),
 ];
@@ -260,11 +264,15 @@ fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool
         "--burst" => limits.burst = parsed(name, value)?,
         "--workers" => limits.workers = parsed(name, value)?,
         "--max-sessions" => limits.sessions = parsed(name, value)?,
+        "--events-per-session" => limits.events_per_session = parsed(name, value)?,
+        "--event-bytes-per-session" => limits.event_bytes_per_session = parsed(name, value)?,
         "--parked-calls" => limits.parked_calls = parsed(name, value)?,
         "--questions-per-client" => limits.questions_per_client = parsed(name, value)?,
         "--body-deadline" => limits.body_deadline = seconds(name, value)?,
         "--keep-alive" => limits.keep_alive = seconds(name, value)?,
         "--session-idle" => limits.session_idle = seconds(name, value)?,
+        "--event-lifetime" => limits.event_lifetime = seconds(name, value)?,
+        "--reconnect-delay" => limits.reconnect_delay = seconds(name, value)?,
         "--question-deadline" => limits.question_deadline = seconds(name, value)?,
         "--state-lifetime" => limits.state_lifetime = seconds(name, value)?,
         "--page-size" => limits.page_size = parsed(name, value)?,

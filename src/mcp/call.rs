@@ -295,6 +295,12 @@ impl Call {
         self.reply.send(&self.link, json, 0, Flush::Now).map_err(SendError::from)
     }
 
+    /// Lets go of the connection that the request came over, where the client comes back for the answer.
+    pub(crate) fn release(&self, come_back_after: Duration) -> bool {
+        let state = self.state.lock();
+        !state.over && self.reply.release(come_back_after)
+    }
+
     /// Runs the layers, and within them the handler.
     fn produce(&self, ctx: &Ctx) -> ToolResult<Product> {
         if self.layers.is_empty() {

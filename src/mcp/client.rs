@@ -2,7 +2,7 @@
 
 use super::asked::Asked;
 use super::call::Call;
-use super::http::stream::Stream;
+use super::http::streams::Streams;
 use super::listen::Listen;
 use crate::engine::connection::Connection;
 use crate::engine::outbox::{Body, Flush, Refused};
@@ -101,7 +101,7 @@ pub(crate) enum Outlet {
     /// None: what is asked over this connection is answered, and nothing else (HTTP without a session).
     Answers(Arc<Connection>),
     /// The stream that the client has opened for that, or will open (HTTP with a session).
-    Stream(Arc<Stream>),
+    Session(Arc<Streams>),
 }
 
 /// What the connection's thread, the workers and the handles share of one client.
@@ -143,11 +143,11 @@ impl Link {
     }
 
     /// Of a session that outlives its connections.
-    pub(crate) fn of_stream(
+    pub(crate) fn of_session(
         core: &Arc<Core>,
         address: ClientAddr,
         principal: Option<Principal>,
-        stream: Arc<Stream>,
+        streams: Arc<Streams>,
     ) -> Self {
         let lane = Lane::new(core.limits.calls_per_connection);
         Self::with(
@@ -157,7 +157,7 @@ impl Link {
             SystemTime::now(),
             Arc::clone(core),
             lane,
-            Outlet::Stream(stream),
+            Outlet::Session(streams),
         )
     }
 
@@ -191,7 +191,7 @@ impl Link {
             // A connection that takes no more is being closed; who waits for this learns it from that.
             Outlet::Socket(connection) => connection.send(connection.framing.text(json).keyed(key), flush),
             Outlet::Answers(_) => Err(Refused::Closed),
-            Outlet::Stream(stream) => stream.send(json, key, flush),
+            Outlet::Session(streams) => streams.send(json, key, flush),
         }
     }
 
@@ -199,7 +199,7 @@ impl Link {
     pub(crate) fn send_notice(&self, json: Body, key: u64, flush: Flush) -> Result<(), Refused> {
         match &self.outlet {
             Outlet::Socket(connection) => connection.send_notice(connection.framing.text(json).keyed(key), flush),
-            Outlet::Answers(_) | Outlet::Stream(_) => self.send(json, key, flush),
+            Outlet::Answers(_) | Outlet::Session(_) => self.send(json, key, flush),
         }
     }
 
@@ -207,7 +207,7 @@ impl Link {
     pub(crate) fn spawn(&self, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
         match &self.outlet {
             Outlet::Socket(connection) | Outlet::Answers(connection) => connection.spawn(work, bytes),
-            Outlet::Stream(stream) => stream.spawn(&self.core, &self.lane, work, bytes),
+            Outlet::Session(streams) => streams.spawn(&self.core, &self.lane, work, bytes),
         }
     }
 
@@ -215,7 +215,7 @@ impl Link {
     pub(crate) fn flush(&self) {
         match &self.outlet {
             Outlet::Socket(connection) | Outlet::Answers(connection) => connection.outbox.flush(),
-            Outlet::Stream(_) => {}
+            Outlet::Session(_) => {}
         }
     }
 
@@ -225,14 +225,14 @@ impl Link {
             Outlet::Socket(connection) | Outlet::Answers(connection) => {
                 connection.close(code, reason, flush);
             }
-            Outlet::Stream(stream) => stream.close(),
+            Outlet::Session(streams) => streams.close(),
         }
     }
 
     fn queued_bytes(&self) -> usize {
         match &self.outlet {
             Outlet::Socket(connection) | Outlet::Answers(connection) => connection.outbox.queued().0,
-            Outlet::Stream(stream) => stream.queued_bytes(),
+            Outlet::Session(streams) => streams.queued_bytes(),
         }
     }
 
@@ -241,7 +241,7 @@ impl Link {
             Outlet::Socket(connection) | Outlet::Answers(connection) => {
                 !connection.is_gone() && !connection.is_closing()
             }
-            Outlet::Stream(stream) => !stream.is_closed(),
+            Outlet::Session(streams) => !streams.is_closed(),
         }
     }
 

@@ -89,6 +89,28 @@ impl Ctx {
         }
     }
 
+    /// Lets go of the connection that the request came over: the client is to come back for the answer, and for what comes before it, in
+    /// that time (in whole milliseconds). For calls that take minutes, over which proxies and mobile clients lose connections anyway, and
+    /// which would hold a connection and its thread for nothing.
+    ///
+    /// Only Streamable HTTP of 2025-11-25 has this ("polling", basic/transports). The handler goes on; its progress, questions and answer are kept
+    /// for the client, as far as [`Limits::events_per_session`](crate::Limits::events_per_session) goes, and sent over the connection that it comes
+    /// back with; which can be let go of again. A client that never comes back misses the answer. On every other transport, in every
+    /// other revision, and while the client has not come back, nothing happens, and false is returned. Never blocks.
+    ///
+    /// ```
+    /// # use mcp_blocking::{NoArgs, Server};
+    /// # use std::time::Duration;
+    /// let server = Server::new("builds", "1.0.0").tool("build", "Builds everything", |ctx, NoArgs| {
+    ///     ctx.release_connection(Duration::from_secs(10));
+    ///     // … half an hour later
+    ///     Ok("built")
+    /// });
+    /// ```
+    pub fn release_connection(&self, come_back_after: Duration) -> bool {
+        self.call.release(come_back_after)
+    }
+
     /// The client.
     pub fn client(&self) -> Client {
         Client(Arc::clone(&self.call.link))

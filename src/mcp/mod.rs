@@ -86,11 +86,11 @@ impl Mcp {
         Arc::new(Self {
             identity,
             instructions,
+            sessions: Sessions::new(core.limits.memory_bytes),
             core,
             hooks,
             keys,
             replays,
-            sessions: Sessions::default(),
             registry: RwLock::new(Arc::new(registry)),
             editing: Mutex::new(()),
             links: RwLock::new(HashMap::new()),

@@ -560,11 +560,10 @@ impl Session {
         if self.link.listens().len() >= self.mcp.limits().listens_per_connection {
             return Err(RpcError::internal("too many open subscriptions on this connection; cancel one first"));
         }
-        if let Reply::Exchange(exchange) = reply {
-            if !exchange.stream(&[], Flush::Later) {
-                return Err(RpcError::invalid_request("a subscription is a stream: accept text/event-stream"));
-            }
-            exchange.keep_alive();
+        if let Reply::Exchange(exchange) = reply
+            && !exchange.stream(&[], Flush::Later)
+        {
+            return Err(RpcError::invalid_request("a subscription is a stream: accept text/event-stream"));
         }
         let filter = filter.honoured(&capabilities);
         let cost = size_of::<Listen>() + request.id.heap_bytes() + filter.heap_bytes();

@@ -86,7 +86,19 @@ impl Gate {
         if let Some(answer) = self.preflight(head, origin.is_some()) {
             return Ok(Admitted::Answered(answer));
         }
-        let principal = self.authenticate(head, address, certificate)?;
+        // A page that may use this server may read why it was turned away, and how to authenticate.
+        let cors = cors(head, origin.is_some());
+        let principal = self.authenticate(head, address, certificate);
+        principal.and_then(|principal| self.admit(head, principal, &cors)).map_err(|refusal| refusal.with(cors))
+    }
+
+    /// What becomes of the request of a caller who is known.
+    fn admit(
+        &self,
+        head: &Head,
+        principal: Option<Principal>,
+        cors: &[(&'static str, String)],
+    ) -> Result<Admitted, Refusal> {
         if let Some(health) = self.health.as_ref().filter(|_| Health::is_at(head.path())) {
             return Ok(Admitted::Answered(health.answer(head).to_bytes()));
         }
@@ -96,7 +108,7 @@ impl Gate {
                 return Err(Refusal::new(405, "method", "use GET, POST or DELETE").header("Allow", METHODS));
             }
             let (service, path) = (Arc::clone(service), Arc::clone(&route.path));
-            return Ok(Admitted::Http(HttpPassed { service, path, principal, headers: cors(head, origin.is_some()) }));
+            return Ok(Admitted::Http(HttpPassed { service, path, principal, headers: cors.to_vec() }));
         }
         let upgrade = upgrade::check(head)?;
         let protocol = upgrade.choose(route.service.subprotocols()).map(str::to_owned);
@@ -121,9 +133,9 @@ impl Gate {
         if !served || !foreign || head.method != "OPTIONS" || !head.body().is_ok_and(BodyLength::is_empty) {
             return None;
         }
-        // Which of a tool's parameters are mirrored in headers is the tool's business.
+        // Which of a tool's parameters are mirrored in headers is the tool's business, and more of the protocol's may come.
         let asked = head.list("access-control-request-headers").filter(|name| {
-            name.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("mcp-param-")) && is_token(name.as_bytes())
+            name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("mcp-")) && is_token(name.as_bytes())
         });
         let mut allowed = ALLOWED_HEADERS.to_owned();
         for name in asked {

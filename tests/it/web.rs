@@ -15,6 +15,10 @@ pub struct Web {
     pub session: Option<String>,
     pub revision: &'static str,
     pub capabilities: Value,
+    /// The id of the last event that had one.
+    pub last_event: Option<String>,
+    /// What the last event that said something about it had the client wait before it comes back.
+    pub retry: Option<u64>,
     last_id: i64,
 }
 
@@ -47,7 +51,8 @@ impl Web {
     /// The same over something that is connected.
     pub fn over(stream: Box<dyn Wire>, address: SocketAddr) -> Self {
         let (buffer, capabilities) = (Vec::new(), json!({}));
-        Self { stream, address, buffer, session: None, revision: "", capabilities, last_id: 0 }
+        let (last_event, retry) = (None, None);
+        Self { stream, address, buffer, session: None, revision: "", capabilities, last_event, retry, last_id: 0 }
     }
 
     /// Speaks that revision: with a session, if it has sessions.
@@ -172,21 +177,54 @@ impl Web {
     /// All messages of an answer.
     pub fn messages(&mut self, head: &Head) -> Vec<Value> {
         if !head.is_stream() {
-            return vec![serde_json::from_slice(&self.body(head)).expect("JSON")];
+            let body = self.body(head);
+            let shown = || format!("{head:?} {}", String::from_utf8_lossy(&body));
+            return vec![serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{}", shown()))];
         }
         std::iter::from_fn(|| self.event()).collect()
     }
 
-    /// The next event of a stream; `None` at its end. Comments are passed over.
+    /// The next message of a stream; `None` at its end. Comments, and events without a message, are passed over.
     #[track_caller]
     pub fn event(&mut self) -> Option<Value> {
+        std::iter::from_fn(|| self.any_event())
+            .find(|data| !data.is_empty())
+            .map(|data| serde_json::from_str(&data).unwrap_or_else(|_| panic!("no JSON: {data:?}")))
+    }
+
+    /// The data of the next event of a stream, empty for one that has none; `None` at its end. Comments are passed over.
+    #[track_caller]
+    pub fn any_event(&mut self) -> Option<String> {
         loop {
             let text = String::from_utf8(self.chunk()?).expect("UTF-8");
-            if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
-                assert!(text.ends_with("\n\n"), "{text:?}");
-                return Some(serde_json::from_str(data).expect("JSON"));
+            assert!(text.ends_with("\n\n"), "{text:?}");
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            let id = field("id: ");
+            self.retry = field("retry: ").map(|time| time.parse().expect("a number")).or(self.retry);
+            let data = field("data: ").or(id.as_ref().map(|_| String::new()));
+            self.last_event = id.or(self.last_event.take());
+            if data.is_some() {
+                return data;
             }
         }
+    }
+
+    /// One more connection of the same client, which opens the session's stream, or goes on with one behind that event.
+    #[track_caller]
+    pub fn listen(&self, last_event: Option<&str>) -> Self {
+        let mut web = self.again();
+        web.get(last_event);
+        let head = web.head();
+        assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")), "{head:?}");
+        web
+    }
+
+    /// Asks for a stream of the session.
+    pub fn get(&mut self, last_event: Option<&str>) {
+        let session = self.session.clone().expect("a session");
+        let mut headers = vec![("Accept", "text/event-stream"), ("Mcp-Session-Id", session.as_str())];
+        headers.extend(last_event.map(|id| ("Last-Event-ID", id)));
+        self.ask("GET", &headers, "");
     }
 
     /// The next chunk of a body; `None` at its end.
@@ -263,6 +301,16 @@ impl Web {
 
     pub fn vanish(self) {
         let _ = self.stream.socket().shutdown(Shutdown::Both);
+    }
+
+    /// Leaves as a program does that is killed with bytes unread: the connection is reset.
+    pub fn reset(self) {
+        socket2::SockRef::from(self.stream.socket()).set_linger(Some(std::time::Duration::ZERO)).expect("a setting");
+    }
+
+    /// Sends, unless the server takes no more.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
     /// Says that nothing more will be sent.

@@ -243,9 +243,9 @@ impl Call {
         let cancelled = self.cancel_signal().channel();
         let mut asked = Vec::with_capacity(questions.len());
         for (_, key, question) in questions {
-            asked.push(asked::Question::ask(&self.link, Some(key), question.method, &question.params, |message| {
-                self.send_request(message)
-            })?);
+            let (method, params) = (question.method, &question.params);
+            let send = |message| self.send_request(message);
+            asked.push(asked::Question::ask(&self.link, Some(self), Some(key), method, params, send)?);
         }
         let mut answers = Vec::with_capacity(asked.len());
         for question in &asked {

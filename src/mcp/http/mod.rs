@@ -1,8 +1,10 @@
 //! MCP over Streamable HTTP (2025-03-26 to 2026-07-28, basic/transports): each message in a POST of its own.
 
+pub(crate) mod event_id;
 pub(crate) mod headers;
 pub(crate) mod sessions;
-pub(crate) mod stream;
+mod store;
+pub(crate) mod streams;
 
 use super::Mcp;
 use super::batch::Reply;
@@ -19,10 +21,13 @@ use crate::protocol::method;
 use crate::service::{Ended, Text};
 use crate::transport::http::exchange::Exchange;
 use crate::transport::http::{HttpConnection, HttpService};
+use event_id::EventId;
 use sessions::HttpSession;
 use std::sync::Arc;
+use streams::{RequestStream, Streams, Unknown};
 
 const SESSION: &str = "mcp-session-id";
+const LAST_EVENT: &str = "last-event-id";
 /// How long a client that finds no room for its session is asked to wait.
 const BUSY_MS: u64 = 1_000;
 
@@ -39,19 +44,27 @@ impl McpOverHttp {
 
 impl HttpService for McpOverHttp {
     fn connection(&self) -> Box<dyn HttpConnection> {
-        Box::new(Conversation { mcp: Arc::clone(&self.mcp), modern: None, rate: None, stream: None })
+        Box::new(Conversation { mcp: Arc::clone(&self.mcp), part: None, rate: None })
     }
 }
 
 /// What belongs to one connection.
 struct Conversation {
     mcp: Arc<Mcp>,
-    /// The request that is served without a session.
-    modern: Option<Arc<Link>>,
-    /// The rate of those is that of the connection.
+    /// What its request is about.
+    part: Option<Part>,
+    /// The rate of requests without a session is that of the connection.
     rate: Option<Rate>,
-    /// The stream of a session that this connection carries.
-    stream: Option<(Arc<HttpSession>, Arc<Exchange>)>,
+}
+
+/// What a connection has to do with at the moment.
+enum Part {
+    /// A request that is served without a session.
+    Modern(Arc<Link>),
+    /// One of a session.
+    Request(Arc<RequestStream>),
+    /// A stream of a session that the client has opened, or has come back to.
+    Stream(Arc<Streams>, Arc<Exchange>),
 }
 
 impl HttpConnection for Conversation {
@@ -66,14 +79,25 @@ impl HttpConnection for Conversation {
         }
     }
 
-    fn over(&mut self) {
-        if let Some(link) = self.modern.take() {
-            self.mcp.remove_link(link.id);
-            drop(link.take_listens());
+    fn takes_long(&mut self, exchange: &Exchange) {
+        if let Some(Part::Request(request)) = &self.part {
+            request.takes_long();
         }
-        if let Some((session, exchange)) = self.stream.take() {
-            session.stream.detach(&exchange);
-            exchange.finish(200, Flush::Later);
+        exchange.comment(Flush::Now);
+    }
+
+    fn over(&mut self) {
+        match self.part.take() {
+            Some(Part::Modern(link)) => {
+                self.mcp.remove_link(link.id);
+                drop(link.take_listens());
+            }
+            Some(Part::Request(request)) => request.detach(),
+            Some(Part::Stream(streams, exchange)) => {
+                streams.detach(&exchange);
+                exchange.give_up();
+            }
+            None => {}
         }
     }
 }
@@ -83,9 +107,8 @@ type Refused = Result<(), (u16, RpcError)>;
 impl Conversation {
     fn post(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>) -> Refused {
         let head = exchange.head();
-        let kind =
-            head.header("content-type").map(|value| value.split(|byte| *byte == b';').next().unwrap_or_default());
-        if !kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/json")) {
+        let kind = single(head, "content-type")?.and_then(|value| value.split(';').next());
+        if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
             return Err((415, RpcError::invalid_request("send the message as Content-Type: application/json")));
         }
         let accepts = exchange.accepts();
@@ -129,7 +152,9 @@ impl Conversation {
                     // First: what comes of it, on another connection, may have the client leave at once.
                     exchange.finish(202, Flush::Now);
                 }
-                session.session.receive_over(&text, incoming, &Reply::Exchange(Arc::clone(exchange)));
+                let request = RequestStream::new(&session.streams, exchange, session.polls());
+                self.part = Some(Part::Request(Arc::clone(&request)));
+                session.session.receive_over(&text, incoming, &Reply::Stream(request));
                 if notification {
                     exchange.finish(202, Flush::Later);
                 }
@@ -145,7 +170,7 @@ impl Conversation {
         let session = Session::with_rate(Arc::clone(&self.mcp), Arc::clone(&link), Arc::clone(rate));
         // Before the request is served: what it listens for may happen at once.
         self.mcp.add_link(&link);
-        self.modern = Some(link);
+        self.part = Some(Part::Modern(link));
         session.receive_over(text, incoming, &Reply::Exchange(Arc::clone(exchange)));
     }
 
@@ -178,7 +203,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// The stream of what belongs to no request.
+    /// The stream of what belongs to no request, or any one that the client has lost.
     fn get(&mut self, principal: Option<&Principal>, exchange: &Arc<Exchange>) -> Refused {
         let head = exchange.head();
         if headers::head_is_modern(head) {
@@ -192,11 +217,15 @@ impl Conversation {
         }
         let session = self.session(principal, head)?;
         exchange.hold(session.enter());
-        if !exchange.stream(&[], Flush::Later) || !session.stream.attach(exchange) {
-            return Err(unknown_session());
+        match single(head, LAST_EVENT)? {
+            Some(id) => {
+                let known = EventId::parse(id).ok_or(Unknown).and_then(|id| session.streams.resume(id, exchange));
+                known.map_err(|Unknown| unknown_event())?;
+            }
+            None if session.streams.open(exchange, session.polls()) => {}
+            None => return Err(unknown_session()),
         }
-        exchange.keep_alive();
-        self.stream = Some((session, Arc::clone(exchange)));
+        self.part = Some(Part::Stream(Arc::clone(&session.streams), Arc::clone(exchange)));
         Ok(())
     }
 
@@ -225,6 +254,11 @@ fn single<'h>(head: &'h Head, name: &str) -> Result<Option<&'h str>, (u16, RpcEr
 /// 404: the client begins a new session (2025-11-25, basic/transports).
 fn unknown_session() -> (u16, RpcError) {
     (404, RpcError::invalid_request("there is no such session; send initialize without a session id"))
+}
+
+/// Not 404, which would have the client give its session up.
+fn unknown_event() -> (u16, RpcError) {
+    (400, RpcError::invalid_request("nothing is kept of that Last-Event-ID; open a stream without one"))
 }
 
 fn refuse(exchange: &Exchange, status: u16, id: Option<&RequestId>, error: &RpcError) {

@@ -1,6 +1,7 @@
 //! Sessions over HTTP (2025-03-26 to 2025-11-25, basic/transports): who has one, how it is found, when it ends.
 
-use super::stream::{LOOK, Stream};
+use super::streams::{LOOK, Streams};
+use crate::engine::budget::Budget;
 use crate::engine::pool::Abandon;
 use crate::engine::timer::Tick;
 use crate::guard::address::ClientAddr;
@@ -19,7 +20,7 @@ pub(crate) struct HttpSession {
     /// What the client names it by: 32 letters of the system's random source.
     pub(crate) id: Box<str>,
     pub(crate) session: Session,
-    pub(crate) stream: Arc<Stream>,
+    pub(crate) streams: Arc<Streams>,
     mcp: Weak<Mcp>,
     /// Requests and streams that are open.
     open: AtomicUsize,
@@ -28,12 +29,42 @@ pub(crate) struct HttpSession {
 }
 
 /// The sessions of a server.
-#[derive(Default)]
 pub(crate) struct Sessions {
     by_id: RwLock<HashMap<Box<str>, Arc<HttpSession>>>,
+    /// What they may keep of what was sent and is to be sent, all together.
+    share: Arc<Budget>,
 }
 
 impl Sessions {
+    /// `memory` is what the whole process has.
+    pub(crate) fn new(memory: usize) -> Self {
+        // A quarter: clients that do not come back must not take the room of those that are there.
+        Self { by_id: RwLock::default(), share: Budget::new(memory / 4) }
+    }
+
+    pub(crate) fn share(&self) -> &Arc<Budget> {
+        &self.share
+    }
+
+    /// The session that keeps most forgets it: the memory is wanted for another.
+    pub(crate) fn relieve(&self) {
+        if self.share.used() == 0 {
+            return;
+        }
+        let fullest = {
+            let by_id = self.by_id.read();
+            by_id.values().max_by_key(|session| session.streams.kept_bytes()).cloned()
+        };
+        if let Some(fullest) = fullest {
+            fullest.streams.forget();
+            let id = fullest.session.link().id;
+            log::warn!(
+                target: "mcp_blocking::session", connection = id.0;
+                "session {id}: what it had not fetched is dropped, the memory for that is used up and it held most of it"
+            );
+        }
+    }
+
     /// The session of that id, if it belongs to this principal: to everybody else it does not exist.
     pub(crate) fn find(&self, id: &str, principal: Option<&Principal>) -> Option<Arc<HttpSession>> {
         let session = self.by_id.read().get(id).cloned()?;
@@ -83,14 +114,21 @@ impl HttpSession {
         if mcp.sessions.len() >= mcp.limits().sessions {
             mcp.sessions.end(&mcp.sessions.idlest()?, Ended::Silent);
         }
-        let mut random = [0; 24];
+        let (mut random, mut tag) = ([0; 24], [0; 4]);
         getrandom::fill(&mut random).ok()?;
+        // Not a part of the id, which is a secret: those of events may be told to anybody.
+        getrandom::fill(&mut tag).ok()?;
         let id = data_encoding::BASE64URL_NOPAD.encode(&random).into();
-        let stream = Stream::new(&mcp.core);
-        let link = Arc::new(Link::of_stream(&mcp.core, address, principal, Arc::clone(&stream)));
+        let streams = Streams::new(mcp, u32::from_le_bytes(tag));
+        let link = Arc::new(Link::of_session(&mcp.core, address, principal, Arc::clone(&streams)));
         let session = Session::new(Arc::clone(mcp), link);
         let (open, used) = (AtomicUsize::new(0), AtomicU64::new(mcp.core.now()));
-        Some(Arc::new(Self { id, session, stream, mcp: Arc::downgrade(mcp), open, used }))
+        Some(Arc::new(Self { id, session, streams, mcp: Arc::downgrade(mcp), open, used }))
+    }
+
+    /// Whether its client knows that a server may close a stream and have it come back.
+    pub(crate) fn polls(&self) -> bool {
+        self.session.link().legacy().is_some_and(|legacy| legacy.revision.has_polling())
     }
 
     /// Nothing of it is open or under way.
@@ -106,7 +144,7 @@ impl HttpSession {
         mcp.add_link(link);
         mcp.hooks.connected(link);
         let own: Weak<Self> = Arc::downgrade(self);
-        self.stream.set_watch(own.clone());
+        self.streams.set_watch(own.clone());
         mcp.core.timer.add(Instant::now() + LOOK.min(mcp.limits().session_idle), own);
     }
 
@@ -117,7 +155,7 @@ impl HttpSession {
         mcp.core.remove_lane(link.id);
         mcp.remove_link(link.id);
         link.asked.close();
-        self.stream.close();
+        self.streams.close();
         mcp.hooks.disconnected(link, ended);
         log::info!(target: "mcp_blocking::session", connection = link.id.0; "session {} ended: {ended}", link.id);
     }
@@ -144,7 +182,7 @@ impl Drop for Visit {
 impl Tick for HttpSession {
     fn tick(&self, now: Instant) -> Option<Instant> {
         let mcp = self.mcp.upgrade()?;
-        if self.stream.is_closed() {
+        if self.streams.is_closed() {
             // Closed by the author: the table still has it.
             let session = mcp.sessions.by_id.read().get(&self.id).cloned();
             if let Some(session) = session {
@@ -152,6 +190,7 @@ impl Tick for HttpSession {
             }
             return None;
         }
+        self.streams.expire(now);
         let next = self.session.link().lane.expire(now);
         let idle = mcp.core.now().saturating_sub(self.used.load(Ordering::Relaxed));
         let limit = u64::try_from(mcp.limits().session_idle.as_millis()).unwrap_or(u64::MAX);
@@ -162,7 +201,8 @@ impl Tick for HttpSession {
             }
             return None;
         }
-        let look = now + LOOK.min(mcp.limits().session_idle / 4).max(Duration::from_millis(10));
+        let shortest = mcp.limits().session_idle.min(mcp.limits().event_lifetime);
+        let look = now + LOOK.min(shortest / 4).max(Duration::from_millis(10));
         Some(next.map_or(look, |next| next.min(look)))
     }
 }

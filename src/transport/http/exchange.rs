@@ -2,15 +2,16 @@
 
 use crate::engine::connection::{Connection, key};
 use crate::engine::outbox::{Flush, Frame, Refused};
-use crate::engine::timer::Tick;
+use crate::http::event::{self, Event};
 use crate::http::head::Head;
 use crate::http::response::Response;
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// One request's way back to its client. Anybody may use it from any thread; nothing blocks.
+/// One request's way back to its client. Anybody may use it from any thread; nothing blocks. Who is not on the connection's own thread must
+/// not leave what it sends for [later](Flush::Later): nobody else would write it.
 pub(crate) struct Exchange {
     connection: Arc<Connection>,
     head: Head,
@@ -102,7 +103,6 @@ impl Exchange {
 
     /// The same with more headers, which are lost if the stream has begun.
     pub(crate) fn answer_with(&self, status: u16, json: Vec<u8>, headers: &[(&'static str, &str)], flush: Flush) {
-        let flush = at_once(flush);
         let mut state = self.state.lock();
         if *state != State::Over {
             // Before the client can have seen the end.
@@ -132,7 +132,6 @@ impl Exchange {
 
     /// An answer without a body: 202 to what needs none, or the end of a stream whose request was cancelled.
     pub(crate) fn finish(&self, status: u16, flush: Flush) {
-        let flush = at_once(flush);
         let mut state = self.state.lock();
         if *state != State::Over {
             // Before the client can have seen the end.
@@ -141,9 +140,16 @@ impl Exchange {
         match *state {
             State::Over => return,
             State::Waiting => self.send(self.response(status).to_bytes(), flush),
-            State::Streaming => self.send(b"0\r\n\r\n".to_vec(), flush),
+            State::Streaming => self.send(event::END.to_vec(), flush),
         }
         self.end(&mut state, flush);
+    }
+
+    /// The client has left: nothing is sent any more.
+    pub(crate) fn give_up(&self) {
+        *self.state.lock() = State::Over;
+        self.held.lock().take();
+        self.over.notify_all();
     }
 
     /// Begins the stream, if the client can read one and nothing is sent yet.
@@ -156,12 +162,12 @@ impl Exchange {
         *state == State::Streaming
     }
 
-    /// Sends a message ahead of the answer. Those with the same key other than 0 replace each other while they wait. An event that may be
-    /// lost is dropped when the queue is full; any other closes the connection then.
+    /// Sends an event ahead of the answer. Those with the same key other than 0 replace each other while they wait; those with an id keep their
+    /// order all the same. An event that may be lost is dropped when the queue is full; any other closes the connection then.
     ///
     /// # Errors
     /// The client cannot read events, or the exchange is over.
-    pub(crate) fn event(&self, json: &[u8], key: u64, may_be_lost: bool, flush: Flush) -> Result<(), Refused> {
+    pub(crate) fn event(&self, event: Event<'_>, key: u64, may_be_lost: bool, flush: Flush) -> Result<(), Refused> {
         let mut state = self.state.lock();
         match *state {
             State::Waiting if self.accepts.events => {
@@ -171,18 +177,20 @@ impl Exchange {
             State::Streaming => {}
             State::Waiting | State::Over => return Err(Refused::Closed),
         }
-        let frame = chunk(json, false).keyed(key);
+        let frame = Frame::raw(event.to_chunk(false));
+        let frame = if event.id.is_some() { frame.keyed_behind(key) } else { frame.keyed(key) };
         match may_be_lost {
             true => self.connection.send_notice(frame, flush),
             false => self.connection.send(frame, flush),
         }
     }
 
-    /// From here on sends signs of life, for as long as the stream is open.
-    pub(crate) fn keep_alive(self: &Arc<Self>) {
-        let core = &self.connection.core;
-        let own: Weak<Self> = Arc::downgrade(self);
-        core.timer.add(Instant::now() + core.limits.ping_interval, own);
+    /// A sign of life, if this is a stream by now: proxies close what is silent for long.
+    pub(crate) fn comment(&self, flush: Flush) {
+        let state = self.state.lock();
+        if *state == State::Streaming {
+            let _ = self.connection.send_notice(Frame::raw(event::COMMENT.to_vec()).keyed(key::PING), flush);
+        }
     }
 
     fn begin(&self, headers: &[(&'static str, &str)], flush: Flush) {
@@ -194,7 +202,7 @@ impl Exchange {
     }
 
     fn last_event(&self, json: &[u8], flush: Flush) {
-        let _ = self.connection.send(chunk(json, true), flush);
+        let _ = self.connection.send(Frame::raw(Event::of(json).to_chunk(true)), flush);
     }
 
     fn response(&self, status: u16) -> Response {
@@ -213,43 +221,6 @@ impl Exchange {
             self.connection.close(1000, "", flush);
         }
         self.over.notify_all();
-    }
-}
-
-/// The end of an exchange may come from a thread that belongs to another connection: nobody else would write it.
-fn at_once(flush: Flush) -> Flush {
-    if flush == Flush::Later { Flush::Now } else { flush }
-}
-
-/// A message as an event, in a chunk of its own; the last one ends the body, too.
-fn chunk(json: &[u8], last: bool) -> Frame {
-    const BEFORE: &[u8] = b"event: message\ndata: ";
-    let size = format!("{:x}\r\n", BEFORE.len() + json.len() + 2);
-    let mut bytes = Vec::with_capacity(size.len() + BEFORE.len() + json.len() + 16);
-    bytes.extend_from_slice(size.as_bytes());
-    bytes.extend_from_slice(BEFORE);
-    // A message has no line breaks: JSON escapes them in texts, and nothing here writes them elsewhere. What an author brings as
-    // raw JSON may have some.
-    bytes.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
-    bytes.extend_from_slice(b"\n\n\r\n");
-    if last {
-        bytes.extend_from_slice(b"0\r\n\r\n");
-    }
-    Frame::raw(bytes)
-}
-
-impl Tick for Exchange {
-    fn tick(&self, now: Instant) -> Option<Instant> {
-        let state = self.state.lock();
-        match *state {
-            State::Over => return None,
-            State::Streaming => {
-                let frame = Frame::raw(b"3\r\n:\n\n\r\n".to_vec()).keyed(key::PING);
-                let _ = self.connection.send_notice(frame, Flush::Elsewhere);
-            }
-            State::Waiting => {}
-        }
-        Some(now + self.connection.core.limits.ping_interval)
     }
 }
 
