@@ -25,7 +25,7 @@ use connection::Connection;
 use drain::Drain;
 use outbox::{Outbox, OutboxLimits};
 use parking_lot::{Condvar, Mutex, RwLock};
-use pool::{Abandon, Lane, Pool, PoolSizes};
+use pool::{Abandon, Busy, Lane, Pool, PoolSizes, Work};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -51,9 +51,14 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) memory: Arc<Budget>,
     pub(crate) threads: Arc<Budget>,
+    /// How many tasks there are.
+    pub(crate) tasks: Arc<Budget>,
     pub(crate) timer: Timer,
     pub(crate) drain: Drain,
+    /// Runs calls.
     pub(crate) pool: Arc<Pool>,
+    /// Runs tasks, which may take hours: apart, so that no number of them leaves calls without a thread.
+    pub(crate) task_pool: Arc<Pool>,
     /// How often a connection is looked at when nothing is due earlier.
     pub(crate) tick: Duration,
     pub(crate) counters: Counters,
@@ -77,6 +82,7 @@ impl Core {
         let limits = limits.clamped();
         let memory = Budget::new(limits.memory_bytes);
         let threads = Budget::new(budget::thread_limit());
+        let task_count = Budget::new(limits.tasks);
         let (timer, timer_thread) = Timer::start()?;
         let (drain, drain_thread) = match Drain::start() {
             Ok(drain) => drain,
@@ -87,17 +93,23 @@ impl Core {
         };
         // Timer, drain, the accept loops and the health thread.
         threads.overdraw(8);
-        let sizes = PoolSizes { most: limits.workers, most_parked: limits.parked_calls, queue: limits.queued_calls };
-        let pool = Pool::new(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone());
+        let (most_parked, queue) = (limits.parked_calls, limits.queued_calls);
+        let pool = |name, most| {
+            let sizes = PoolSizes { name, most, most_parked, queue };
+            Pool::new(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone())
+        };
+        let (calls, tasks) = (pool("mcp-worker", limits.workers), pool("mcp-task", limits.task_workers));
         let shortest = limits.ping_interval.min(limits.frame_deadline);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
         let core = Self {
             limits,
             memory,
             threads,
+            tasks: task_count,
             timer,
             drain,
-            pool,
+            pool: calls,
+            task_pool: tasks,
             tick,
             counters: Counters::default(),
             clients: RwLock::new(HashMap::new()),
@@ -201,6 +213,41 @@ impl Core {
         for lane in self.clients().iter().map(|connection| &connection.lane).chain(&lanes) {
             lane.abandon(Abandon::Stopping);
         }
+    }
+
+    /// Work of those who have no connection of their own is given up: nobody is left who could come back for it.
+    pub(crate) fn abandon_lanes(&self) {
+        let lanes: Vec<_> = self.lanes.read().values().cloned().collect();
+        for lane in lanes {
+            lane.abandon(Abandon::Stopping);
+        }
+    }
+
+    /// Hands work of a lane to a pool; returns its deadline.
+    pub(crate) fn submit(
+        &self,
+        pool: &Pool,
+        lane: &Arc<Lane>,
+        work: Arc<dyn Work>,
+        bytes: usize,
+    ) -> Result<Instant, Busy> {
+        if self.stopping() {
+            return Err(Busy::Stopping);
+        }
+        let deadline = work.deadline();
+        pool.submit(lane, Arc::clone(&work), bytes)?;
+        if self.sealed() {
+            // The stop has waited for all that it knew of, and this was not among it.
+            work.abandon(Abandon::Stopping);
+        }
+        Ok(deadline)
+    }
+
+    /// Waits until nothing is under way; false if that did not come before the deadline. Blocks the caller.
+    pub(crate) fn wait_quiet(&self, deadline: Instant) -> bool {
+        // Both, whatever comes of the first.
+        let calls = self.pool.wait_quiet(deadline);
+        self.task_pool.wait_quiet(deadline) && calls
     }
 
     pub(crate) fn connected(&self) -> usize {

@@ -1,6 +1,7 @@
 //! The answers to a JSON-RPC batch (2025-03-26 only): collected, and sent as one array when the last is there.
 
 use super::client::Link;
+use super::tasks::stored::StoredTask;
 use crate::engine::Core;
 use crate::engine::budget::{Budget, Reservation};
 use crate::engine::outbox::{Body, Flush, Refused};
@@ -19,6 +20,8 @@ pub(crate) enum Reply {
     Batch(Arc<Batch>),
     /// Into the answer to an HTTP request.
     Exchange(Arc<Exchange>),
+    /// Into a task, for its client to fetch.
+    Task(Arc<StoredTask>),
     /// Nowhere: to a notification there is none.
     Nowhere,
 }
@@ -29,7 +32,8 @@ impl Reply {
         match (self, answer) {
             // A connection that takes no more is being closed; who waits for this answer learns it from that.
             (Self::Direct, Some(json)) => drop(link.send(Body::Owned(json), 0, flush)),
-            (Self::Direct, None) | (Self::Nowhere, _) => {}
+            // A task is told what it has come to, not what would be sent.
+            (Self::Direct, None) | (Self::Nowhere | Self::Task(_), _) => {}
             (Self::Batch(batch), answer) => batch.add(link, answer, flush),
             (Self::Exchange(exchange), Some(json)) => exchange.answer(status, json, flush),
             // Cancelled: there is nothing to wait for.
@@ -42,6 +46,7 @@ impl Reply {
         let _ = match self {
             Self::Exchange(exchange) => exchange.event(&json, key, true, Flush::Now),
             Self::Batch(batch) => return batch.reply.notice(link, json, key),
+            Self::Task(task) => return task.send_notice(json, key),
             Self::Direct | Self::Nowhere => link.send_notice(Body::Owned(json), key, Flush::Now),
         };
     }
@@ -51,6 +56,7 @@ impl Reply {
         match self {
             Self::Exchange(exchange) => exchange.event(&json, key, false, flush),
             Self::Batch(batch) => batch.reply.send(link, json, key, flush),
+            Self::Task(task) => task.send_request(json),
             Self::Direct | Self::Nowhere => link.send(Body::Owned(json), key, flush),
         }
     }
@@ -59,7 +65,7 @@ impl Reply {
     pub(crate) fn head(&self) -> Option<&Head> {
         match self {
             Self::Exchange(exchange) => Some(exchange.head()),
-            Self::Direct | Self::Batch(_) | Self::Nowhere => None,
+            Self::Direct | Self::Batch(_) | Self::Task(_) | Self::Nowhere => None,
         }
     }
 }

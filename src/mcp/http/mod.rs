@@ -39,7 +39,7 @@ impl McpOverHttp {
 
 impl HttpService for McpOverHttp {
     fn connection(&self) -> Box<dyn HttpConnection> {
-        Box::new(Conversation { mcp: Arc::clone(&self.mcp), modern: None, rate: None, stream: None })
+        Box::new(Conversation { mcp: Arc::clone(&self.mcp), modern: None, rate: None, stream: None, waits: None })
     }
 }
 
@@ -52,6 +52,8 @@ struct Conversation {
     rate: Option<Rate>,
     /// The stream of a session that this connection carries.
     stream: Option<(Arc<HttpSession>, Arc<Exchange>)>,
+    /// A request that waits for the end of a task.
+    waits: Option<(Arc<HttpSession>, RequestId, Arc<Exchange>)>,
 }
 
 impl HttpConnection for Conversation {
@@ -74,6 +76,9 @@ impl HttpConnection for Conversation {
         if let Some((session, exchange)) = self.stream.take() {
             session.stream.detach(&exchange);
             exchange.finish(200, Flush::Later);
+        }
+        if let Some((session, id, exchange)) = self.waits.take() {
+            session.session.link().hung_up(&id, &exchange);
         }
     }
 }
@@ -125,6 +130,11 @@ impl Conversation {
                 exchange.hold(session.enter());
                 let (notification, response) =
                     (matches!(incoming, Incoming::Notification(_)), matches!(incoming, Incoming::Response(_)));
+                if let Incoming::Request(request) = &incoming
+                    && request.method == method::TASKS_RESULT
+                {
+                    self.waits = Some((Arc::clone(&session), request.id.clone(), Arc::clone(exchange)));
+                }
                 if response {
                     // First: what comes of it, on another connection, may have the client leave at once.
                     exchange.finish(202, Flush::Now);

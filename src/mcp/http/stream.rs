@@ -3,7 +3,7 @@
 use crate::engine::Core;
 use crate::engine::budget::{Budget, Reservation};
 use crate::engine::outbox::{Body, Flush, Refused};
-use crate::engine::pool::{Abandon, Busy, Lane, Work};
+use crate::engine::pool::{Busy, Lane, Work};
 use crate::engine::timer::Tick;
 use crate::transport::http::exchange::Exchange;
 use parking_lot::Mutex;
@@ -83,6 +83,15 @@ impl Stream {
         Ok(())
     }
 
+    /// Takes a message of that key back that waits for the stream.
+    pub(crate) fn take_back(&self, key: u64) -> Option<Body> {
+        let mut state = self.state.lock();
+        let at = state.waiting.iter().position(|waiting| waiting.key == key)?;
+        let waiting = state.waiting.remove(at)?;
+        state.bytes -= waiting.body.bytes().len();
+        Some(waiting.body)
+    }
+
     /// The client has opened its stream; one that was open is ended. False if the session is over.
     pub(crate) fn attach(&self, exchange: &Arc<Exchange>) -> bool {
         let old = {
@@ -138,15 +147,7 @@ impl Stream {
 
     /// Hands work of the session to the pool.
     pub(crate) fn spawn(&self, core: &Core, lane: &Arc<Lane>, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
-        if core.stopping() {
-            return Err(Busy::Stopping);
-        }
-        let deadline = work.deadline();
-        core.pool.submit(lane, Arc::clone(&work), bytes)?;
-        if core.sealed() {
-            // The stop has waited for all that it knew of, and this was not among it.
-            work.abandon(Abandon::Stopping);
-        }
+        let deadline = core.submit(&core.pool, lane, work, bytes)?;
         if let Some(watch) = self.watch.get().filter(|_| deadline < Instant::now() + LOOK) {
             core.timer.nudge(deadline, watch.clone());
         }
