@@ -255,7 +255,11 @@ impl Flow {
 
     /// What a task's next run begins with: all that is known behind this one.
     pub(crate) fn next_run(&mut self) -> ToolResult<Self> {
-        let state = self.next_state()?;
+        let mut state = self.next_state()?;
+        for (key, known) in self.state.take().map(|state| state.answers).unwrap_or_default() {
+            // This run may not have come to it. Nobody has to carry it, so nobody is asked again.
+            state.answers.entry(key).or_insert(known);
+        }
         let (id, remembered) = (Some(state.flow.clone()), state.remembered.clone());
         Ok(Self { state: Some(state), carried: self.carried, in_task: true, id, remembered, ..Self::default() })
     }
