@@ -39,10 +39,10 @@ pub struct Limits {
     pub body_deadline: Duration,
     /// How long an HTTP connection without a request stays open: this, and up to twice as long. Default 15 s.
     pub keep_alive: Duration,
-    /// HTTP sessions at once (2025-03-26 to 2025-11-25). One more takes the place of the one that has not been used for longest (its client is
-    /// answered 404 and begins anew); if all are in use, `initialize` is answered "busy". Default 1,024.
+    /// HTTP sessions at once (2025-03-26 to 2025-11-25). One more takes the place of the one that has not been used for longest, those with tasks last (its client
+    /// is answered 404 and begins anew); if all are in use, `initialize` is answered "busy". Default 1,024.
     pub sessions: usize,
-    /// How long an HTTP session that nobody uses is kept: no request, no open stream. Default 30 min.
+    /// How long an HTTP session that nobody uses is kept: no request, no open stream, no task. Default 30 min.
     pub session_idle: Duration,
     /// Connections at once, in all; more are answered 503 before anything is read. Every connection has a thread, and
     /// the number is cut to what the machine's thread limit allows. Default 4,096.

@@ -214,11 +214,12 @@ struct State {
 impl Call {
     pub(crate) fn new(mcp: Arc<Mcp>, link: Arc<Link>, speech: Speech, id: RequestId, job: Job) -> Arc<Self> {
         let Job { target, layers, arguments, reply } = job;
-        let usual = match &reply {
-            Reply::Task(_) => mcp.limits().task_deadline,
-            _ => mcp.limits().handler_deadline,
+        let time = match &reply {
+            // Its own time begins when it finds a thread.
+            Reply::Task(task) => task.patience(),
+            _ => target.deadline().unwrap_or(mcp.limits().handler_deadline),
         };
-        let time = millis(target.deadline().unwrap_or(usual));
+        let time = millis(time);
         Arc::new(Self {
             mcp,
             link,
@@ -261,7 +262,13 @@ impl Call {
             return;
         }
         let flow = match self.task() {
-            Some(task) => Ok(task.begin_run()),
+            Some(task) => {
+                let flow = task.begin_run();
+                let time = self.target.deadline().unwrap_or(self.mcp.limits().task_deadline);
+                self.time.store(millis(self.received.elapsed() + time), Ordering::Release);
+                self.mcp.tasks.watch(self.deadline());
+                Ok(flow)
+            }
             None => Flow::open(&self.speech.given, &self.mcp.keys, || self.binding()),
         };
         let result = flow.and_then(|flow| {

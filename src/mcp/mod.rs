@@ -42,11 +42,11 @@ use http::sessions::Sessions;
 use parking_lot::{Mutex, RwLock};
 use registry::Registry;
 use session::Session;
-use tasks::TaskStore;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tasks::TaskStore;
 
 /// The WebSocket subprotocol of MCP.
 pub(crate) const SUBPROTOCOL: &str = "mcp";

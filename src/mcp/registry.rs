@@ -296,7 +296,17 @@ fn entry(tool: Tool, input: Box<RawValue>, output: Option<Box<RawValue>>, handle
     let schema: serde_json::Value = serde_json::from_str(input.get()).unwrap_or_default();
     let mirrored = Mirrored::of_schema(&schema).map_err(|what| Problem::new(format!("tool `{}`", tool.name), what))?;
     let info = tool.into_info(input, output);
-    Ok(Entry { info, deadline, task, handler, mirrored, rank, quick, slow: AtomicU32::new(0), listed: Default::default() })
+    Ok(Entry {
+        info,
+        deadline,
+        task,
+        handler,
+        mirrored,
+        rank,
+        quick,
+        slow: AtomicU32::new(0),
+        listed: Default::default(),
+    })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.

@@ -561,12 +561,7 @@ impl Session {
         }
     }
 
-    fn listen(
-        &self,
-        request: &Request<'_>,
-        modern: &ModernRequest<'_>,
-        reply: &Reply,
-    ) -> Result<Done, RpcError> {
+    fn listen(&self, request: &Request<'_>, modern: &ModernRequest<'_>, reply: &Reply) -> Result<Done, RpcError> {
         let mut filter = ListenFilter::parse(request.params.notifications)?;
         let registry = self.mcp.registry();
         let capabilities = self.mcp.capabilities(&registry);

@@ -375,16 +375,23 @@ mod tests {
         expected.as_object_mut().unwrap().remove("extensions");
         assert_eq!(written(Revision::R2025_06_18), expected);
         assert_eq!(written(Revision::R2025_03_26), expected);
-        all.tasks = true;
-        let modern = written(Revision::R2026_07_28);
-        assert_eq!(modern["extensions"], json!({ "a.b/c": { "x": 1 }, "io.modelcontextprotocol/tasks": {} }));
-        assert_eq!(modern.get("tasks"), None);
-        let old = written(Revision::R2025_11_25);
-        assert_eq!(old["extensions"], json!({ "a.b/c": { "x": 1 } }));
-        assert_eq!(old["tasks"], json!({ "list": {}, "cancel": {}, "requests": { "tools": { "call": {} } } }));
-        assert_eq!(written(Revision::R2025_06_18), expected);
-        all.tasks = false;
         expected.as_object_mut().unwrap().remove("completions");
         assert_eq!(written(Revision::R2024_11_05), expected);
+    }
+
+    #[test]
+    fn each_era_has_its_own_tasks() {
+        let mut all = ServerCapabilities { tasks: true, ..Default::default() };
+        all.extensions.insert("a.b/c".into(), json!({"x": 1}));
+        let written = |revision| {
+            let mut out = Vec::new();
+            all.write_to(&mut out, revision);
+            serde_json::from_slice::<Value>(&out).unwrap()
+        };
+        let extensions = json!({"a.b/c": {"x": 1}, "io.modelcontextprotocol/tasks": {}});
+        assert_eq!(written(Revision::R2026_07_28), json!({"extensions": extensions}));
+        let tasks = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+        assert_eq!(written(Revision::R2025_11_25), json!({"extensions": {"a.b/c": {"x": 1}}, "tasks": tasks}));
+        assert_eq!(written(Revision::R2025_06_18), json!({}));
     }
 }

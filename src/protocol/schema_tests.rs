@@ -221,7 +221,8 @@ fn notifications_are_valid() {
             checker.check(definition, |out| write_list_changed(out, kind, subscription));
         }
         checker.check("ResourceUpdatedNotification", |out| write_resource_updated(out, "a://b", subscription));
-        checker.check("ProgressNotification", |out| write_progress(out, &id, 1.5, Some(3.0), Some("m"), revision, None));
+        checker
+            .check("ProgressNotification", |out| write_progress(out, &id, 1.5, Some(3.0), Some("m"), revision, None));
         for level in LogLevel::ALL {
             checker.check("LoggingMessageNotification", |out| write_log_message(out, level, Some("l"), &data, None));
         }

@@ -120,7 +120,9 @@ fn held(turnstile: Turnstile) -> Server {
 /// Tools that can be tasks.
 fn tasks() -> Server {
     demo()
-        .tool_with(Tool::new("forward", "Sends the text back").task(TaskSupport::Optional), |_ctx, Echo { text }| Ok(text))
+        .tool_with(Tool::new("forward", "Sends the text back").task(TaskSupport::Optional), |_ctx, Echo { text }| {
+            Ok(text)
+        })
         .tool_with(Tool::new("only", "Is a task only").task(TaskSupport::Required), |ctx, Echo { text }| {
             assert!(ctx.is_task());
             Ok(text)
@@ -128,9 +130,10 @@ fn tasks() -> Server {
         .tool_with(Tool::new("fails", "Fails").task(TaskSupport::Optional), |_ctx, NoArgs| -> ToolResult<String> {
             Err(ToolError::new("it did not work"))
         })
-        .tool_with(Tool::new("breaks", "Is an error").task(TaskSupport::Optional), |_ctx, NoArgs| -> ToolResult<String> {
-            Err(ToolError::rpc(-5, "it broke"))
-        })
+        .tool_with(
+            Tool::new("breaks", "Is an error").task(TaskSupport::Optional),
+            |_ctx, NoArgs| -> ToolResult<String> { Err(ToolError::rpc(-5, "it broke")) },
+        )
         .tool_with(Tool::new("panics", "Panics").task(TaskSupport::Optional), |_ctx, NoArgs| -> ToolResult<String> {
             panic!("a secret of the handler")
         })
@@ -201,7 +204,10 @@ fn a_task_of_2025_11_25_goes_its_way_over_every_transport() {
             keeper.wait_entered();
             let working = get(client, &id);
             schema.check("GetTaskResult", &working);
-            assert_eq!((&working["status"], &working["statusMessage"]), (&json!("working"), &json!("standing in line")));
+            assert_eq!(
+                (&working["status"], &working["statusMessage"]),
+                (&json!("working"), &json!("standing in line"))
+            );
             assert!(working.get("resultType").is_none() && working.get("_meta").is_none(), "{working}");
             let list = client.ask("tasks/list", json!({}))["result"].clone();
             schema.check("ListTasksResult", &list);
@@ -234,7 +240,13 @@ fn who_does_not_know_tasks_gets_the_result() {
         assert_eq!(peer.request("tools/call", params)["result"]["content"][0]["text"], "plain", "{revision}");
         assert_eq!(running.handle().status().tasks, 0);
         let refused = peer.call_error("only", json!({ "text": "plain" }));
-        let expected = if revision == MODERN { -32021 } else if revision == R4 { -32601 } else { -32602 };
+        let expected = if revision == MODERN {
+            -32021
+        } else if revision == R4 {
+            -32601
+        } else {
+            -32602
+        };
         assert_eq!(refused["code"], expected, "{refused}");
         if revision == MODERN {
             let required = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
@@ -285,7 +297,10 @@ fn each_era_is_offered_its_own_tasks() {
         let running = serve(server);
         let mut peer = Peer::connect(&running);
         let (result, definition) = if revision == MODERN {
-            (peer.request("server/discover", json!({ "_meta": modern_meta(json!({})) }))["result"].clone(), "DiscoverResult")
+            (
+                peer.request("server/discover", json!({ "_meta": modern_meta(json!({})) }))["result"].clone(),
+                "DiscoverResult",
+            )
         } else {
             (peer.initialize(revision), "InitializeResult")
         };
@@ -491,24 +506,27 @@ fn the_task_id_stands_in_a_header() {
 
 #[test]
 fn a_handler_as_a_task_has_its_layers_around_it() {
-    let running = serve(tasks().layer(|request: &mcp_blocking::Request<'_>, next: mcp_blocking::Next<'_>| {
-        match request.tool() {
-            Some("forward") => ToolError::denied("not today").into(),
-            _ => next.run(request),
-        }
-    }));
+    let running =
+        serve(tasks().layer(
+            |request: &mcp_blocking::Request<'_>, next: mcp_blocking::Next<'_>| match request.tool() {
+                Some("forward") => ToolError::denied("not today").into(),
+                _ => next.run(request),
+            },
+        ));
     let mut peer = Peer::able(&running, MODERN, knowing());
     let id = begin(&mut peer, MODERN, "forward", json!({ "text": "x" }));
     let task = reach(&mut peer, &id, "completed");
-    assert_eq!((&task["result"]["isError"], &task["result"]["content"][0]["text"]), (&json!(true), &json!("denied: not today")));
+    assert_eq!(
+        (&task["result"]["isError"], &task["result"]["content"][0]["text"]),
+        (&json!(true), &json!("denied: not today"))
+    );
 }
 
 #[test]
 fn progress_of_a_task_belongs_to_2025_11_25() {
     let (turnstile, keeper) = turnstile();
-    let running = serve(demo().tool_with(
-        Tool::new("counts", "Counts").task(TaskSupport::Optional),
-        move |ctx, NoArgs| {
+    let running =
+        serve(demo().tool_with(Tool::new("counts", "Counts").task(TaskSupport::Optional), move |ctx, NoArgs| {
             turnstile.pass();
             ctx.log(mcp_blocking::LogLevel::Info, "counting");
             for done in 1..=3 {
@@ -516,14 +534,17 @@ fn progress_of_a_task_belongs_to_2025_11_25() {
             }
             turnstile.pass();
             Ok("counted")
-        },
-    ));
+        }));
     for revision in [R4, MODERN] {
         let mut peer = Peer::able(&running, revision, knowing());
         let mut params = call(revision, "counts", json!({}));
         params["_meta"] = json!({ "progressToken": "t", "io.modelcontextprotocol/logLevel": "debug" });
         let answer = peer.request("tools/call", params);
-        let id = answer["result"]["taskId"].as_str().or(answer["result"]["task"]["taskId"].as_str()).expect("an id").to_owned();
+        let id = answer["result"]["taskId"]
+            .as_str()
+            .or(answer["result"]["task"]["taskId"].as_str())
+            .expect("an id")
+            .to_owned();
         keeper.wait_entered();
         assert_eq!(peer.take_held(), Vec::<Value>::new(), "nothing comes before the handler runs");
         keeper.release();

@@ -256,7 +256,10 @@ fn over_http_a_task_of_2025_11_25_asks_on_the_open_stream() {
         seen.push(stream.event().expect("a message")["params"]["status"].clone());
     }
     assert_eq!(seen.first(), Some(&json!("input_required")));
-    assert_eq!(web.request("tasks/result", json!({ "taskId": id }))["result"]["content"][0]["text"], "Ada is sure: true");
+    assert_eq!(
+        web.request("tasks/result", json!({ "taskId": id }))["result"]["content"][0]["text"],
+        "Ada is sure: true"
+    );
 }
 
 #[test]
@@ -307,7 +310,10 @@ fn what_has_to_be_known_first_is_asked_before_there_is_a_task() {
     // Without a task after all.
     params["inputResponses"] = json!({ "name": { "action": "decline" } });
     let answer = web.request("tools/call", params)["result"].clone();
-    assert_eq!((&answer["resultType"], &answer["content"][0]["text"]), (&json!("complete"), &json!("nothing to print")));
+    assert_eq!(
+        (&answer["resultType"], &answer["content"][0]["text"]),
+        (&json!("complete"), &json!("nothing to print"))
+    );
     assert_eq!(handle.status().tasks, 1);
 }
 
@@ -326,16 +332,14 @@ fn a_task_that_a_client_of_2025_11_25_asks_for_begins_at_once() {
 
 #[test]
 fn a_guard_against_repetition_holds_in_a_task_too() {
-    let running = serve(demo().tool_with(
-        Tool::new("pay", "Pays").task(TaskSupport::Required).detaches(),
-        |ctx, NoArgs| {
+    let running =
+        serve(demo().tool_with(Tool::new("pay", "Pays").task(TaskSupport::Required).detaches(), |ctx, NoArgs| {
             let Name { name } = ctx.ask("name", "Who pays?")?.accepted()?;
             ctx.detach()?;
             ctx.once()?;
             let Sure { sure } = ctx.ask("sure", "Sure?")?.accepted()?;
             Ok(format!("{name} has paid: {sure}"))
-        },
-    ));
+        }));
     let mut peer = Peer::able(&running, MODERN, knowing());
     let round = peer.call("pay", json!({}));
     let mut params = json!({ "name": "pay", "arguments": {}, "requestState": round["requestState"] });

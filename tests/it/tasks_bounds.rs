@@ -63,7 +63,8 @@ fn start(client: &mut (impl Client + ?Sized), tool: &str) -> String {
 
 #[test]
 fn a_task_belongs_to_its_principal_and_to_nobody_else() {
-    let running = serve(plain().bearer_token("ada", "0123456789abcdef-ada").bearer_token("bob", "0123456789abcdef-bob"));
+    let running =
+        serve(plain().bearer_token("ada", "0123456789abcdef-ada").bearer_token("bob", "0123456789abcdef-bob"));
     let of = |name: &str| {
         let header = format!("Bearer 0123456789abcdef-{name}");
         let mut peer = Peer::connect_to(running.addr(), &[("Authorization", &header)]);
@@ -99,7 +100,10 @@ fn a_task_belongs_to_its_principal_and_to_nobody_else() {
 fn without_authentication_the_id_is_all_that_is_needed() {
     let running = serve(plain());
     let id = start(&mut modern(&running), "forward");
-    assert_eq!(reach(&mut Web::able(&running, MODERN, knowing()), &id, "completed")["result"]["content"][0]["text"], "x");
+    assert_eq!(
+        reach(&mut Web::able(&running, MODERN, knowing()), &id, "completed")["result"]["content"][0]["text"],
+        "x"
+    );
     let ids: Vec<_> = (0..20).map(|_| start(&mut modern(&running), "forward")).collect();
     for (place, id) in ids.iter().enumerate() {
         assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{id}");
@@ -164,7 +168,11 @@ fn tasks_are_listed_page_by_page_in_the_order_they_began() {
 fn one_task_too_many_is_refused_as_busy_until_there_is_room() {
     for per_client in [true, false] {
         let running = limited(|limits| {
-            if per_client { limits.tasks_per_client = 2 } else { limits.tasks = 2 }
+            if per_client {
+                limits.tasks_per_client = 2
+            } else {
+                limits.tasks = 2
+            }
             limits.task_ttl_max = Duration::from_millis(300);
         });
         let mut peer = modern(&running);
@@ -182,7 +190,9 @@ fn one_task_too_many_is_refused_as_busy_until_there_is_room() {
         }
         // A call that is no task needs no place among them.
         assert_eq!(peer.call("echo", json!({ "text": "x" }))["resultType"], "complete");
-        until("there is room again", || running.handle().status().tasks < 2 || begun.elapsed() > Duration::from_secs(2));
+        until("there is room again", || {
+            running.handle().status().tasks < 2 || begun.elapsed() > Duration::from_secs(2)
+        });
         start(&mut peer, "forward");
         assert_eq!(code(&peer.request("tasks/get", json!({ "taskId": ids[0] }))), -32602, "it is forgotten");
     }
@@ -192,7 +202,9 @@ fn one_task_too_many_is_refused_as_busy_until_there_is_room() {
 fn a_task_is_kept_for_as_long_as_it_says() {
     let running = limited(|limits| limits.task_ttl_max = Duration::from_secs(7_000));
     let mut old = Peer::of(&running, R4);
-    for (asked, granted) in [(json!(60_000), 60_000), (json!(1), 1_000), (json!(1e12), 7_000_000), (json!(null), 3_600_000)] {
+    for (asked, granted) in
+        [(json!(60_000), 60_000), (json!(1), 1_000), (json!(1e12), 7_000_000), (json!(null), 3_600_000)]
+    {
         let mut params = call(R4, "forward", json!({ "text": "x" }));
         params["task"]["ttl"] = asked;
         assert_eq!(old.request("tools/call", params)["result"]["task"]["ttl"], granted);
@@ -255,7 +267,10 @@ fn a_result_without_a_place_is_a_task_that_has_failed() {
     // Another client has its own half.
     let mut other = Peer::of(&running, R4);
     let id = begin(&mut other, R4, "large", json!({ "bytes": 100_000 }));
-    assert_eq!(other.request("tasks/result", json!({ "taskId": id }))["result"]["content"][0]["text"].as_str().map(str::len), Some(100_000));
+    assert_eq!(
+        other.request("tasks/result", json!({ "taskId": id }))["result"]["content"][0]["text"].as_str().map(str::len),
+        Some(100_000)
+    );
     // What would hold too much from the beginning is not begun.
     let refused = peer.request("tools/call", call(MODERN, "forward", json!({ "text": "x".repeat(140_000) })));
     assert_eq!(code(&refused), -31001);
@@ -389,13 +404,17 @@ fn subscribers_are_told_what_becomes_of_a_task() {
     let mut peer = modern(&running);
     let id = start(&mut peer, "asks");
     reach(&mut peer, &id, "input_required");
-    let subscription = peer.start("subscriptions/listen", json!({ "notifications": { "taskIds": [id, "unknown", id] } }));
+    let subscription =
+        peer.start("subscriptions/listen", json!({ "notifications": { "taskIds": [id, "unknown", id] } }));
     let acknowledged = peer.next();
     assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
     assert_eq!(acknowledged["params"]["notifications"], json!({ "taskIds": [id] }));
     // What has changed before is told at once.
     let first = told(&mut peer, &subscription);
-    assert_eq!((&first["status"], &first["inputRequests"]["name"]["method"]), (&json!("input_required"), &json!("elicitation/create")));
+    assert_eq!(
+        (&first["status"], &first["inputRequests"]["name"]["method"]),
+        (&json!("input_required"), &json!("elicitation/create"))
+    );
     let answer = json!({ "name": { "action": "accept", "content": { "name": "Ada" } } });
     peer.request("tasks/update", json!({ "taskId": id, "inputResponses": answer }));
     let mut last = told(&mut peer, &subscription);
@@ -517,10 +536,14 @@ fn an_answer_that_finds_no_thread_can_be_given_again() {
     start(&mut peer, "held");
     // One waits, and there may be no more; nor can a task begin.
     assert_eq!(code(&peer.request("tools/call", call(MODERN, "forward", json!({ "text": "x" })))), -31001);
-    let answer = json!({ "taskId": asking, "inputResponses": { "name": { "action": "accept", "content": { "name": "Ada" } } } });
+    let answer =
+        json!({ "taskId": asking, "inputResponses": { "name": { "action": "accept", "content": { "name": "Ada" } } } });
     assert_eq!(code(&peer.request("tasks/update", answer.clone())), -31001);
     let task = get(&mut peer, &asking);
-    assert_eq!((&task["status"], task["inputRequests"].as_object().map(|open| open.len())), (&json!("input_required"), Some(1)));
+    assert_eq!(
+        (&task["status"], task["inputRequests"].as_object().map(|open| open.len())),
+        (&json!("input_required"), Some(1))
+    );
     keeper.release();
     keeper.wait_entered();
     peer.request("tasks/update", answer);

@@ -120,7 +120,9 @@ impl Web {
             let params = &message["params"];
             let named = params["name"].as_str().or(params["taskId"].as_str());
             headers.extend(message["method"].as_str().map(|method| ("Mcp-Method", method)));
-            headers.extend(named.filter(|_| !more.iter().any(|(name, _)| *name == "Mcp-Name")).map(|name| ("Mcp-Name", name)));
+            headers.extend(
+                named.filter(|_| !more.iter().any(|(name, _)| *name == "Mcp-Name")).map(|name| ("Mcp-Name", name)),
+            );
         }
         headers.extend(more);
         self.ask("POST", &headers, &message.to_string());

@@ -142,12 +142,7 @@ impl Session {
     }
 
     /// The four methods of 2025-11-25.
-    pub(crate) fn legacy_task(
-        &self,
-        request: &Request<'_>,
-        legacy: &Legacy,
-        reply: &Reply,
-    ) -> Result<Done, RpcError> {
+    pub(crate) fn legacy_task(&self, request: &Request<'_>, legacy: &Legacy, reply: &Reply) -> Result<Done, RpcError> {
         if !has_tasks(legacy) {
             return Err(RpcError::method_not_found(&request.method));
         }

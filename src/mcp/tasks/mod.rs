@@ -167,8 +167,7 @@ impl TaskStore {
 
     /// The tasks of an owner in the order they began in.
     fn all_of(&self, owner: &Owner) -> Vec<Arc<StoredTask>> {
-        let mut tasks: Vec<_> =
-            self.state.lock().tasks.values().filter(|task| task.owner == *owner).cloned().collect();
+        let mut tasks: Vec<_> = self.state.lock().tasks.values().filter(|task| task.owner == *owner).cloned().collect();
         tasks.sort_unstable_by(|a, b| a.position().cmp(&b.position()));
         tasks
     }
@@ -226,7 +225,9 @@ impl TaskStore {
     fn busy(&self, busy: Busy) -> RpcError {
         self.core.counters.busy.fetch_add(1, Ordering::Relaxed);
         let (reason, message) = match busy {
-            Busy::Connection => (BusyReason::Busy, "this client has as many tasks as it may, or they hold as much memory"),
+            Busy::Connection => {
+                (BusyReason::Busy, "this client has as many tasks as it may, or they hold as much memory")
+            }
             Busy::Overloaded => (BusyReason::Overloaded, "the server has as many tasks as it may"),
             Busy::Stopping => (BusyReason::ShuttingDown, "the server is shutting down"),
         };
@@ -234,7 +235,7 @@ impl TaskStore {
     }
 
     /// Sees to it that somebody looks at that time.
-    fn watch(&self, at: Instant) {
+    pub(crate) fn watch(&self, at: Instant) {
         let look = Instant::now() + LOOK;
         if !std::mem::replace(&mut self.state.lock().watching, true) {
             self.core.timer.add(at.min(look), self.own.clone());

@@ -217,6 +217,11 @@ impl StoredTask {
         self.settle(End::error(&RpcError::internal("the task was not answered in time")));
     }
 
+    /// How long it may wait for a thread: no longer than it would be kept.
+    pub(crate) fn patience(&self) -> Duration {
+        self.forget_by().saturating_duration_since(Instant::now())
+    }
+
     /// This is its run from here on, and how it is run again, if it can be.
     pub(super) fn set_run(&self, run: &Arc<Call>, recipe: Option<Arc<Recipe>>, bytes: usize) -> Result<(), Busy> {
         let charge = self.purse.charge(bytes)?;
@@ -444,13 +449,13 @@ impl StoredTask {
             match &state.outcome {
                 Some(outcome) => Arc::clone(outcome),
                 None => {
-                    if let Some(link) = self.session.upgrade() {
+                    if let Some(link) = self.session.upgrade().filter(|_| wait.is_stream()) {
                         // A client that has not opened its stream finds here what it is asked.
-                        for key in std::mem::take(&mut state.unanswered) {
-                            if let Some(question) = link.take_back(key) {
-                                wait.send(question.bytes(), 0, false);
-                            }
-                        }
+                        state.unanswered.retain(|key| {
+                            let Some(question) = link.take_back(*key) else { return false };
+                            let sent = wait.send(question.bytes(), 0, false);
+                            !sent && link.send(question, *key, Flush::Later).is_ok()
+                        });
                     }
                     return state.waits.push(Arc::clone(wait));
                 }

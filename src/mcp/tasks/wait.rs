@@ -64,6 +64,11 @@ impl Wait {
         exchange.event(json, key, may_be_lost, Flush::Now).is_ok()
     }
 
+    /// Whether messages can be sent on that way.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(&self.reply, Reply::Exchange(exchange) if exchange.accepts().events)
+    }
+
     /// Whether its answer would go there.
     pub(crate) fn is_over(&self, exchange: &Arc<Exchange>) -> bool {
         matches!(&self.reply, Reply::Exchange(own) if Arc::ptr_eq(own, exchange))
