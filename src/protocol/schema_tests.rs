@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::protocol::capabilities::{LogLevel, ServerCapabilities};
 use crate::protocol::content::{
-    Content, Icon, Implementation, ResourceContents, ResourceLink, Role, Theme, ToolInfo, ToolOutput,
+    Content, Icon, Implementation, ResourceContents, ResourceLink, Role, TaskSupport, Theme, ToolInfo, ToolOutput,
 };
 use crate::protocol::encode::*;
 use crate::protocol::error::{BusyReason, RpcError};
@@ -118,6 +118,7 @@ fn tools() -> Vec<ToolInfo> {
     rich.annotations.destructive = Some(true);
     rich.annotations.idempotent = Some(true);
     rich.annotations.open_world = Some(false);
+    rich.task_support = TaskSupport::Required;
     rich.icons = vec![icon()];
     rich.meta = Some(serde_json::Map::from_iter([("a.b/c".to_owned(), json!(1))]));
     let mut list = ToolInfo::new("list", raw(json!({"type": "object", "anyOf": [{"required": ["a"]}, {}]})));
@@ -130,6 +131,7 @@ fn capabilities() -> ServerCapabilities {
     all.tools = Some(ListCapability { list_changed: true });
     all.prompts = Some(ListCapability { list_changed: false });
     all.resources = Some(ResourcesCapability { subscribe: true, list_changed: true });
+    all.tasks = true;
     all.extensions.insert("io.modelcontextprotocol/ui".into(), json!({}));
     all.experimental.insert("x".into(), json!({"y": 1}));
     all

@@ -163,7 +163,7 @@ mod tests {
         assert!(filter.watches("a://2") && !filter.watches("a://"));
         assert_eq!(
             serde_json::to_value(&filter).unwrap(),
-            json!({"toolsListChanged": true, "resourceSubscriptions": ["a://1", "a://2"]})
+            json!({"toolsListChanged": true, "resourceSubscriptions": ["a://1", "a://2"], "taskIds": ["x"]})
         );
         assert!(read("{}").unwrap().is_empty());
         assert_eq!(serde_json::to_value(ListenFilter::default()).unwrap(), json!({}));
@@ -178,6 +178,7 @@ mod tests {
             (r#"{"resourceSubscriptions":"a"}"#, "array of strings"),
             (r#"{"resourceSubscriptions":[1]}"#, "array of strings"),
             (r#"{"resourceSubscriptions":{}}"#, "array of strings"),
+            (r#"{"taskIds":[{}]}"#, ".taskIds must be an array of strings"),
         ] {
             let error = read(text).unwrap_err();
             assert_eq!(error.code, -32602);
