@@ -127,6 +127,7 @@ pub use mcp::tool::{NoArgs, Tool};
 pub use mcp::tool_error::{ToolError, ToolResult};
 pub use principal::Principal;
 pub use protocol::capabilities::{ClientCapabilities, LogLevel};
+pub use protocol::content::TaskSupport;
 pub use protocol::encode::CacheScope;
 pub use protocol::revision::{Era, Revision};
 pub use running::{Bound, Handle, Running};

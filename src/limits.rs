@@ -39,10 +39,10 @@ pub struct Limits {
     pub body_deadline: Duration,
     /// How long an HTTP connection without a request stays open: this, and up to twice as long. Default 15 s.
     pub keep_alive: Duration,
-    /// HTTP sessions at once (2025-03-26 to 2025-11-25). One more takes the place of the one that has not been used for longest (its client is
-    /// answered 404 and begins anew); if all are in use, `initialize` is answered "busy". Default 1,024.
+    /// HTTP sessions at once (2025-03-26 to 2025-11-25). One more takes the place of the one that has not been used for longest, those with tasks last (its client
+    /// is answered 404 and begins anew); if all are in use, `initialize` is answered "busy". Default 1,024.
     pub sessions: usize,
-    /// How long an HTTP session that nobody uses is kept: no request, no open stream. Default 30 min.
+    /// How long an HTTP session that nobody uses is kept: no request, no open stream, no task. Default 30 min.
     pub session_idle: Duration,
     /// Events of an HTTP session that are kept for a client that lost a connection: what was sent and may not have arrived, and what could not be
     /// sent since; beyond it the oldest are dropped. As many messages that belong to no request wait for the client to open its stream.
@@ -116,6 +116,28 @@ pub struct Limits {
     pub parked_calls: usize,
     /// Requests to one client that may be unanswered at once; beyond it the question fails as "busy". Default 64.
     pub questions_per_client: usize,
+    /// Tasks at once, over all clients: those under way, and those that have ended and are kept for their clients to fetch
+    /// ([`task_ttl`](Self::task_ttl)). None is forgotten early to make room: one more is answered "busy". Default 4,096.
+    pub tasks: usize,
+    /// Tasks of one client at once, likewise: of one principal; without authentication, of one address (IPv6: one /64) or, in
+    /// 2025-11-25, of one session. Default 1,024: one every 3.5 s, kept for an hour.
+    pub tasks_per_client: usize,
+    /// Bytes that tasks may hold: arguments, what is remembered between the runs of their handlers, results until they are forgotten. One
+    /// client may hold half of it. Beyond it a new task is answered "busy", and a task whose result finds no room fails. Part of
+    /// [`memory_bytes`](Self::memory_bytes), and never more than half of that. Default 64 MiB.
+    pub task_bytes: usize,
+    /// Worker threads for tasks, beside those for calls: tasks may run for long, and must not leave calls without a thread. One client holds a
+    /// quarter of them at the most; what finds none waits. Default 32.
+    pub task_workers: usize,
+    /// Time a handler has that runs as a task, unless its tool says otherwise; then its context is cancelled and the task ends. What it waits for
+    /// answers does not count. Default 30 min.
+    pub task_deadline: Duration,
+    /// How long a task is kept, from its creation: it is forgotten when this time is over and it has ended, its result a minute after it was there at the
+    /// earliest; one that waits for an answer ends then. At least twice the time that its handler has. A client of 2025-11-25 may ask for
+    /// another time. Default 1 h.
+    pub task_ttl: Duration,
+    /// The longest such time, whoever asks for it. Default 24 h.
+    pub task_ttl_max: Duration,
     /// Bytes of queued requests and outgoing frames over all clients. Beyond it new work is answered "busy" and the client
     /// with the fullest queue is closed. Default 256 MiB, or a quarter of the machine's (or container's) memory if that is less.
     pub memory_bytes: usize,
@@ -164,6 +186,13 @@ impl Default for Limits {
             workers: 64,
             parked_calls: 256,
             questions_per_client: 64,
+            tasks: 4_096,
+            tasks_per_client: 1_024,
+            task_bytes: 64 << 20,
+            task_workers: 32,
+            task_deadline: Duration::from_secs(1_800),
+            task_ttl: Duration::from_secs(3_600),
+            task_ttl_max: Duration::from_secs(24 * 3_600),
             memory_bytes: default_memory(),
             page_size: 250,
         }
@@ -188,12 +217,17 @@ impl Limits {
             &mut self.handler_deadline_extended,
             &mut self.question_deadline,
             &mut self.state_lifetime,
+            &mut self.task_deadline,
+            &mut self.task_ttl,
+            &mut self.task_ttl_max,
         ] {
             *time = clamp_time(*time);
         }
         // Half of the threads are for connections, whatever is asked for.
         self.workers = self.workers.min(crate::engine::budget::thread_limit() / 2);
         self.parked_calls = self.parked_calls.min(crate::engine::budget::thread_limit() / 4);
+        self.task_workers = self.task_workers.min(crate::engine::budget::thread_limit() / 4);
+        self.task_bytes = self.task_bytes.min(self.memory_bytes / 2);
         self
     }
 
@@ -231,6 +265,13 @@ impl Limits {
             ("handler_deadline", self.handler_deadline.is_zero()),
             ("burst", self.rate > 0 && self.burst == 0),
             ("workers", self.workers == 0),
+            ("tasks", self.tasks == 0),
+            ("tasks_per_client", self.tasks_per_client == 0),
+            ("task_bytes", self.task_bytes < 64 << 10),
+            ("task_workers", self.task_workers == 0),
+            ("task_deadline", self.task_deadline.is_zero()),
+            ("task_ttl", self.task_ttl.is_zero()),
+            ("task_ttl_max", self.task_ttl_max.is_zero()),
             ("memory_bytes", self.memory_bytes < 1 << 20),
             ("page_size", self.page_size == 0),
         ];

@@ -246,6 +246,7 @@ impl<H> Bound<H> {
                 drop(restore);
                 core.threads.give_back(3);
                 if left.fetch_sub(1, Ordering::AcqRel) == 1 && alone {
+                    core.abandon_lanes();
                     core.stop.ask(DROP_GRACE);
                 }
                 drop(serving);
@@ -349,19 +350,19 @@ impl<H> Running<H> {
         let grace = clamp_time(grace);
         self.core.cut_openings();
         let core = Arc::clone(&self.core);
-        log::info!(target: "mcp_blocking::server", "stopping: {} connections, {} calls under way", core.connected(), core.pool.numbers().live);
+        log::info!(target: "mcp_blocking::server", "stopping: {} connections, {} calls under way", core.connected(), core.pool.numbers().live + core.task_pool.numbers().live);
         let mut panicked = None;
         for acceptor in self.acceptors.drain(..) {
             if !acceptor.stop() {
                 panicked = Some("mcp-accept");
             }
         }
-        core.pool.wait_quiet(Instant::now() + grace);
+        core.wait_quiet(Instant::now() + grace);
         // What was not finished in time, and what began in the moment between the two.
         core.seal();
         core.abandon_all();
-        if !core.pool.wait_quiet(Instant::now() + NOTICE) {
-            for what in core.pool.running() {
+        if !core.wait_quiet(Instant::now() + NOTICE) {
+            for what in [core.pool.running(), core.task_pool.running()].concat() {
                 log::error!(target: "mcp_blocking::server", "left behind: {what} ignores its cancellation");
             }
         }
@@ -388,6 +389,7 @@ impl<H> Running<H> {
             panicked = Some("mcp-health");
         }
         core.pool.stop();
+        core.task_pool.stop();
         core.timer.stop();
         core.drain.stop();
         for thread in self.threads.drain(..) {
@@ -397,7 +399,9 @@ impl<H> Running<H> {
                 panicked = Some(if name == "mcp-timer" { "mcp-timer" } else { "mcp-drain" });
             }
         }
-        core.pool.wait_ended(Instant::now() + NOTICE);
+        let until = Instant::now() + NOTICE;
+        core.pool.wait_ended(until);
+        core.task_pool.wait_ended(until);
         if core.counters.connection_panics.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             panicked = panicked.or(Some("mcp-conn"));
         }

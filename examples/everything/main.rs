@@ -11,6 +11,7 @@ mod options;
 #[path = "../shared/process.rs"]
 mod process;
 mod questions;
+mod tasks;
 mod workload;
 
 use mcp_blocking::Server;
@@ -64,5 +65,5 @@ fn server() -> Server {
         .title("Everything")
         .instructions("Tools for trying out an MCP client. Start with test_simple_text.");
     let server = library::register(fixtures::register(server));
-    workload::register(questions::register(server))
+    workload::register(tasks::register(questions::register(server)))
 }

@@ -37,7 +37,7 @@ struct Certificates {
 }
 
 /// Counts and sizes: the option, what it means.
-const NUMBERS: [(&str, &str); 26] = [
+const NUMBERS: [(&str, &str); 30] = [
     ("--memory-bytes", "bytes of all queues together"),
     ("--message-bytes", "bytes of one message"),
     ("--frame-bytes", "bytes of one frame"),
@@ -63,11 +63,15 @@ const NUMBERS: [(&str, &str); 26] = [
     ("--event-bytes-per-session", "bytes of these"),
     ("--parked-calls", "handlers that wait for clients, in all"),
     ("--questions-per-client", "unanswered questions to one client"),
+    ("--max-tasks", "tasks that are under way or kept, in all"),
+    ("--max-tasks-per-client", "tasks of one client"),
+    ("--task-bytes", "bytes that tasks and their results hold"),
+    ("--task-workers", "threads for tasks"),
     ("--page-size", "items on a page of a list"),
 ];
 
 /// Times in seconds, fractions allowed.
-const TIMES: [(&str, &str); 14] = [
+const TIMES: [(&str, &str); 17] = [
     ("--head-deadline", "for the whole handshake"),
     ("--ping-interval", "of silence until a ping is sent"),
     ("--frame-deadline", "for a frame once begun"),
@@ -82,6 +86,9 @@ const TIMES: [(&str, &str); 14] = [
     ("--reconnect-delay", "an HTTP client is told to wait before it comes back"),
     ("--question-deadline", "for a client's answer to a question"),
     ("--state-lifetime", "for a client to come back with an answer (2026-07-28)"),
+    ("--task-deadline", "for a handler that runs as a task"),
+    ("--task-ttl", "a task is kept"),
+    ("--task-ttl-max", "a task is kept at the most, whoever asks"),
 ];
 
 impl Options {
@@ -268,6 +275,13 @@ fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool
         "--event-bytes-per-session" => limits.event_bytes_per_session = parsed(name, value)?,
         "--parked-calls" => limits.parked_calls = parsed(name, value)?,
         "--questions-per-client" => limits.questions_per_client = parsed(name, value)?,
+        "--max-tasks" => limits.tasks = parsed(name, value)?,
+        "--max-tasks-per-client" => limits.tasks_per_client = parsed(name, value)?,
+        "--task-bytes" => limits.task_bytes = parsed(name, value)?,
+        "--task-workers" => limits.task_workers = parsed(name, value)?,
+        "--task-deadline" => limits.task_deadline = seconds(name, value)?,
+        "--task-ttl" => limits.task_ttl = seconds(name, value)?,
+        "--task-ttl-max" => limits.task_ttl_max = seconds(name, value)?,
         "--body-deadline" => limits.body_deadline = seconds(name, value)?,
         "--keep-alive" => limits.keep_alive = seconds(name, value)?,
         "--session-idle" => limits.session_idle = seconds(name, value)?,

@@ -1,8 +1,9 @@
 //! Threads and queues: who is connected, who runs handlers, who writes, who watches the time. Knows messages, no protocol.
 //!
 //! Lock order. Taken while another is held:
-//! a call's state (MCP) → its link's pending requests, its batch, its exchange (HTTP), the outbox's queue, and through a full queue the
-//! client table (read), the timer and the logger; a session's stream (HTTP) → its exchange → the outbox's queue; the outbox's writer → its queue; a
+//! a task's birth (MCP) → all that its call takes; the table of tasks → a task's state, the lanes; a call's state → its task's state → its link's
+//! pending requests, its batch, the streams of its session (HTTP), its exchange (HTTP), the outbox's queue, and through a full queue the
+//! client table (read), the timer and the logger; a session's streams (HTTP) → an exchange → the outbox's queue; the outbox's writer → its queue; a
 //! worker's seat → nothing; a lane → nothing; what is known of a call's questions → the logger; the outbox's writer and its queue → the state
 //! machine of its TLS; the watch over certificates' files → those that are served, and the logger. Everything else is
 //! taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
@@ -29,7 +30,7 @@ use connection::Connection;
 use drain::Drain;
 use outbox::{Outbox, OutboxLimits};
 use parking_lot::{Condvar, Mutex, RwLock};
-use pool::{Abandon, Lane, Pool, PoolSizes};
+use pool::{Abandon, Busy, Lane, Pool, PoolSizes, Work};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -55,9 +56,14 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) memory: Arc<Budget>,
     pub(crate) threads: Arc<Budget>,
+    /// How many tasks there are.
+    pub(crate) tasks: Arc<Budget>,
     pub(crate) timer: Timer,
     pub(crate) drain: Drain,
+    /// Runs calls.
     pub(crate) pool: Arc<Pool>,
+    /// Runs tasks, which may take hours: apart, so that no number of them leaves calls without a thread.
+    pub(crate) task_pool: Arc<Pool>,
     /// How often a connection is looked at when nothing is due earlier.
     pub(crate) tick: Duration,
     pub(crate) counters: Counters,
@@ -83,6 +89,7 @@ impl Core {
         let limits = limits.clamped();
         let memory = Budget::new(limits.memory_bytes);
         let threads = Budget::new(budget::thread_limit());
+        let task_count = Budget::new(limits.tasks);
         let (timer, timer_thread) = Timer::start()?;
         let (drain, drain_thread) = match Drain::start() {
             Ok(drain) => drain,
@@ -93,17 +100,23 @@ impl Core {
         };
         // Timer, drain, the accept loops and the health thread.
         threads.overdraw(8);
-        let sizes = PoolSizes { most: limits.workers, most_parked: limits.parked_calls, queue: limits.queued_calls };
-        let pool = Pool::new(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone());
+        let (most_parked, queue) = (limits.parked_calls, limits.queued_calls);
+        let pool = |name, most| {
+            let sizes = PoolSizes { name, most, most_parked, queue };
+            Pool::new(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone())
+        };
+        let (calls, tasks) = (pool("mcp-worker", limits.workers), pool("mcp-task", limits.task_workers));
         let shortest = limits.ping_interval.min(limits.frame_deadline);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
         let core = Self {
             limits,
             memory,
             threads,
+            tasks: task_count,
             timer,
             drain,
-            pool,
+            pool: calls,
+            task_pool: tasks,
             tick,
             counters: Counters::default(),
             tls,
@@ -208,6 +221,41 @@ impl Core {
         for lane in self.clients().iter().map(|connection| &connection.lane).chain(&lanes) {
             lane.abandon(Abandon::Stopping);
         }
+    }
+
+    /// Work of those who have no connection of their own is given up: nobody is left who could come back for it.
+    pub(crate) fn abandon_lanes(&self) {
+        let lanes: Vec<_> = self.lanes.read().values().cloned().collect();
+        for lane in lanes {
+            lane.abandon(Abandon::Stopping);
+        }
+    }
+
+    /// Hands work of a lane to a pool; returns its deadline.
+    pub(crate) fn submit(
+        &self,
+        pool: &Pool,
+        lane: &Arc<Lane>,
+        work: Arc<dyn Work>,
+        bytes: usize,
+    ) -> Result<Instant, Busy> {
+        if self.stopping() {
+            return Err(Busy::Stopping);
+        }
+        let deadline = work.deadline();
+        pool.submit(lane, Arc::clone(&work), bytes)?;
+        if self.sealed() {
+            // The stop has waited for all that it knew of, and this was not among it.
+            work.abandon(Abandon::Stopping);
+        }
+        Ok(deadline)
+    }
+
+    /// Waits until nothing is under way; false if that did not come before the deadline. Blocks the caller.
+    pub(crate) fn wait_quiet(&self, deadline: Instant) -> bool {
+        // Both, whatever comes of the first.
+        let calls = self.pool.wait_quiet(deadline);
+        self.task_pool.wait_quiet(deadline) && calls
     }
 
     pub(crate) fn connected(&self) -> usize {

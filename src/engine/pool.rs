@@ -198,6 +198,8 @@ impl Drop for Parked {
 /// How many of what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolSizes {
+    /// What the threads are called, ahead of their numbers.
+    pub(crate) name: &'static str,
     /// Workers that run.
     pub(crate) most: usize,
     /// Workers that are parked, besides.
@@ -231,6 +233,7 @@ pub(crate) struct Pool {
     looking: AtomicBool,
     /// The operating system gives no threads at the moment.
     failing: AtomicBool,
+    name: &'static str,
     most: usize,
     queue: usize,
     idle_time: Duration,
@@ -264,7 +267,7 @@ impl Pool {
     }
 
     fn with_idle(
-        PoolSizes { most, most_parked, queue }: PoolSizes,
+        PoolSizes { name, most, most_parked, queue }: PoolSizes,
         threads: Arc<Budget>,
         memory: Arc<Budget>,
         timer: Timer,
@@ -290,6 +293,7 @@ impl Pool {
             stall_check: Arc::new(StallCheck(own.clone())),
             looking: AtomicBool::new(false),
             failing: AtomicBool::new(false),
+            name,
             most: most.max(1),
             queue,
             idle_time,
@@ -426,7 +430,7 @@ impl Pool {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let seat = Arc::new(Seat { number, state: Mutex::new(SeatState::Free) });
         self.seats.lock().push(Arc::clone(&seat));
-        let spawned = std::thread::Builder::new().name(format!("mcp-worker-{number}")).stack_size(2 << 20).spawn({
+        let spawned = std::thread::Builder::new().name(format!("{}-{number}", self.name)).stack_size(2 << 20).spawn({
             let seat = Arc::clone(&seat);
             move || {
                 let _slot = slot;

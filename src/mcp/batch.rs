@@ -2,6 +2,7 @@
 
 use super::client::Link;
 use super::http::streams::RequestStream;
+use super::tasks::stored::StoredTask;
 use crate::engine::Core;
 use crate::engine::budget::{Budget, Reservation};
 use crate::engine::outbox::{Body, Flush, Refused};
@@ -24,6 +25,8 @@ pub(crate) enum Reply {
     Exchange(Arc<Exchange>),
     /// Into the answer to one of a session, which may outlive its connection.
     Stream(Arc<RequestStream>),
+    /// Into a task, for its client to fetch.
+    Task(Arc<StoredTask>),
     /// Nowhere: to a notification there is none.
     Nowhere,
 }
@@ -34,7 +37,8 @@ impl Reply {
         match (self, answer) {
             // A connection that takes no more is being closed; who waits for this answer learns it from that.
             (Self::Direct, Some(json)) => drop(link.send(Body::Owned(json), 0, flush)),
-            (Self::Direct, None) | (Self::Nowhere, _) => {}
+            // A task is told what it has come to, not what would be sent.
+            (Self::Direct, None) | (Self::Nowhere | Self::Task(_), _) => {}
             (Self::Batch(batch), answer) => batch.add(link, answer, flush),
             (Self::Exchange(exchange), Some(json)) => exchange.answer(status, json, at_once(flush)),
             // Cancelled: there is nothing to wait for.
@@ -49,6 +53,7 @@ impl Reply {
             Self::Exchange(exchange) => exchange.event(Event::of(&json), key, true, Flush::Now),
             Self::Stream(stream) => stream.send(Body::Owned(json), key, true, Flush::Now),
             Self::Batch(batch) => return batch.reply.notice(link, json, key),
+            Self::Task(task) => return task.send_notice(json, key),
             Self::Direct | Self::Nowhere => link.send_notice(Body::Owned(json), key, Flush::Now),
         };
     }
@@ -59,6 +64,7 @@ impl Reply {
             Self::Exchange(exchange) => exchange.event(Event::of(&json), key, false, flush),
             Self::Stream(stream) => stream.send(Body::Owned(json), key, false, flush),
             Self::Batch(batch) => batch.reply.send(link, json, key, flush),
+            Self::Task(task) => task.send_request(json),
             Self::Direct | Self::Nowhere => link.send(Body::Owned(json), key, flush),
         }
     }
@@ -68,7 +74,7 @@ impl Reply {
         match self {
             Self::Exchange(exchange) => Some(exchange.head()),
             Self::Stream(stream) => Some(stream.head()),
-            Self::Direct | Self::Batch(_) | Self::Nowhere => None,
+            Self::Direct | Self::Batch(_) | Self::Task(_) | Self::Nowhere => None,
         }
     }
 
@@ -76,7 +82,7 @@ impl Reply {
     pub(crate) fn release(&self, come_back_after: Duration) -> bool {
         match self {
             Self::Stream(stream) => stream.release(come_back_after),
-            Self::Direct | Self::Batch(_) | Self::Exchange(_) | Self::Nowhere => false,
+            Self::Direct | Self::Batch(_) | Self::Exchange(_) | Self::Task(_) | Self::Nowhere => false,
         }
     }
 }

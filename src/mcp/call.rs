@@ -13,6 +13,8 @@ use super::product::Product;
 use super::prompt::PromptEntry;
 use super::registry::Entry;
 use super::resource::{self, ResourceHandler};
+use super::tasks::begin::Recipe;
+use super::tasks::stored::{End, StoredTask};
 use super::tool_error::{Kind, ToolError, ToolResult};
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
@@ -20,15 +22,17 @@ use crate::engine::pool::{Abandon, Work};
 use crate::guard::text::Escaped;
 use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
-use crate::protocol::content::{Implementation, ToolOutput};
+use crate::protocol::content::{Implementation, TaskSupport, ToolOutput};
 use crate::protocol::encode::{self, CacheScope};
 use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::{ProgressToken, RequestId};
 use crate::protocol::method;
 use crate::protocol::notify;
+use crate::protocol::params::meta_keys;
 use crate::protocol::prompt::encode_prompt_result;
 use crate::protocol::revision::Revision;
 use crate::protocol::sealed::Binding;
+use crate::protocol::tasks;
 use crate::service::{SendError, Text};
 use parking_lot::Mutex;
 use std::ops::Range;
@@ -52,9 +56,29 @@ pub(crate) struct Speech {
     pub(crate) given: Given,
 }
 
+impl Speech {
+    /// What of it holds for a task that the request has begun.
+    pub(crate) fn of_task(&self) -> Self {
+        let given = Given::default();
+        if self.revision.is_modern() {
+            // The extension has neither progress nor log messages of tasks.
+            return Self { level: None, progress: None, given, ..self.clone() };
+        }
+        Self { given, ..self.clone() }
+    }
+
+    /// The memory it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let token = self.progress.as_ref().map_or(0, RequestId::heap_bytes);
+        let extensions = self.capabilities.extensions.iter().map(|id| id.len() + 16).sum::<usize>();
+        token + size_of::<ClientCapabilities>() + extensions + self.given.bytes()
+    }
+}
+
 /// The JSON text of the arguments.
+#[derive(Clone)]
 pub(crate) enum Arguments {
-    Copied(Box<str>),
+    Copied(Arc<str>),
     /// A part of the message, for large ones.
     Part(Text, Range<usize>),
 }
@@ -190,7 +214,12 @@ struct State {
 impl Call {
     pub(crate) fn new(mcp: Arc<Mcp>, link: Arc<Link>, speech: Speech, id: RequestId, job: Job) -> Arc<Self> {
         let Job { target, layers, arguments, reply } = job;
-        let time = millis(target.deadline().unwrap_or(mcp.limits().handler_deadline));
+        let time = match &reply {
+            // Its own time begins when it finds a thread.
+            Reply::Task(task) => task.patience(),
+            _ => target.deadline().unwrap_or(mcp.limits().handler_deadline),
+        };
+        let time = millis(time);
         Arc::new(Self {
             mcp,
             link,
@@ -211,15 +240,7 @@ impl Call {
 
     /// What it holds of the memory budget while it is under way.
     pub(crate) fn cost(&self) -> usize {
-        let token = self.speech.progress.as_ref().map_or(0, RequestId::heap_bytes);
-        let capabilities = size_of::<ClientCapabilities>()
-            + self.speech.capabilities.extensions.iter().map(|id| id.len() + 16).sum::<usize>();
-        size_of::<Self>()
-            + self.arguments.cost()
-            + self.id.heap_bytes()
-            + token
-            + capabilities
-            + self.speech.given.bytes()
+        size_of::<Self>() + self.arguments.cost() + self.id.heap_bytes() + self.speech.bytes()
     }
 
     /// The name of the tool or method.
@@ -240,13 +261,24 @@ impl Call {
         if self.stopped() {
             return;
         }
-        let result = Flow::open(&self.speech.given, &self.mcp.keys, || self.binding()).and_then(|flow| {
+        let flow = match self.task() {
+            Some(task) => {
+                let flow = task.begin_run();
+                let time = self.target.deadline().unwrap_or(self.mcp.limits().task_deadline);
+                self.time.store(millis(self.received.elapsed() + time), Ordering::Release);
+                self.mcp.tasks.watch(self.deadline());
+                Ok(flow)
+            }
+            None => Flow::open(&self.speech.given, &self.mcp.keys, || self.binding()),
+        };
+        let result = flow.and_then(|flow| {
             let ctx = Ctx::new(Arc::clone(self), flow);
             match catch_unwind(AssertUnwindSafe(|| self.produce(&ctx))) {
-                Ok(result) => self.questions_first(&ctx, result),
-                Err(panic) => Err(self.panicked(&*panic)),
+                Ok(result) => self.behind_run(&ctx, result, flush),
+                Err(panic) => Err(self.panicked(&*panic)).map(Some),
             }
         });
+        let Some(result) = result.transpose() else { return };
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
             target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), outcome;
@@ -255,20 +287,87 @@ impl Call {
         self.answer(result, flush);
     }
 
-    /// A question that is open goes out, whatever the handler has made of the error.
-    fn questions_first(&self, ctx: &Ctx, result: ToolResult<Product>) -> ToolResult<Product> {
+    /// What the run of a handler has come to; `None` if the request is dealt with.
+    fn behind_run(
+        self: &Arc<Self>,
+        ctx: &Ctx,
+        result: ToolResult<Product>,
+        flush: Flush,
+    ) -> ToolResult<Option<Product>> {
+        let mut flow = ctx.flow.lock();
+        if let Some(task) = self.task() {
+            let questions = flow.take_questions();
+            if !questions.is_empty() {
+                let next = flow.next_run()?;
+                drop(flow);
+                self.suspend(|| task.suspend(next, questions));
+                return Ok(None);
+            }
+            return result.map(Some);
+        }
+        // A question that is open goes out, whatever the handler has made of the error.
         let lifetime = self.mcp.limits().state_lifetime;
-        match ctx.flow.lock().take_open(&self.mcp.keys, lifetime, || self.binding())? {
-            Some(round) => Ok(Product::Questions(round)),
-            None => result,
+        if let Some(round) = flow.take_open(&self.mcp.keys, lifetime, || self.binding())? {
+            return Ok(Some(Product::Questions(round)));
+        }
+        // So is a task begun; but a result is better.
+        if flow.detaches() && result.is_err() {
+            let next = flow.next_run()?;
+            drop(flow);
+            return self.detach(next, flush).map(|()| None);
+        }
+        result.map(Some)
+    }
+
+    /// From here on the request is a task, whose handler runs anew with all that is known.
+    fn detach(self: &Arc<Self>, flow: Flow, flush: Flush) -> ToolResult<()> {
+        let Target::Tool(entry) = &self.target else { return Err(ToolError::new("only tools can go on as tasks")) };
+        let recipe = Recipe {
+            link: Arc::clone(&self.link),
+            speech: self.speech.of_task(),
+            id: self.id.clone(),
+            entry: Arc::clone(entry),
+            layers: Arc::clone(&self.layers),
+            arguments: self.arguments.clone(),
+        };
+        let answer = |json| self.conclude(Some(json), 200, Outcome::Ok, flush);
+        self.mcp.tasks.begin(&self.mcp, recipe, flow, None, answer).map_err(ToolError::from_rpc)
+    }
+
+    /// This run is over, and another will follow.
+    fn suspend(&self, task: impl FnOnce()) {
+        let mut state = self.state.lock();
+        if !std::mem::replace(&mut state.over, true) {
+            task();
         }
     }
 
     /// What a sealed state of this request belongs to.
     fn binding(&self) -> Binding {
-        let (method, name) = self.target.what();
-        let principal = self.link.principal.as_ref().map(|principal| principal.id());
-        Binding::new(principal, method, name, &arguments_of(self.arguments.text()))
+        Self::binding_of(&self.link, self.target.what(), &self.arguments)
+    }
+
+    /// What a sealed state of such a request belongs to: its method and what of it, and its arguments.
+    pub(crate) fn binding_of(link: &Link, (method, name): (&str, Option<&str>), arguments: &Arguments) -> Binding {
+        let principal = link.principal.as_ref().map(|principal| principal.id());
+        Binding::new(principal, method, name, &arguments_of(arguments.text()))
+    }
+
+    /// The task that this is a run of.
+    pub(crate) fn task(&self) -> Option<&Arc<StoredTask>> {
+        match &self.reply {
+            Reply::Task(task) => Some(task),
+            _ => None,
+        }
+    }
+
+    /// Whether it could go on as a task: its tool allows it, and its client knows what that is.
+    pub(crate) fn can_detach(&self) -> bool {
+        let Target::Tool(entry) = &self.target else { return false };
+        self.task().is_none()
+            && entry.info.task_support != TaskSupport::Forbidden
+            && self.speech.revision.is_modern()
+            && self.speech.capabilities.has_extension(tasks::EXTENSION)
     }
 
     pub(crate) fn is_retried(&self) -> bool {
@@ -342,7 +441,7 @@ impl Call {
         let tool = matches!(self.target, Target::Tool(_));
         let mut status = 200;
         let outcome = match result.map_err(ToolError::into_kind) {
-            Ok(Product::Output(output)) => self.write_output(&mut json, &output),
+            Ok(Product::Output(output)) => self.write_output(&mut json, output),
             Ok(Product::Object(object)) => {
                 let (revision, server) = (self.speech.revision, self.server());
                 encode::write_response(&mut json, &self.id, |out| {
@@ -387,10 +486,10 @@ impl Call {
                 let message = match failure {
                     Kind::Failed(message) => message,
                     Kind::Capability(required) => format!("this client lacks a capability that is needed: {required}"),
-                    Kind::Stopped | Kind::Asked | Kind::Rpc(_) => "the handler gave up".into(),
+                    Kind::Stopped | Kind::Asked | Kind::Detached | Kind::Rpc(_) => "the handler gave up".into(),
                 };
                 match tool {
-                    true => self.write_output(&mut json, &ToolOutput::error(message)),
+                    true => self.write_output(&mut json, ToolOutput::error(message)),
                     // No model reads this: it is an error for the client's program.
                     false => self.write_error(&mut json, &RpcError::internal(message)),
                 }
@@ -403,10 +502,20 @@ impl Call {
         self.speech.revision.is_modern().then_some(&self.mcp.identity)
     }
 
-    fn write_output(&self, json: &mut Vec<u8>, output: &ToolOutput) -> Outcome {
-        encode::write_response(json, &self.id, |out| {
-            encode::encode_tool_result(out, output, self.speech.revision, self.server());
-        });
+    fn write_output(&self, json: &mut Vec<u8>, mut output: ToolOutput) -> Outcome {
+        let (revision, server) = (self.speech.revision, self.server());
+        match self.task() {
+            // Of a task the result alone is kept: who asks for it does so with another id.
+            Some(task) => {
+                if !revision.is_modern() {
+                    output = output.meta(meta_keys::RELATED_TASK, serde_json::json!({ "taskId": &*task.id }));
+                }
+                encode::encode_tool_result(json, &output, revision, server);
+            }
+            None => encode::write_response(json, &self.id, |out| {
+                encode::encode_tool_result(out, &output, revision, server);
+            }),
+        }
         if output.is_error { Outcome::ToolError } else { Outcome::Ok }
     }
 
@@ -417,7 +526,10 @@ impl Call {
     }
 
     fn write_error(&self, json: &mut Vec<u8>, error: &RpcError) -> Outcome {
-        encode::write_error(json, Some(&self.id), error, Some(self.speech.revision));
+        match self.task() {
+            Some(_) => error.write_to(json),
+            None => encode::write_error(json, Some(&self.id), error, Some(self.speech.revision)),
+        }
         Outcome::Error
     }
 
@@ -429,17 +541,29 @@ impl Call {
         }
         // Before the answer leaves, too: whoever has seen it finds it counted.
         let counters = &self.mcp.core.counters;
+        match outcome {
+            Outcome::Timeout => counters.timeouts.fetch_add(1, Ordering::Relaxed),
+            Outcome::Cancelled => counters.cancelled.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        if let Some(task) = self.task() {
+            // The call itself was answered, and counted, when the task began.
+            let end = match (outcome, json) {
+                (Outcome::Error | Outcome::Busy | Outcome::RateLimited, Some(json)) => End::Error(json),
+                (_, Some(json)) => {
+                    End::Result { json, tool_failed: matches!(outcome, Outcome::ToolError | Outcome::Timeout) }
+                }
+                (_, None) => End::Cancelled("nobody is left who could want it"),
+            };
+            task.settle(end);
+            return true;
+        }
         let method = match self.target {
             Target::Tool(_) => Method::TOOLS_CALL,
             Target::Method(_) => Method::OTHER,
             _ => Method::of(self.target.what().0),
         };
         counters.request(method, outcome, self.received.elapsed());
-        match outcome {
-            Outcome::Timeout => counters.timeouts.fetch_add(1, Ordering::Relaxed),
-            Outcome::Cancelled => counters.cancelled.fetch_add(1, Ordering::Relaxed),
-            _ => 0,
-        };
         // Before the answer leaves: the client may use the id again as soon as it has seen it.
         if !matches!(self.reply, Reply::Nowhere) {
             self.link.finish(&self.id);
@@ -465,6 +589,11 @@ impl Call {
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
+    }
+
+    /// Its task was given up.
+    pub(crate) fn give_up(&self) {
+        self.stop(None, Outcome::Cancelled, Flush::Later);
     }
 
     fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> ToolError {
@@ -496,6 +625,9 @@ impl Call {
     /// Reports progress, if the client asked for it; gives the handler its time anew in any case.
     pub(crate) fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
         self.extend();
+        if let (Some(task), Some(message)) = (self.task(), message) {
+            task.say(message);
+        }
         let Some(token) = &self.speech.progress else { return };
         let mut state = self.state.lock();
         // The value MUST increase (2025-11-25, basic/utilities/progress).
@@ -515,6 +647,7 @@ impl Call {
                 total.filter(|total| total.is_finite()),
                 message,
                 self.speech.revision,
+                self.task().map(|task| &*task.id),
             );
         });
     }
@@ -527,13 +660,14 @@ impl Call {
             None => self.link.legacy().is_some_and(|legacy| legacy.wants(level)),
         };
         if wanted {
-            self.notify(0, |out| notify::write_log_message(out, level, logger, data));
+            let task = self.task().map(|task| &*task.id);
+            self.notify(0, |out| notify::write_log_message(out, level, logger, data, task));
         }
     }
 
-    /// Progress gives the time anew, up to the limit; a tool's own deadline stays.
+    /// Progress gives the time anew, up to the limit; a tool's own deadline stays, and so does a task's.
     fn extend(&self) {
-        if self.target.deadline().is_none() {
+        if self.target.deadline().is_none() && self.task().is_none() {
             let limits = self.mcp.limits();
             let paused = self.paused.load(Ordering::Acquire);
             let most = millis(limits.handler_deadline_extended.max(limits.handler_deadline)).saturating_add(paused);
@@ -597,7 +731,7 @@ impl Work for Call {
         let message = format!("did not finish within {time:?} and was stopped");
         let mut json = Vec::new();
         match self.target {
-            Target::Tool(_) => self.write_output(&mut json, &ToolOutput::error(format!("the tool {message}"))),
+            Target::Tool(_) => self.write_output(&mut json, ToolOutput::error(format!("the tool {message}"))),
             _ => self.write_error(&mut json, &RpcError::internal(format!("the request {message}"))),
         };
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
@@ -615,16 +749,18 @@ impl Work for Call {
             }
             Abandon::Stopping => {
                 let mut json = Vec::new();
-                let error = RpcError::busy(BusyReason::ShuttingDown, AFTER_STOP);
-                encode::write_error(&mut json, Some(&self.id), &error, Some(self.speech.revision));
+                self.write_error(&mut json, &RpcError::busy(BusyReason::ShuttingDown, AFTER_STOP));
                 self.stop(Some(json), Outcome::Busy, Flush::Elsewhere);
             }
         }
     }
 
     fn describe(&self) -> String {
-        match self.target {
-            Target::Tool(_) => format!("{}: tool {} (request {})", self.link.id, self.name(), self.id),
+        match (&self.target, self.task()) {
+            (Target::Tool(_), Some(task)) => {
+                format!("{}: tool {} (task {})", self.link.id, self.name(), task.short_id())
+            }
+            (Target::Tool(_), None) => format!("{}: tool {} (request {})", self.link.id, self.name(), self.id),
             _ => {
                 let (method, name) = self.target.what();
                 format!("{}: {} {}", self.link.id, Escaped::short(method), Escaped::short(name.unwrap_or_default()))

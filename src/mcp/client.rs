@@ -2,8 +2,9 @@
 
 use super::asked::Asked;
 use super::call::Call;
-use super::http::streams::Streams;
+use super::http::streams::{RequestStream, Streams};
 use super::listen::Listen;
+use super::tasks::wait::Wait;
 use crate::engine::connection::Connection;
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::engine::pool::{Busy, Lane, Work};
@@ -92,6 +93,8 @@ impl Legacy {
 pub(crate) enum Pending {
     Call(Arc<Call>),
     Listen(Arc<Listen>),
+    /// For the end of a task.
+    Wait(Arc<Wait>),
 }
 
 /// Which way messages take that belong to no request.
@@ -102,6 +105,8 @@ pub(crate) enum Outlet {
     Answers(Arc<Connection>),
     /// The stream that the client has opened for that, or will open (HTTP with a session).
     Session(Arc<Streams>),
+    /// None, and there is no connection (a task of 2026-07-28).
+    Nowhere,
 }
 
 /// What the connection's thread, the workers and the handles share of one client.
@@ -132,6 +137,12 @@ impl Link {
         Arc::new(Self::on(connection, principal, Outlet::Answers(Arc::clone(connection))))
     }
 
+    /// Of a client that may have left: who it was, without the way to it.
+    pub(crate) fn of_nobody(other: &Self) -> Arc<Self> {
+        let (core, lane, principal) = (Arc::clone(&other.core), Arc::clone(&other.lane), other.principal.clone());
+        Arc::new(Self::with(other.id, other.address, principal, other.since, core, lane, Outlet::Nowhere))
+    }
+
     fn on(connection: &Arc<Connection>, principal: Option<Principal>, outlet: Outlet) -> Self {
         let (core, lane) = (Arc::clone(&connection.core), Arc::clone(&connection.lane));
         Self::with(connection.id, connection.address, principal, connection.since, core, lane, outlet)
@@ -139,7 +150,7 @@ impl Link {
 
     /// Whether the client is there between its requests.
     pub(crate) fn stays(&self) -> bool {
-        !matches!(self.outlet, Outlet::Answers(_))
+        !matches!(self.outlet, Outlet::Answers(_) | Outlet::Nowhere)
     }
 
     /// Of a session that outlives its connections.
@@ -190,7 +201,7 @@ impl Link {
         match &self.outlet {
             // A connection that takes no more is being closed; who waits for this learns it from that.
             Outlet::Socket(connection) => connection.send(connection.framing.text(json).keyed(key), flush),
-            Outlet::Answers(_) => Err(Refused::Closed),
+            Outlet::Answers(_) | Outlet::Nowhere => Err(Refused::Closed),
             Outlet::Session(streams) => streams.send(json, key, flush),
         }
     }
@@ -199,7 +210,7 @@ impl Link {
     pub(crate) fn send_notice(&self, json: Body, key: u64, flush: Flush) -> Result<(), Refused> {
         match &self.outlet {
             Outlet::Socket(connection) => connection.send_notice(connection.framing.text(json).keyed(key), flush),
-            Outlet::Answers(_) | Outlet::Session(_) => self.send(json, key, flush),
+            Outlet::Answers(_) | Outlet::Session(_) | Outlet::Nowhere => self.send(json, key, flush),
         }
     }
 
@@ -208,6 +219,25 @@ impl Link {
         match &self.outlet {
             Outlet::Socket(connection) | Outlet::Answers(connection) => connection.spawn(work, bytes),
             Outlet::Session(streams) => streams.spawn(&self.core, &self.lane, work, bytes),
+            // Tasks have a place of their own, and begin no calls.
+            Outlet::Nowhere => Err(Busy::Overloaded),
+        }
+    }
+
+    /// Whether what belongs to no request would reach the client now.
+    pub(crate) fn is_listening(&self) -> bool {
+        match &self.outlet {
+            Outlet::Socket(_) => true,
+            Outlet::Answers(_) | Outlet::Nowhere => false,
+            Outlet::Session(streams) => streams.is_open(),
+        }
+    }
+
+    /// Takes a message of that key back that still waits for its client to open a streams.
+    pub(crate) fn take_back(&self, key: u64) -> Option<Body> {
+        match &self.outlet {
+            Outlet::Session(streams) => streams.take_back(key),
+            Outlet::Socket(_) | Outlet::Answers(_) | Outlet::Nowhere => None,
         }
     }
 
@@ -215,7 +245,7 @@ impl Link {
     pub(crate) fn flush(&self) {
         match &self.outlet {
             Outlet::Socket(connection) | Outlet::Answers(connection) => connection.outbox.flush(),
-            Outlet::Session(_) => {}
+            Outlet::Session(_) | Outlet::Nowhere => {}
         }
     }
 
@@ -226,6 +256,7 @@ impl Link {
                 connection.close(code, reason, flush);
             }
             Outlet::Session(streams) => streams.close(),
+            Outlet::Nowhere => {}
         }
     }
 
@@ -233,6 +264,7 @@ impl Link {
         match &self.outlet {
             Outlet::Socket(connection) | Outlet::Answers(connection) => connection.outbox.queued().0,
             Outlet::Session(streams) => streams.queued_bytes(),
+            Outlet::Nowhere => 0,
         }
     }
 
@@ -242,6 +274,7 @@ impl Link {
                 !connection.is_gone() && !connection.is_closing()
             }
             Outlet::Session(streams) => !streams.is_closed(),
+            Outlet::Nowhere => false,
         }
     }
 
@@ -275,7 +308,7 @@ impl Link {
     pub(crate) fn listens(&self) -> Vec<Arc<Listen>> {
         let listen = |pending: &Pending| match pending {
             Pending::Listen(listen) => Some(Arc::clone(listen)),
-            Pending::Call(_) => None,
+            Pending::Call(_) | Pending::Wait(_) => None,
         };
         self.pending.lock().values().filter_map(listen).collect()
     }
@@ -288,9 +321,39 @@ impl Link {
                 listens.push(Arc::clone(listen));
                 false
             }
-            Pending::Call(_) => true,
+            Pending::Call(_) | Pending::Wait(_) => true,
         });
         listens
+    }
+
+    /// How many of its requests wait for the end of a task.
+    pub(crate) fn waits(&self) -> usize {
+        self.pending.lock().values().filter(|pending| matches!(pending, Pending::Wait(_))).count()
+    }
+
+    /// A request that waited for the end of a task is over; false if it was before.
+    pub(crate) fn finish_wait(&self, id: &RequestId, wait: &Wait) -> bool {
+        self.take_wait(id, |other| std::ptr::eq(other, wait)).is_some()
+    }
+
+    /// A client that waited for the end of a task has hung up.
+    pub(crate) fn hung_up(&self, id: &RequestId, stream: &Arc<RequestStream>) {
+        if let Some(wait) = self.take_wait(id, |wait| wait.is_over(stream)) {
+            wait.leave();
+        }
+    }
+
+    fn take_wait(&self, id: &RequestId, which: impl FnOnce(&Wait) -> bool) -> Option<Arc<Wait>> {
+        let mut pending = self.pending.lock();
+        match pending.get(id) {
+            // Its client may use the id again as soon as it has seen the answer.
+            Some(Pending::Wait(wait)) if which(wait) => {
+                let wait = Arc::clone(wait);
+                pending.remove(id);
+                Some(wait)
+            }
+            _ => None,
+        }
     }
 }
 

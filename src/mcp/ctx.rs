@@ -70,7 +70,8 @@ impl Ctx {
         self.report(done, Some(total), None)
     }
 
-    /// Reports progress with words, or without a total. The words reach clients of 2025-03-26 and later.
+    /// Reports progress with words, or without a total. The words reach clients of 2025-03-26 and later; in a task they are its
+    /// [`task_status`](Self::task_status), too.
     ///
     /// # Errors
     /// As for [`check`](Self::check).
@@ -109,6 +110,51 @@ impl Ctx {
     /// ```
     pub fn release_connection(&self, come_back_after: Duration) -> bool {
         self.call.release(come_back_after)
+    }
+
+    /// Says what the task is doing, for people and perhaps the model: its `statusMessage`, cut to 256 characters. It holds until something else is said, or the task
+    /// waits or has ended. Does nothing in a call that is no task. Never blocks.
+    pub fn task_status(&self, message: impl AsRef<str>) {
+        if let Some(task) = self.call.task() {
+            task.say(message.as_ref());
+        }
+    }
+
+    /// Whether this runs as a task ([`Tool::task`](crate::Tool::task)).
+    pub fn is_task(&self) -> bool {
+        self.call.task().is_some()
+    }
+
+    /// From here on the call is a task: for tools that [`detach`](crate::Tool::detaches), behind the questions that their clients have to answer first.
+    ///
+    /// ```
+    /// # use mcp_blocking::{NoArgs, Server, TaskSupport, Tool};
+    /// # use schemars::JsonSchema;
+    /// # use serde::Deserialize;
+    /// #[derive(Deserialize, JsonSchema)]
+    /// struct Name { name: String }
+    ///
+    /// let tool = Tool::new("print", "Print a book").task(TaskSupport::Required).detaches();
+    /// let server = Server::new("books", "1.0.0").tool_with(tool, |ctx, NoArgs| {
+    ///     let Name { name } = ctx.ask("name", "Whose name goes onto the cover?")?.accepted()?;
+    ///     ctx.detach()?;
+    ///     Ok(format!("printed for {name}"))
+    /// });
+    /// ```
+    ///
+    /// Carried out by `?`, its error ends the call with the answer that there is a task, in which **the handler runs again from its top**, as it does behind a
+    /// question ([`ask`](Self::ask)): with the same answers, and with all that [`remember`](Self::remember) keeps. There, and in a call that cannot become a
+    /// task, this does nothing.
+    ///
+    /// # Errors
+    /// To be carried out by `?`: the call goes on as a task, or was cancelled.
+    pub fn detach(&self) -> ToolResult<()> {
+        self.check()?;
+        if !self.call.can_detach() {
+            return Ok(());
+        }
+        self.flow.lock().detach();
+        Err(ToolError::detaching())
     }
 
     /// The client.

@@ -160,8 +160,8 @@ impl Reply {
     pub fn is_error(&self) -> bool {
         match &self.0 {
             Kind::Handler(Ok(product)) => product.is_error(),
-            // A question is an answer of its own kind.
-            Kind::Handler(Err(error)) => !error.is_asking(),
+            // A question is an answer of its own kind, and so is a task.
+            Kind::Handler(Err(error)) => !error.is_asking() && !error.is_detaching(),
             Kind::Protocol(result) => result.is_err(),
         }
     }

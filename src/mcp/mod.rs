@@ -22,6 +22,7 @@ pub(crate) mod registry;
 pub(crate) mod resource;
 pub(crate) mod schema;
 pub(crate) mod session;
+pub(crate) mod tasks;
 pub(crate) mod tool;
 pub(crate) mod tool_error;
 
@@ -45,6 +46,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tasks::TaskStore;
 
 /// The WebSocket subprotocol of MCP.
 pub(crate) const SUBPROTOCOL: &str = "mcp";
@@ -70,6 +72,7 @@ pub(crate) struct Mcp {
     pub(crate) replays: Replays,
     /// Those over HTTP.
     pub(crate) sessions: Sessions,
+    pub(crate) tasks: Arc<TaskStore>,
     registry: RwLock<Arc<Registry>>,
     /// One edit at a time, so that none is lost.
     editing: Mutex<()>,
@@ -83,11 +86,13 @@ pub(crate) struct Mcp {
 impl Mcp {
     pub(crate) fn new(plan: Plan, core: Arc<Core>) -> Arc<Self> {
         let Plan { identity, instructions, registry, hooks, keys, replays } = plan;
+        let tasks = TaskStore::new(&core);
         Arc::new(Self {
             identity,
             instructions,
             sessions: Sessions::new(core.limits.memory_bytes),
             core,
+            tasks,
             hooks,
             keys,
             replays,
@@ -193,6 +198,11 @@ impl Mcp {
         format!("{:04x}-{number}", self.run)
     }
 
+    /// Whether there is anything to say about tasks: tools that can be some, or tasks of tools that were there.
+    pub(crate) fn offers_tasks(&self) -> bool {
+        self.registry().has_tasks() || !self.tasks.is_empty()
+    }
+
     /// What is offered right now.
     pub(crate) fn capabilities(&self, registry: &Registry) -> ServerCapabilities {
         let list = |empty: bool| (!empty).then_some(ListCapability { list_changed: true });
@@ -203,6 +213,7 @@ impl Mcp {
             resources: resources.then_some(ResourcesCapability { subscribe: true, list_changed: true }),
             completions: !registry.completions.is_empty(),
             logging: true,
+            tasks: registry.has_tasks(),
             ..ServerCapabilities::default()
         }
     }
@@ -248,6 +259,7 @@ impl Service for Arc<Mcp> {
     fn close(&self, session: Session, peer: &Peer, ended: Ended) {
         self.remove_link(peer.id());
         session.link().asked.close();
+        self.tasks.end_session(peer.id());
         self.hooks.disconnected(session.link(), ended);
     }
 

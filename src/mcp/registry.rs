@@ -11,11 +11,11 @@ use super::output::IntoToolOutput;
 use super::prompt::{self, IntoPrompt, Prompt, PromptEntry};
 use super::resource::{self, IntoResource, ResourceEntry, ResourceHandler, TemplateEntry};
 use super::schema;
-use super::tool::Tool;
+use super::tool::{TaskPlan, Tool};
 use super::tool_error::ToolResult;
 use crate::error::Problem;
 use crate::limits::clamp_time;
-use crate::protocol::content::{ResourceLink, ToolInfo};
+use crate::protocol::content::{ResourceLink, TaskSupport, ToolInfo};
 use crate::protocol::convert;
 use crate::protocol::encode::CacheScope;
 use crate::protocol::notify::ListKind;
@@ -33,6 +33,7 @@ use std::time::Duration;
 pub(crate) struct Entry {
     pub(crate) info: ToolInfo,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) task: TaskPlan,
     pub(crate) handler: Handler,
     /// Arguments that HTTP clients say again in headers.
     pub(crate) mirrored: Vec<Mirrored>,
@@ -207,6 +208,11 @@ impl Registry {
         self.tools.is_empty()
     }
 
+    /// Whether a tool can be run as a task.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.tools.iter().any(|entry| entry.info.task_support != TaskSupport::Forbidden)
+    }
+
     /// A page of tools behind a position, and whether there are more.
     pub(crate) fn page(&self, after: Option<(i32, &str)>, size: usize) -> (&[Arc<Entry>], bool) {
         let from = after.map_or(0, |after| self.tools.partition_point(|entry| entry.position() <= after));
@@ -281,11 +287,26 @@ pub(crate) fn raw_entry(tool: Tool, input: Box<RawValue>, handler: Handler) -> R
 
 fn entry(tool: Tool, input: Box<RawValue>, output: Option<Box<RawValue>>, handler: Handler) -> Result<Entry, Problem> {
     check_name(&tool.name).map_err(|what| Problem::new(format!("tool `{}`", tool.name.escape_debug()), what))?;
+    if tool.task.detaches && tool.task_support == TaskSupport::Forbidden {
+        let what = "it says where its task begins, and may not be one: see `Tool::task`";
+        return Err(Problem::new(format!("tool `{}`", tool.name), what));
+    }
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
+    let task = tool.task.clone();
     let schema: serde_json::Value = serde_json::from_str(input.get()).unwrap_or_default();
     let mirrored = Mirrored::of_schema(&schema).map_err(|what| Problem::new(format!("tool `{}`", tool.name), what))?;
     let info = tool.into_info(input, output);
-    Ok(Entry { info, deadline, handler, mirrored, rank, quick, slow: AtomicU32::new(0), listed: Default::default() })
+    Ok(Entry {
+        info,
+        deadline,
+        task,
+        handler,
+        mirrored,
+        rank,
+        quick,
+        slow: AtomicU32::new(0),
+        listed: Default::default(),
+    })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.

@@ -8,6 +8,7 @@ use super::client::{Client, Legacy, Link, Pending};
 use super::http::headers;
 use super::layer;
 use super::listen::Listen;
+use super::tasks::methods::Way;
 use super::tool_error::ToolError;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Busy, Work};
@@ -53,13 +54,13 @@ pub(crate) struct Session {
 pub(crate) type Rate = Arc<Mutex<TokenBucket>>;
 
 /// Who is asking, for a method that both eras have.
-pub(super) enum Caller<'a> {
+pub(crate) enum Caller<'a> {
     Legacy(&'a Legacy),
     Modern(ModernRequest<'a>),
 }
 
 impl Caller<'_> {
-    pub(super) fn revision(&self) -> Revision {
+    pub(crate) fn revision(&self) -> Revision {
         match self {
             Self::Legacy(legacy) => legacy.revision,
             Self::Modern(request) => request.revision,
@@ -91,7 +92,7 @@ impl Session {
         Arc::new(Mutex::new(TokenBucket::new(limits.rate.into(), limits.burst.into())))
     }
 
-    pub(super) fn mcp(&self) -> &Arc<Mcp> {
+    pub(crate) fn mcp(&self) -> &Arc<Mcp> {
         &self.mcp
     }
 
@@ -345,6 +346,9 @@ impl Session {
                 legacy.set_level(LogLevel::from_param(level)?);
                 Ok(Done::Answer(self.empty(request)))
             }
+            method::TASKS_GET | method::TASKS_RESULT | method::TASKS_LIST | method::TASKS_CANCEL => {
+                self.legacy_task(request, legacy, reply)
+            }
             _ => self.feature(text, own, request, Caller::Legacy(legacy), reply),
         }
     }
@@ -361,7 +365,8 @@ impl Session {
             method::DISCOVER => Ok(Done::Answer(self.discover(request))),
             method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern)).map(Done::Answer),
             method::TOOLS_CALL => self.call_tool(text, request, Caller::Modern(modern), reply),
-            method::LISTEN => self.listen(request, reply),
+            method::LISTEN => self.listen(request, &modern, reply),
+            method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => self.modern_task(request, &modern),
             _ => self.feature(text, own, request, Caller::Modern(modern), reply),
         }
     }
@@ -458,6 +463,7 @@ impl Session {
         let params = &request.params;
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
         let entry = Arc::clone(registry.tool(name).ok_or_else(|| RpcError::unknown("tool", name))?);
+        let way = Way::of(&entry, &caller, params.task)?;
         let arguments = object(params.arguments)?.map(RawValue::get);
         if let (Some(head), Caller::Modern(_)) = (reply.head(), &caller) {
             headers::check_params(head, &entry.mirrored, arguments)?;
@@ -465,6 +471,10 @@ impl Session {
         let layers = Arc::clone(&registry.layers);
         drop(registry);
         let arguments = Arguments::of(text, arguments);
+        if let Way::Task(ttl) = way {
+            let speech = self.speech(request, caller)?;
+            return self.begin_task(request, speech, (entry, arguments, ttl), reply);
+        }
         let job = Job { target: Target::Tool(entry), layers, arguments, reply: reply.clone() };
         let call = self.call(request, caller, job)?;
         if call.is_quick() {
@@ -510,8 +520,14 @@ impl Session {
     }
 
     pub(super) fn call(&self, request: &Request<'_>, caller: Caller<'_>, job: Job) -> Result<Arc<Call>, RpcError> {
+        let speech = self.speech(request, caller)?;
+        Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
+    }
+
+    /// What a request says about itself, or its session did.
+    fn speech(&self, request: &Request<'_>, caller: Caller<'_>) -> Result<Speech, RpcError> {
         let progress = request.params.progress_token()?;
-        let speech = match caller {
+        Ok(match caller {
             Caller::Legacy(legacy) => Speech {
                 revision: legacy.revision,
                 capabilities: Arc::clone(&legacy.capabilities),
@@ -529,15 +545,14 @@ impl Session {
                     responses: request.params.input_responses.map(RawValue::to_owned),
                 },
             },
-        };
-        Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
+        })
     }
 
     pub(super) fn refuse_if_stopping(&self) -> Result<(), RpcError> {
         if self.mcp.core.stopping() { Err(self.busy(Busy::Stopping)) } else { Ok(()) }
     }
 
-    fn busy(&self, busy: Busy) -> RpcError {
+    pub(crate) fn busy(&self, busy: Busy) -> RpcError {
         self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
         match busy {
             Busy::Connection => RpcError::busy(BusyReason::Busy, BUSY_MS),
@@ -546,14 +561,17 @@ impl Session {
         }
     }
 
-    fn listen(&self, request: &Request<'_>, reply: &Reply) -> Result<Done, RpcError> {
-        let filter = ListenFilter::parse(request.params.notifications)?;
+    fn listen(&self, request: &Request<'_>, modern: &ModernRequest<'_>, reply: &Reply) -> Result<Done, RpcError> {
+        let mut filter = ListenFilter::parse(request.params.notifications)?;
         let registry = self.mcp.registry();
         let capabilities = self.mcp.capabilities(&registry);
         if capabilities.tools.is_none() && capabilities.prompts.is_none() && capabilities.resources.is_none() {
             // Nothing that could be listened for is offered.
             return Err(RpcError::method_not_found(&request.method));
         }
+        let tasks = self.tasks_to_tell(&filter.task_ids, modern)?;
+        // Others do not exist, as far as this client is concerned.
+        filter.task_ids = tasks.iter().map(|task| (*task.id).to_owned()).collect();
         if self.mcp.core.stopping() {
             return Err(self.busy(Busy::Stopping));
         }
@@ -575,6 +593,9 @@ impl Session {
         // What happened between the acknowledgement and this is made good for.
         for kind in self.mcp.registry().changed_since(&registry) {
             listen.list_changed(kind);
+        }
+        for task in tasks {
+            task.tell(&listen);
         }
         if self.mcp.core.stopping() && self.link.finish(&request.id).is_some() {
             listen.finish(&self.mcp.identity);
@@ -637,6 +658,7 @@ impl Session {
         let Ok(Some(id)) = params.cancelled_id() else { return };
         match self.link.finish(&id) {
             Some(Pending::Call(call)) => call.cancel(params.reason.as_deref()),
+            Some(Pending::Wait(wait)) => wait.cancel(),
             Some(Pending::Listen(_)) | None => {}
         }
     }

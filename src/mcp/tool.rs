@@ -1,6 +1,6 @@
 //! The description of a tool, and arguments for one that takes none.
 
-use crate::protocol::content::{Icon, ToolAnnotations, ToolInfo};
+use crate::protocol::content::{Icon, TaskSupport, ToolAnnotations, ToolInfo};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
@@ -26,7 +26,18 @@ pub struct Tool {
     pub(crate) meta: Option<Map<String, Value>>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) quick: bool,
+    pub(crate) task_support: TaskSupport,
+    pub(crate) task: TaskPlan,
     pub(crate) rank: i32,
+}
+
+/// How a tool runs as a task.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TaskPlan {
+    /// Its handler says where the task begins.
+    pub(crate) detaches: bool,
+    /// What the model is told until there is a result.
+    pub(crate) immediate: Option<String>,
 }
 
 impl Tool {
@@ -41,6 +52,8 @@ impl Tool {
             meta: None,
             deadline: None,
             quick: false,
+            task_support: TaskSupport::Forbidden,
+            task: TaskPlan::default(),
             rank: 0,
         }
     }
@@ -101,8 +114,8 @@ impl Tool {
         self
     }
 
-    /// How long a call may take, instead of [`Limits::handler_deadline`](crate::Limits::handler_deadline). A deadline
-    /// of a tool's own is not extended by progress.
+    /// How long a call may take, instead of [`Limits::handler_deadline`](crate::Limits::handler_deadline); or a task, instead of
+    /// [`Limits::task_deadline`](crate::Limits::task_deadline). A deadline of a tool's own is not extended by progress.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -116,6 +129,58 @@ impl Tool {
     #[must_use]
     pub fn quick(mut self) -> Self {
         self.quick = true;
+        self
+    }
+
+    /// Calls run as tasks: the client is answered at once that there is one, looks after it when it likes, and fetches the result. The handler is
+    /// written as ever, and serves both ways and both eras:
+    ///
+    /// ```
+    /// # use mcp_blocking::{NoArgs, Server, TaskSupport, Tool};
+    /// # use std::time::Duration;
+    /// let server = Server::new("books", "1.0.0").tool_with(
+    ///     Tool::new("index", "Index all books").task(TaskSupport::Optional),
+    ///     |ctx, NoArgs| {
+    ///         for book in 1..=100 {
+    ///             ctx.report(f64::from(book), Some(100.0), Some(&format!("book {book} of 100")))?;
+    ///             ctx.sleep(Duration::from_millis(1))?;
+    ///         }
+    ///         Ok("indexed")
+    ///     },
+    /// );
+    /// ```
+    ///
+    /// - Clients of 2026-07-28 that declare the extension `io.modelcontextprotocol/tasks` get a task from every call. It belongs to their principal, and
+    ///   outlives their connection. Without authentication it belongs to whoever knows its id, which nobody can guess.
+    /// - Clients of 2025-11-25 get one when they ask for it. It belongs to their session, and ends with it.
+    /// - To all others the result is the answer. With [`TaskSupport::Required`] they get an error instead: -32021 (2026-07-28), -32601
+    ///   (2025-11-25), -32602 before that.
+    ///
+    /// In a task, words of [`Ctx::report`](crate::Ctx::report) and [`Ctx::task_status`](crate::Ctx::task_status) are what the client sees of it. Questions
+    /// ([`Ctx::ask`](crate::Ctx::ask)) wait in it for their answers; for those that have to be answered before there is a task, see
+    /// [`detaches`](Self::detaches). A client that cancels its task cancels the handler's context.
+    ///
+    /// How many tasks there may be, how long they run and are kept: [`Limits::tasks`](crate::Limits::tasks) and those behind it. They are in the memory of
+    /// the process, and end with it.
+    #[must_use]
+    pub fn task(mut self, support: TaskSupport) -> Self {
+        self.task_support = support;
+        self
+    }
+
+    /// The handler says where its task begins, by [`Ctx::detach`](crate::Ctx::detach); until then a call is like any other. So questions can be asked
+    /// first, and what is done quickly needs no task at all. For tools with [`task`](Self::task), and clients of 2026-07-28: a task that
+    /// a client of 2025-11-25 has asked for begins at once.
+    #[must_use]
+    pub fn detaches(mut self) -> Self {
+        self.task.detaches = true;
+        self
+    }
+
+    /// What the model is told when a task has begun, until there is a result (2025-11-25, for clients that hand it on).
+    #[must_use]
+    pub fn immediate_response(mut self, text: impl Into<String>) -> Self {
+        self.task.immediate = Some(text.into());
         self
     }
 
@@ -133,6 +198,7 @@ impl Tool {
         info.description = Some(self.description);
         info.output_schema = output;
         info.annotations = self.annotations;
+        info.task_support = self.task_support;
         info.icons = self.icons;
         info.meta = self.meta;
         info

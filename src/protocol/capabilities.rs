@@ -7,6 +7,7 @@ use crate::protocol::error::RpcError;
 use crate::protocol::json::{self, Object};
 use crate::protocol::revision::Revision;
 use crate::protocol::show::cut;
+use crate::protocol::tasks;
 
 /// Most extensions of a client that are remembered; further ones count as not declared.
 pub(crate) const MAX_EXTENSIONS: usize = 32;
@@ -199,6 +200,8 @@ pub(crate) struct ServerCapabilities {
     pub logging: bool,
     /// Completes arguments. There is no such capability in 2024-11-05, only the method.
     pub completions: bool,
+    /// Runs tools as tasks: a capability of 2025-11-25, an extension of 2026-07-28.
+    pub tasks: bool,
     /// Extensions by id, each with its settings object (2025-11-25 and later).
     pub extensions: Map<String, Value>,
     /// Experiments by name, each with its settings object.
@@ -243,8 +246,17 @@ impl ServerCapabilities {
             let flags = [("subscribe", resources.subscribe), ("listChanged", resources.list_changed)];
             write_flags(object.key("resources"), &flags);
         }
-        if !self.extensions.is_empty() && revision >= Revision::R2025_11_25 {
-            write_settings(object.key("extensions"), &self.extensions);
+        if self.tasks && revision == Revision::R2025_11_25 {
+            // Requests of no other type can be tasks (2025-11-25, basic/utilities/tasks).
+            object.key("tasks").extend_from_slice(br#"{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}"#);
+        }
+        let tasks = self.tasks && revision.is_modern();
+        if (tasks || !self.extensions.is_empty()) && revision >= Revision::R2025_11_25 {
+            let mut extensions = self.extensions.clone();
+            if tasks {
+                extensions.entry(tasks::EXTENSION).or_insert_with(|| Map::new().into());
+            }
+            write_settings(object.key("extensions"), &extensions);
         }
         object.end();
     }
@@ -365,5 +377,21 @@ mod tests {
         assert_eq!(written(Revision::R2025_03_26), expected);
         expected.as_object_mut().unwrap().remove("completions");
         assert_eq!(written(Revision::R2024_11_05), expected);
+    }
+
+    #[test]
+    fn each_era_has_its_own_tasks() {
+        let mut all = ServerCapabilities { tasks: true, ..Default::default() };
+        all.extensions.insert("a.b/c".into(), json!({"x": 1}));
+        let written = |revision| {
+            let mut out = Vec::new();
+            all.write_to(&mut out, revision);
+            serde_json::from_slice::<Value>(&out).unwrap()
+        };
+        let extensions = json!({"a.b/c": {"x": 1}, "io.modelcontextprotocol/tasks": {}});
+        assert_eq!(written(Revision::R2026_07_28), json!({"extensions": extensions}));
+        let tasks = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+        assert_eq!(written(Revision::R2025_11_25), json!({"extensions": {"a.b/c": {"x": 1}}, "tasks": tasks}));
+        assert_eq!(written(Revision::R2025_06_18), json!({}));
     }
 }

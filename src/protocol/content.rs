@@ -215,10 +215,24 @@ pub struct ToolInfo {
     pub output_schema: Option<Box<RawValue>>,
     /// Hints on what it does.
     pub annotations: ToolAnnotations,
+    /// Whether it can be run as a task (2025-11-25).
+    pub task_support: TaskSupport,
     /// Pictures of it.
     pub icons: Vec<Icon>,
     /// `_meta` of the tool (2025-06-18 and later).
     pub meta: Option<MetaMap>,
+}
+
+/// Whether calls of a tool run as tasks: in the background, to be fetched later. See [`Tool::task`](crate::Tool::task).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TaskSupport {
+    /// They never do.
+    #[default]
+    Forbidden,
+    /// They do for clients that know tasks; all others get the result as the answer.
+    Optional,
+    /// They do, and clients that do not know tasks cannot call it.
+    Required,
 }
 
 /// What a tool returns.
@@ -513,8 +527,20 @@ impl ToolInfo {
             input_schema,
             output_schema: None,
             annotations: ToolAnnotations::default(),
+            task_support: TaskSupport::Forbidden,
             icons: Vec::new(),
             meta: None,
+        }
+    }
+}
+
+impl TaskSupport {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::Optional => "optional",
+            Self::Required => "required",
         }
     }
 }

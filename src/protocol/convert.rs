@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::content::{
     Annotations, Content, EmbeddedResource, Icon, Implementation, MediaContent, MetaMap, ResourceBody,
-    ResourceContents, ResourceLink, TextContent, ToolAnnotations, ToolInfo,
+    ResourceContents, ResourceLink, TaskSupport, TextContent, ToolAnnotations, ToolInfo,
 };
 use crate::protocol::json::{self, Object};
 use crate::protocol::revision::Revision;
@@ -61,6 +61,12 @@ pub(crate) fn encode_tool_info(out: &mut Vec<u8>, tool: &ToolInfo, revision: Rev
     }
     if revision >= R2 {
         write_tool_annotations(&mut object, tool, revision);
+    }
+    if revision == R4 && tool.task_support != TaskSupport::Forbidden {
+        // What is absent is forbidden (2025-11-25, basic/utilities/tasks); in other revisions there is no such member.
+        let mut execution = Object::begin(object.key("execution"));
+        execution.str("taskSupport", tool.task_support.as_str());
+        execution.end();
     }
     write_icons(&mut object, &tool.icons, revision);
     write_item_meta(&mut object, tool.meta.as_ref(), revision);

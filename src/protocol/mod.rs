@@ -25,6 +25,7 @@
 //! | `uri_template` | does a URI fit a template, and what do its variables say? |
 //! | `cursor` | what is a page cursor? |
 //! | `subscribe` | what does a `subscriptions/listen` ask for? |
+//! | `tasks` | how does a task look? |
 
 #![allow(
     dead_code,
@@ -50,6 +51,7 @@ pub(crate) mod revision;
 pub(crate) mod sealed;
 pub(crate) mod show;
 pub(crate) mod subscribe;
+pub(crate) mod tasks;
 pub(crate) mod uri_template;
 
 #[cfg(any(test, feature = "_fuzz"))]

@@ -28,6 +28,10 @@ pub(crate) mod meta_keys {
     pub(crate) const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
     /// Which listen request a modern notification belongs to.
     pub(crate) const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+    /// Which task a message belongs to (2025-11-25).
+    pub(crate) const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+    /// What a model is told while a task runs (2025-11-25).
+    pub(crate) const IMMEDIATE_RESPONSE: &str = "io.modelcontextprotocol/model-immediate-response";
 }
 
 /// The parameters of any method of the protocol, as far as they are there; everything else is ignored.

@@ -33,6 +33,9 @@ mod resume;
 mod schema;
 mod services;
 mod stories;
+mod tasks;
+mod tasks_asking;
+mod tasks_bounds;
 #[cfg(feature = "tls")]
 mod tls;
 mod tools;

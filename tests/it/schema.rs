@@ -71,6 +71,10 @@ fn result_definition(method: &str) -> &'static str {
         "prompts/get" => "GetPromptResult",
         "completion/complete" => "CompleteResult",
         "subscriptions/listen" => "SubscriptionsListenResult",
+        "tasks/get" => "GetTaskResult",
+        "tasks/result" => "GetTaskPayloadResult",
+        "tasks/list" => "ListTasksResult",
+        "tasks/cancel" => "CancelTaskResult",
         other => panic!("which result has {other}?"),
     }
 }
@@ -85,6 +89,7 @@ fn notification_definition(method: &str) -> &'static str {
         "notifications/prompts/list_changed" => "PromptListChangedNotification",
         "notifications/resources/list_changed" => "ResourceListChangedNotification",
         "notifications/resources/updated" => "ResourceUpdatedNotification",
+        "notifications/tasks/status" => "TaskStatusNotification",
         other => panic!("which notification is {other}?"),
     }
 }

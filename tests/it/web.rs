@@ -128,9 +128,12 @@ impl Web {
             headers.push(("MCP-Protocol-Version", self.revision));
         }
         if self.revision == MODERN {
-            for (name, value) in [("Mcp-Method", &message["method"]), ("Mcp-Name", &message["params"]["name"])] {
-                headers.extend(value.as_str().map(|value| (name, value)));
-            }
+            let params = &message["params"];
+            let named = params["name"].as_str().or(params["taskId"].as_str());
+            headers.extend(message["method"].as_str().map(|method| ("Mcp-Method", method)));
+            headers.extend(
+                named.filter(|_| !more.iter().any(|(name, _)| *name == "Mcp-Name")).map(|name| ("Mcp-Name", name)),
+            );
         }
         headers.extend(more);
         self.ask("POST", &headers, &message.to_string());

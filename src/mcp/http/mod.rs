@@ -44,7 +44,7 @@ impl McpOverHttp {
 
 impl HttpService for McpOverHttp {
     fn connection(&self) -> Box<dyn HttpConnection> {
-        Box::new(Conversation { mcp: Arc::clone(&self.mcp), part: None, rate: None })
+        Box::new(Conversation { mcp: Arc::clone(&self.mcp), part: None, rate: None, waits: None })
     }
 }
 
@@ -55,6 +55,8 @@ struct Conversation {
     part: Option<Part>,
     /// The rate of requests without a session is that of the connection.
     rate: Option<Rate>,
+    /// A request that waits for the end of a task.
+    waits: Option<(Arc<HttpSession>, RequestId)>,
 }
 
 /// What a connection has to do with at the moment.
@@ -92,13 +94,20 @@ impl HttpConnection for Conversation {
                 self.mcp.remove_link(link.id);
                 drop(link.take_listens());
             }
-            Some(Part::Request(request)) => request.detach(),
+            Some(Part::Request(request)) => {
+                request.detach();
+                // A client that can come back for the answer may do so.
+                if let Some((session, id)) = self.waits.take().filter(|_| !request.is_stream()) {
+                    session.session.link().hung_up(&id, &request);
+                }
+            }
             Some(Part::Stream(streams, exchange)) => {
                 streams.detach(&exchange);
                 exchange.give_up();
             }
             None => {}
         }
+        self.waits = None;
     }
 }
 
@@ -148,6 +157,11 @@ impl Conversation {
                 exchange.hold(session.enter());
                 let (notification, response) =
                     (matches!(incoming, Incoming::Notification(_)), matches!(incoming, Incoming::Response(_)));
+                if let Incoming::Request(request) = &incoming
+                    && request.method == method::TASKS_RESULT
+                {
+                    self.waits = Some((Arc::clone(&session), request.id.clone()));
+                }
                 if response {
                     // First: what comes of it, on another connection, may have the client leave at once.
                     exchange.finish(202, Flush::Now);

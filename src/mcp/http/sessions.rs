@@ -80,7 +80,8 @@ impl Sessions {
     fn idlest(&self) -> Option<Arc<HttpSession>> {
         let by_id = self.by_id.read();
         let idle = by_id.values().filter(|session| session.is_idle());
-        idle.min_by_key(|session| session.used.load(Ordering::Relaxed)).cloned()
+        // Those that have tasks last: these are kept for their time, if it can be done.
+        idle.min_by_key(|session| (session.has_tasks(), session.used.load(Ordering::Relaxed))).cloned()
     }
 
     /// Ends a session, if it has not ended.
@@ -136,6 +137,11 @@ impl HttpSession {
         self.open.load(Ordering::Acquire) == 0 && self.session.link().lane.live() == 0
     }
 
+    /// Some are under way, or kept for the client.
+    fn has_tasks(&self) -> bool {
+        self.mcp.upgrade().is_some_and(|mcp| mcp.tasks.any_of_session(self.session.link().id))
+    }
+
     /// From here on it can be found.
     pub(crate) fn publish(self: &Arc<Self>, mcp: &Mcp) {
         let link = self.session.link();
@@ -155,6 +161,7 @@ impl HttpSession {
         mcp.core.remove_lane(link.id);
         mcp.remove_link(link.id);
         link.asked.close();
+        mcp.tasks.end_session(link.id);
         self.streams.close();
         mcp.hooks.disconnected(link, ended);
         log::info!(target: "mcp_blocking::session", connection = link.id.0; "session {} ended: {ended}", link.id);
@@ -194,7 +201,7 @@ impl Tick for HttpSession {
         let next = self.session.link().lane.expire(now);
         let idle = mcp.core.now().saturating_sub(self.used.load(Ordering::Relaxed));
         let limit = u64::try_from(mcp.limits().session_idle.as_millis()).unwrap_or(u64::MAX);
-        if self.is_idle() && idle >= limit {
+        if self.is_idle() && idle >= limit && !self.has_tasks() {
             let session = mcp.sessions.by_id.read().get(&self.id).cloned();
             if let Some(session) = session {
                 mcp.sessions.end(&session, Ended::Silent);

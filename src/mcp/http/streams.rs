@@ -6,7 +6,7 @@ use super::store::{Memory, Outgoing, Store, Stored, Worth, size_of};
 use crate::engine::Core;
 use crate::engine::budget::Budget;
 use crate::engine::outbox::{Body, Flush, Refused};
-use crate::engine::pool::{Abandon, Busy, Lane, Work};
+use crate::engine::pool::{Busy, Lane, Work};
 use crate::engine::timer::Tick;
 use crate::http::event::Event;
 use crate::http::head::Head;
@@ -125,6 +125,20 @@ impl Streams {
         Ok(())
     }
 
+    /// Takes a message of that key back that waits for the stream.
+    pub(crate) fn take_back(&self, key: u64) -> Option<Body> {
+        let mut state = self.state.lock();
+        let at = state.waiting.iter().position(|(waiting, _)| waiting.key == key)?;
+        let (waiting, _) = state.waiting.remove(at)?;
+        state.waiting_bytes -= size_of(&waiting.json);
+        Some(waiting.json)
+    }
+
+    /// Whether the client has opened the stream of what belongs to no request.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.lock().general.is_some()
+    }
+
     /// The client has opened the stream of what belongs to no request; one that was open is ended. False if the session is over, or the client
     /// cannot read streams.
     pub(crate) fn open(&self, exchange: &Arc<Exchange>, polls: bool) -> bool {
@@ -233,15 +247,7 @@ impl Streams {
 
     /// Hands work of the session to the pool.
     pub(crate) fn spawn(&self, core: &Core, lane: &Arc<Lane>, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
-        if core.stopping() {
-            return Err(Busy::Stopping);
-        }
-        let deadline = work.deadline();
-        core.pool.submit(lane, Arc::clone(&work), bytes)?;
-        if core.sealed() {
-            // The stop has waited for all that it knew of, and this was not among it.
-            work.abandon(Abandon::Stopping);
-        }
+        let deadline = core.submit(&core.pool, lane, work, bytes)?;
         if let Some(watch) = self.watch.get().filter(|_| deadline < Instant::now() + LOOK) {
             core.timer.nudge(deadline, watch.clone());
         }
@@ -348,6 +354,17 @@ impl RequestStream {
 
     pub(crate) fn head(&self) -> &Head {
         self.exchange.head()
+    }
+
+    /// Whether the client can be sent something ahead of the answer.
+    pub(crate) fn reads_events(&self) -> bool {
+        self.exchange.accepts().events
+    }
+
+    /// Whether its answer has become a stream, to which the client may come back.
+    pub(crate) fn is_stream(&self) -> bool {
+        let _state = self.streams.state.lock();
+        self.begun().is_some()
     }
 
     fn begun(&self) -> Option<u64> {
