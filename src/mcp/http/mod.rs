@@ -16,6 +16,7 @@ use crate::protocol::envelope::{self, Incoming, ParseLimits};
 use crate::protocol::error::{BusyReason, RpcError};
 use crate::protocol::id::RequestId;
 use crate::protocol::method;
+use crate::protocol::revision::Revision;
 use crate::service::{Ended, Text};
 use crate::transport::http::exchange::Exchange;
 use crate::transport::http::{HttpConnection, HttpService};
@@ -62,7 +63,7 @@ impl HttpConnection for Conversation {
             _ => self.delete(principal.as_ref(), exchange),
         };
         if let Err((status, error)) = refused {
-            refuse(exchange, status, None, &error);
+            refuse(exchange, status, None, &error, None);
         }
     }
 
@@ -99,21 +100,43 @@ impl Conversation {
         let incoming = match envelope::parse(&text, &limits) {
             Ok(incoming) => incoming,
             Err(malformed) => {
-                refuse(exchange, 400, malformed.id.as_ref(), &malformed.error);
+                // As over every transport: what an error without an id looks like is the session's.
+                let session = self.session(principal.as_ref(), head).ok();
+                let revision = session.and_then(|session| session.session.link().legacy().map(|own| own.revision));
+                refuse(exchange, 400, malformed.id.as_ref(), &malformed.error, revision);
                 return Ok(());
             }
         };
+        let id = match &incoming {
+            Incoming::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
+        if let Err((status, error)) = self.serve(principal, &text, incoming, exchange) {
+            refuse(exchange, status, id.as_ref(), &error, None);
+        }
+        Ok(())
+    }
+
+    /// A message that could be read.
+    fn serve(
+        &mut self,
+        principal: Option<Principal>,
+        text: &Text,
+        incoming: Incoming<'_>,
+        exchange: &Arc<Exchange>,
+    ) -> Refused {
+        let head = exchange.head();
         match &incoming {
             Incoming::Request(request) if headers::is_modern(&request.params, head) => {
-                self.modern(principal, &text, incoming, exchange);
+                self.modern(principal, text, incoming, exchange);
                 Ok(())
             }
             Incoming::Request(request) if request.method == method::INITIALIZE => {
-                self.initialize(principal, &text, incoming, exchange)
+                self.initialize(principal, text, incoming, exchange)
             }
             Incoming::Notification(notification) if headers::is_modern(&notification.params, head) => {
                 // No header rules are given for these, and a cancellation is the end of its connection.
-                self.modern(principal, &text, incoming, exchange);
+                self.modern(principal, text, incoming, exchange);
                 exchange.finish(202, Flush::Later);
                 Ok(())
             }
@@ -129,7 +152,7 @@ impl Conversation {
                     // First: what comes of it, on another connection, may have the client leave at once.
                     exchange.finish(202, Flush::Now);
                 }
-                session.session.receive_over(&text, incoming, &Reply::Exchange(Arc::clone(exchange)));
+                session.session.receive_over(text, incoming, &Reply::Exchange(Arc::clone(exchange)));
                 if notification {
                     exchange.finish(202, Flush::Later);
                 }
@@ -227,9 +250,9 @@ fn unknown_session() -> (u16, RpcError) {
     (404, RpcError::invalid_request("there is no such session; send initialize without a session id"))
 }
 
-fn refuse(exchange: &Exchange, status: u16, id: Option<&RequestId>, error: &RpcError) {
+fn refuse(exchange: &Exchange, status: u16, id: Option<&RequestId>, error: &RpcError, revision: Option<Revision>) {
     let mut json = Vec::with_capacity(128);
-    encode::write_error(&mut json, id, error, None);
+    encode::write_error(&mut json, id, error, revision);
     match status {
         405 => exchange.answer_with(status, json, &[("Allow", "POST")], Flush::Later),
         _ => exchange.answer(status, json, Flush::Later),
