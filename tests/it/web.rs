@@ -113,12 +113,14 @@ impl Web {
         if let Some(session) = &session {
             headers.push(("Mcp-Session-Id", session));
         }
-        if !self.revision.is_empty() && message["method"] != "initialize" {
+        if !self.revision.is_empty() && (self.revision == MODERN || message["method"] != "initialize") {
             headers.push(("MCP-Protocol-Version", self.revision));
         }
         if self.revision == MODERN {
-            for (name, value) in [("Mcp-Method", &message["method"]), ("Mcp-Name", &message["params"]["name"])] {
-                headers.extend(value.as_str().map(|value| (name, value)));
+            let (method, params) = (&message["method"], &message["params"]);
+            let name = if method == "resources/read" { &params["uri"] } else { &params["name"] };
+            for (header, value) in [("Mcp-Method", method), ("Mcp-Name", name)] {
+                headers.extend(value.as_str().map(|value| (header, value)));
             }
         }
         headers.extend(more);
@@ -252,6 +254,24 @@ impl Web {
 
     pub fn vanish(self) {
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Ends the connection when asked to, also while it is being read.
+    pub fn end(&self) -> impl FnOnce() + Send + use<> {
+        let stream = self.stream.try_clone().expect("a second handle");
+        move || {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Waits until there is something to read; false at the end of the connection.
+    pub fn more(&mut self) -> bool {
+        let mut piece = [0; 4096];
+        if self.buffer.is_empty() {
+            let count = self.stream.read(&mut piece).unwrap_or(0);
+            self.buffer.extend_from_slice(&piece[..count]);
+        }
+        !self.buffer.is_empty()
     }
 
     /// Says that nothing more will be sent.
