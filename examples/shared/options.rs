@@ -11,6 +11,7 @@ pub struct Options {
     listen: Vec<String>,
     health: Option<String>,
     stdio: bool,
+    state_keys: Vec<String>,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
 }
@@ -72,8 +73,14 @@ const TIMES: [(&str, &str); 12] = [
 impl Options {
     /// Reads the command line; `Err` holds what to print, and whether it is a complaint.
     pub fn parse(program: &str, arguments: impl IntoIterator<Item = String>) -> Result<Self, (String, bool)> {
-        let mut options =
-            Self { listen: Vec::new(), health: None, stdio: false, log: log::LevelFilter::Info, settings: Vec::new() };
+        let mut options = Self {
+            listen: Vec::new(),
+            health: None,
+            stdio: false,
+            state_keys: Vec::new(),
+            log: log::LevelFilter::Info,
+            settings: Vec::new(),
+        };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (name, inline) = match argument.split_once('=') {
@@ -89,6 +96,7 @@ impl Options {
             match name.as_str() {
                 "--help" | "-h" => return Err((help(program), false)),
                 "--stdio" if program == "everything" => options.stdio = true,
+                "--state-key-file" if program == "everything" => options.state_keys.push(value()?),
                 "--listen" => options.listen.push(value()?),
                 "--health" => options.health = Some(value()?),
                 "--log" => options.log = parsed(&name, &value()?)?,
@@ -129,6 +137,14 @@ impl Options {
             Some((first, more)) => (first, more),
             None => ("127.0.0.1:8080", &[]),
         }
+    }
+
+    /// The secrets for states that clients carry from one process to another: what is in the files that were named. They are not
+    /// given on the command line, which other users of the machine can read.
+    #[allow(dead_code, reason = "not every example has such states")]
+    pub fn state_keys(&self) -> Result<Vec<Vec<u8>>, String> {
+        let read = |path: &String| std::fs::read(path).map_err(|error| format!("--state-key-file {path}: {error}"));
+        self.state_keys.iter().map(read).collect()
     }
 
     /// Where to answer probes, if anywhere.
@@ -220,14 +236,16 @@ fn seconds(name: &str, value: &str) -> Result<Duration, (String, bool)> {
 }
 
 fn help(program: &str) -> String {
-    let stdio = match program {
+    let own = match program {
         "everything" => {
-            "  --stdio                        serve standard input and output; with --listen, sockets, too\n"
+            "  --stdio                        serve standard input and output; with --listen, sockets, too\n\
+             \x20 --state-key-file FILE          a secret of 32 random bytes or more, shared by the processes that answer the\n\
+             \x20                                rounds of one request (several times: the first seals, all open)\n"
         }
         _ => "",
     };
     let mut text = format!(
-        "usage: {program} [OPTION]...\n\n{stdio}\
+        "usage: {program} [OPTION]...\n\n{own}\
          \x20 --listen ADDRESS               where to listen (default 127.0.0.1:8080; port 0 takes any free one;\n\
          \x20                                may be given several times)\n\
          \x20 --health ADDRESS               where to answer /health, /ready and /metrics (default: nowhere)\n\

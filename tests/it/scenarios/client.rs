@@ -250,14 +250,7 @@ impl Client {
             if result["resultType"] != "input_required" {
                 return message;
             }
-            let questions = result["inputRequests"].as_object().into_iter().flatten();
-            let answered = questions.map(|(key, question)| {
-                (key.clone(), answer(question["method"].as_str().expect("a method"), &question["params"]))
-            });
-            params["inputResponses"] = Value::Object(answered.collect());
-            if let Some(state) = result.get("requestState") {
-                params["requestState"] = state.clone();
-            }
+            answer_in(&mut params, result, &answer);
             id = self.start(method, params.clone());
         }
     }
@@ -283,6 +276,18 @@ impl Client {
         let mut web = Web::connect_to(self.place.address.expect("a server with sockets"));
         (web.revision, web.capabilities) = (self.place.revision, self.capabilities.clone());
         web
+    }
+}
+
+/// Makes of the parameters of a request those of its next round.
+pub fn answer_in(params: &mut Value, result: &Value, answer: impl Fn(&str, &Value) -> Value) {
+    let questions = result["inputRequests"].as_object().into_iter().flatten();
+    let answered = questions.map(|(key, question)| {
+        (key.clone(), answer(question["method"].as_str().expect("a method"), &question["params"]))
+    });
+    params["inputResponses"] = Value::Object(answered.collect());
+    if let Some(state) = result.get("requestState") {
+        params["requestState"] = state.clone();
     }
 }
 

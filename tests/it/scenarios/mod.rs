@@ -10,6 +10,7 @@ mod headers;
 mod library;
 mod lifecycle;
 mod notices;
+mod processes;
 mod questions;
 mod readme;
 mod rounds;
@@ -119,9 +120,7 @@ fn column(transport: Transport, revision: &'static str) -> Vec<Outcome> {
     let mut servers = Servers::default();
     let rows = rows().filter(|row| row.is_for(transport, revision));
     let outcomes = rows.map(|row| {
-        let address = (transport != Transport::Stdio).then(|| servers.with(row.options));
-        let options = row.options.iter().map(|&option| option.to_owned()).collect();
-        let place = Place { transport, revision, address, options };
+        let place = servers.place(transport, revision, row.options);
         let run = || {
             let mut client = Client::with(&place, able(revision));
             (row.run)(&mut client);
@@ -140,17 +139,20 @@ fn said(panic: &(dyn Any + Send)) -> String {
 
 /// One server with sockets for each set of options.
 #[derive(Default)]
-struct Servers(HashMap<&'static [&'static str], (Process, SocketAddr)>);
+struct Servers(HashMap<Vec<String>, (Process, SocketAddr)>);
 
 impl Servers {
-    fn with(&mut self, options: &'static [&'static str]) -> SocketAddr {
+    /// Where a server with these options is; over stdio it is started by its client.
+    fn place(&mut self, transport: Transport, revision: &'static str, options: &[&str]) -> Place {
         let start = || {
             let arguments = ["--listen", "127.0.0.1:0", "--log", "warn"];
             let process = Process::start("everything", &[&arguments, options].concat());
             let address = process.address();
             (process, address)
         };
-        self.0.entry(options).or_insert_with(start).1
+        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
+        let address = (transport != Transport::Stdio).then(|| self.0.entry(options.clone()).or_insert_with(start).1);
+        Place { transport, revision, address, options }
     }
 }
 
