@@ -59,7 +59,7 @@ impl Client {
             hello: Value::Null,
             head: None,
             wire,
-            ledger: Ledger { revision, open: HashMap::new() },
+            ledger: Ledger { revision, open: HashMap::new(), heard: Vec::new() },
             held: Vec::new(),
             last_id: 0,
         }
@@ -263,12 +263,13 @@ impl Client {
         answer["result"].clone()
     }
 
-    /// Says goodbye. What nobody has waited for is checked like everything else.
-    pub fn end(self) {
+    /// Says goodbye; all that it has received. What nobody has waited for is checked like everything else.
+    pub fn end(self) -> Vec<Value> {
         let Self { wire, mut ledger, .. } = self;
         for message in wire.end() {
             ledger.received(&message);
         }
+        ledger.heard
     }
 
     /// A plain connection to the server, over HTTP.
@@ -308,6 +309,8 @@ struct Ledger {
     revision: &'static str,
     /// Method and revision of each request, by its id.
     open: HashMap<String, (String, &'static str)>,
+    /// All that came.
+    heard: Vec<Value>,
 }
 
 impl Ledger {
@@ -331,6 +334,7 @@ impl Ledger {
             batch.iter().for_each(|message| self.received(message));
             return;
         }
+        self.heard.push(message.clone());
         if message.get("method").is_some() {
             let asks = message.get("id").is_some();
             assert!(!asks || self.revision != MODERN, "2026-07-28 has no requests of servers: {message}");

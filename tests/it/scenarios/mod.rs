@@ -7,6 +7,7 @@
 mod batches;
 mod client;
 mod headers;
+mod lavish;
 mod library;
 mod lifecycle;
 mod notices;
