@@ -201,6 +201,7 @@ impl Core {
         for lane in self.clients().iter().map(|connection| &connection.lane).chain(&lanes) {
             lane.abandon(Abandon::Stopping);
         }
+        self.pool.abandon(Abandon::Stopping);
     }
 
     pub(crate) fn connected(&self) -> usize {
