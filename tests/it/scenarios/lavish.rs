@@ -98,7 +98,8 @@ fn link(dice: &mut Dice, uri: &str, name: &str) -> ResourceLink {
 }
 
 fn contents(dice: &mut Dice, uri: &str) -> ResourceContents {
-    let contents = if dice.maybe() { ResourceContents::text(uri, "text") } else { ResourceContents::blob(uri, b"\x01\x02") };
+    let contents =
+        if dice.maybe() { ResourceContents::text(uri, "text") } else { ResourceContents::blob(uri, b"\x01\x02") };
     let contents = dice.perhaps(contents, |contents| contents.mime_type("text/plain"));
     dice.perhaps(contents, |contents| contents.meta("example.com/extra", 1))
 }

@@ -8,17 +8,39 @@ use std::path::PathBuf;
 const BEGIN: &str = "<!-- what the scenarios have shown -->\n";
 const END: &str = "<!-- -->\n";
 
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(path()).expect("a README")
+}
+
+/// It is compiled and run with the documentation; here it is only looked at.
+#[test]
+fn the_readmes_server_is_short_and_has_all_that_an_author_needs() {
+    let readme = readme();
+    let (_, section) = readme.split_once("\n## Write a server\n").expect("the section");
+    let (_, code) = section.split_once("```rust\n").expect("the server");
+    let (code, _) = code.split_once("```").expect("its end");
+    assert!(code.lines().count() <= 80, "{} lines", code.lines().count());
+    for part in
+        [".tool(", ".resource(", ".prompt(", "ctx.progress(", "ctx.sleep(", "ctx.ask(", "ctx.sample(", "in_memory("]
+    {
+        assert!(code.contains(part), "{part}");
+    }
+}
+
 #[test]
 fn the_readme_says_what_the_scenarios_have_shown() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(&path).expect("a README");
+    let readme = readme();
     let (before, rest) = readme.split_once(BEGIN).expect("the place of the table");
     let (said, behind) = rest.split_once(END).expect("the end of the table");
     let shown = table();
     if std::env::var_os("UPDATE_README").is_some() {
         // What fails is no news for the README.
         assert!(OUTCOMES.iter().all(|outcome| outcome.problem.is_none()), "not every scenario passes");
-        std::fs::write(&path, format!("{before}{BEGIN}{shown}{END}{behind}")).expect("it is written");
+        std::fs::write(path(), format!("{before}{BEGIN}{shown}{END}{behind}")).expect("it is written");
     } else {
         assert_eq!(said, shown, "UPDATE_README=1 writes the table as it is now");
     }

@@ -171,6 +171,9 @@ impl Wire for Posts {
 
     fn receive(&mut self, deadline: Instant) -> Option<Arrived> {
         let arrived = self.arrivals.recv_deadline(deadline).ok()?;
+        if arrived.message.get("method").is_none() {
+            self.open.remove(&arrived.message["id"].to_string());
+        }
         if let Some(session) = arrived.head.as_ref().and_then(|head| head.header("mcp-session-id")) {
             assert!(session.bytes().all(|byte| (0x21..=0x7e).contains(&byte)), "{session:?}");
             assert_ne!(self.revision, MODERN, "2026-07-28 has no sessions");
