@@ -23,7 +23,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
-    let mut bound = server().settings(options.settings()?).unbound()?;
+    let server = server().settings(options.settings()?);
+    let server = options.state_keys()?.iter().fold(server, |server, key| server.state_key(key));
+    let mut bound = server.unbound()?;
     if options.listens() {
         let (first, more) = options.addresses();
         for address in std::iter::once(first).chain(more.iter().map(String::as_str)) {

@@ -2,8 +2,8 @@
 
 use mcp_blocking::schemars::JsonSchema;
 use mcp_blocking::serde_json::json;
-use mcp_blocking::{NoArgs, Server, Tool, ToolError};
-use serde::Deserialize;
+use mcp_blocking::{Json, NoArgs, Server, Tool, ToolError};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +15,17 @@ const NOTES: usize = 1_000;
 struct Echo {
     /// What to send back.
     text: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Add {
+    a: f64,
+    b: f64,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Sum {
+    sum: f64,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -78,6 +89,10 @@ pub fn register(server: Server) -> Server {
         .tool_with(
             Tool::new("echo_pooled", "Send the text back, from a worker thread").read_only().closed_world(),
             |_ctx, Echo { text }| Ok(text),
+        )
+        .tool_with(
+            Tool::new("add", "Add two numbers; the sum is structured output").read_only().closed_world(),
+            |_ctx, Add { a, b }| Ok(Json(Sum { sum: a + b })),
         )
         .tool_with(
             Tool::new("slow", "Take some time, reporting progress; can be cancelled").read_only().closed_world(),

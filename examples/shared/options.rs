@@ -12,6 +12,7 @@ pub struct Options {
     health: Option<String>,
     stdio: bool,
     certificates: Certificates,
+    state_keys: Vec<String>,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
 }
@@ -99,6 +100,7 @@ impl Options {
             health: None,
             stdio: false,
             certificates: Certificates::default(),
+            state_keys: Vec::new(),
             log: log::LevelFilter::Info,
             settings: Vec::new(),
         };
@@ -117,6 +119,7 @@ impl Options {
             match name.as_str() {
                 "--help" | "-h" => return Err((help(program), false)),
                 "--stdio" if program == "everything" => options.stdio = true,
+                "--state-key-file" if program == "everything" => options.state_keys.push(value()?),
                 "--listen" => options.listen.push(value()?),
                 "--health" => options.health = Some(value()?),
                 "--log" => options.log = parsed(&name, &value()?)?,
@@ -181,6 +184,14 @@ impl Options {
             Some((first, more)) => (first, more),
             None => ("127.0.0.1:8080", &[]),
         }
+    }
+
+    /// The secrets for states that clients carry from one process to another: what is in the files that were named. They are not
+    /// given on the command line, which other users of the machine can read.
+    #[allow(dead_code, reason = "not every example has such states")]
+    pub fn state_keys(&self) -> Result<Vec<Vec<u8>>, String> {
+        let read = |path: &String| std::fs::read(path).map_err(|error| format!("--state-key-file {path}: {error}"));
+        self.state_keys.iter().map(read).collect()
     }
 
     /// Where to answer probes, if anywhere.
@@ -313,14 +324,16 @@ fn seconds(name: &str, value: &str) -> Result<Duration, (String, bool)> {
 }
 
 fn help(program: &str) -> String {
-    let stdio = match program {
+    let own = match program {
         "everything" => {
-            "  --stdio                        serve standard input and output; with --listen, sockets, too\n"
+            "  --stdio                        serve standard input and output; with --listen, sockets, too\n\
+             \x20 --state-key-file FILE          a secret of 32 random bytes or more, shared by the processes that answer the\n\
+             \x20                                rounds of one request (several times: the first seals, all open)\n"
         }
         _ => "",
     };
     let mut text = format!(
-        "usage: {program} [OPTION]...\n\n{stdio}\
+        "usage: {program} [OPTION]...\n\n{own}\
          \x20 --listen ADDRESS               where to listen (default 127.0.0.1:8080; port 0 takes any free one;\n\
          \x20                                may be given several times)\n\
          \x20 --health ADDRESS               where to answer /health, /ready and /metrics (default: nowhere)\n\

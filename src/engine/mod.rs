@@ -221,6 +221,7 @@ impl Core {
         for lane in self.clients().iter().map(|connection| &connection.lane).chain(&lanes) {
             lane.abandon(Abandon::Stopping);
         }
+        self.pool.abandon(Abandon::Stopping);
     }
 
     /// Work of those who have no connection of their own is given up: nobody is left who could come back for it.

@@ -376,11 +376,22 @@ impl Pool {
 
     /// What runs now, for the log at the end.
     pub(crate) fn running(&self) -> Vec<String> {
+        self.at_work().iter().map(|work| work.describe()).collect()
+    }
+
+    /// Tells all that runs that it is given up, also what is in the lane of a connection that has gone.
+    pub(crate) fn abandon(&self, why: Abandon) {
+        for work in self.at_work() {
+            work.abandon(why);
+        }
+    }
+
+    fn at_work(&self) -> Vec<Arc<dyn Work>> {
         let seats = self.seats.lock().clone();
         seats
             .iter()
             .filter_map(|seat| match &*seat.state.lock() {
-                SeatState::Running { work, .. } => Some(work.describe()),
+                SeatState::Running { work, .. } => Some(Arc::clone(work)),
                 SeatState::Free | SeatState::WrittenOff => None,
             })
             .collect()
@@ -611,7 +622,8 @@ impl Pool {
         self.gone();
     }
 
-    /// Writes off the workers whose work is past its deadline; returns whether any works at all.
+    /// Tells work that is past its deadline, if its connection has not, and writes off the workers of what does not listen; returns
+    /// whether any works at all.
     fn look(&self, now: Instant) -> bool {
         let seats = self.seats.lock().clone();
         let mut busy = false;
@@ -620,7 +632,14 @@ impl Pool {
             let SeatState::Running { work, lane, key, parked } = &*state else { continue };
             busy = true;
             // A parked worker waits with a limit of its own, and is not counted anyhow.
-            if *parked || now < work.deadline() + GRACE {
+            let deadline = work.deadline();
+            if *parked || now < deadline {
+                continue;
+            }
+            if now < deadline + GRACE {
+                let work = Arc::clone(work);
+                drop(state);
+                work.expire();
                 continue;
             }
             let (what, lane, key) = (work.describe(), Arc::clone(lane), *key);

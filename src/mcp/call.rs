@@ -258,7 +258,8 @@ impl Call {
 
     /// Runs the handler and answers. The flush says who writes the answer.
     pub(crate) fn execute(self: &Arc<Self>, flush: Flush) {
-        if self.stopped() {
+        // A notice may be in the lane of a connection that has gone, where the end of the server does not find it.
+        if self.stopped() || self.is_notice() && self.link.core.sealed() {
             return;
         }
         let flow = match self.task() {
@@ -744,6 +745,8 @@ impl Work for Call {
 
     fn abandon(&self, why: Abandon) {
         match why {
+            // It was accepted, and nothing of it is the connection's any more.
+            Abandon::Disconnected if self.is_notice() && !self.link.stays() => {}
             Abandon::Disconnected => {
                 self.stop(None, Outcome::Cancelled, Flush::Later);
             }

@@ -27,9 +27,12 @@ mod lines;
 mod malformed;
 mod messages;
 mod peer;
+#[allow(dead_code, reason = "shared with the tests of the examples, which use all of it")]
+mod process;
 mod raw;
 mod reports;
 mod resume;
+mod scenarios;
 mod schema;
 mod services;
 mod stories;

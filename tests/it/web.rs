@@ -124,16 +124,20 @@ impl Web {
         if let Some(session) = &session {
             headers.push(("Mcp-Session-Id", session));
         }
-        if !self.revision.is_empty() && message["method"] != "initialize" {
+        if !self.revision.is_empty() && (self.revision == MODERN || message["method"] != "initialize") {
             headers.push(("MCP-Protocol-Version", self.revision));
         }
         if self.revision == MODERN {
-            let params = &message["params"];
-            let named = params["name"].as_str().or(params["taskId"].as_str());
-            headers.extend(message["method"].as_str().map(|method| ("Mcp-Method", method)));
-            headers.extend(
-                named.filter(|_| !more.iter().any(|(name, _)| *name == "Mcp-Name")).map(|name| ("Mcp-Name", name)),
-            );
+            let (method, params) = (&message["method"], &message["params"]);
+            let name = match method.as_str() {
+                Some("resources/read") => &params["uri"],
+                Some("tasks/get" | "tasks/update" | "tasks/cancel") => &params["taskId"],
+                _ => &params["name"],
+            };
+            for (header, value) in [("Mcp-Method", method), ("Mcp-Name", name)] {
+                let given = more.iter().any(|(name, _)| *name == header);
+                headers.extend(value.as_str().filter(|_| !given).map(|value| (header, value)));
+            }
         }
         headers.extend(more);
         self.ask("POST", &headers, &message.to_string());
@@ -314,6 +318,24 @@ impl Web {
     /// Sends, unless the server takes no more.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Ends the connection when asked to, also while it is being read.
+    pub fn end(&self) -> impl FnOnce() + Send + use<> {
+        let stream = self.stream.socket().try_clone().expect("a second handle");
+        move || {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Waits until there is something to read; false at the end of the connection.
+    pub fn more(&mut self) -> bool {
+        let mut piece = [0; 4096];
+        if self.buffer.is_empty() {
+            let count = self.stream.read(&mut piece).unwrap_or(0);
+            self.buffer.extend_from_slice(&piece[..count]);
+        }
+        !self.buffer.is_empty()
     }
 
     /// Says that nothing more will be sent.

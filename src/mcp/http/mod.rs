@@ -18,6 +18,7 @@ use crate::protocol::envelope::{self, Incoming, ParseLimits};
 use crate::protocol::error::{BusyReason, RpcError};
 use crate::protocol::id::RequestId;
 use crate::protocol::method;
+use crate::protocol::revision::Revision;
 use crate::service::{Ended, Text};
 use crate::transport::http::exchange::Exchange;
 use crate::transport::http::{HttpConnection, HttpService};
@@ -77,7 +78,7 @@ impl HttpConnection for Conversation {
             _ => self.delete(principal.as_ref(), exchange),
         };
         if let Err((status, error)) = refused {
-            refuse(exchange, status, None, &error);
+            refuse(exchange, status, None, &error, None);
         }
     }
 
@@ -131,21 +132,43 @@ impl Conversation {
         let incoming = match envelope::parse(&text, &limits) {
             Ok(incoming) => incoming,
             Err(malformed) => {
-                refuse(exchange, 400, malformed.id.as_ref(), &malformed.error);
+                // As over every transport: what an error without an id looks like is the session's.
+                let session = self.session(principal.as_ref(), head).ok();
+                let revision = session.and_then(|session| session.session.link().legacy().map(|own| own.revision));
+                refuse(exchange, 400, malformed.id.as_ref(), &malformed.error, revision);
                 return Ok(());
             }
         };
+        let id = match &incoming {
+            Incoming::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
+        if let Err((status, error)) = self.serve(principal, &text, incoming, exchange) {
+            refuse(exchange, status, id.as_ref(), &error, None);
+        }
+        Ok(())
+    }
+
+    /// A message that could be read.
+    fn serve(
+        &mut self,
+        principal: Option<Principal>,
+        text: &Text,
+        incoming: Incoming<'_>,
+        exchange: &Arc<Exchange>,
+    ) -> Refused {
+        let head = exchange.head();
         match &incoming {
             Incoming::Request(request) if headers::is_modern(&request.params, head) => {
-                self.modern(principal, &text, incoming, exchange);
+                self.modern(principal, text, incoming, exchange);
                 Ok(())
             }
             Incoming::Request(request) if request.method == method::INITIALIZE => {
-                self.initialize(principal, &text, incoming, exchange)
+                self.initialize(principal, text, incoming, exchange)
             }
             Incoming::Notification(notification) if headers::is_modern(&notification.params, head) => {
                 // No header rules are given for these, and a cancellation is the end of its connection.
-                self.modern(principal, &text, incoming, exchange);
+                self.modern(principal, text, incoming, exchange);
                 exchange.finish(202, Flush::Later);
                 Ok(())
             }
@@ -168,7 +191,7 @@ impl Conversation {
                 }
                 let request = RequestStream::new(&session.streams, exchange, session.polls());
                 self.part = Some(Part::Request(Arc::clone(&request)));
-                session.session.receive_over(&text, incoming, &Reply::Stream(request));
+                session.session.receive_over(text, incoming, &Reply::Stream(request));
                 if notification {
                     exchange.finish(202, Flush::Later);
                 }
@@ -275,9 +298,9 @@ fn unknown_event() -> (u16, RpcError) {
     (400, RpcError::invalid_request("nothing is kept of that Last-Event-ID; open a stream without one"))
 }
 
-fn refuse(exchange: &Exchange, status: u16, id: Option<&RequestId>, error: &RpcError) {
+fn refuse(exchange: &Exchange, status: u16, id: Option<&RequestId>, error: &RpcError, revision: Option<Revision>) {
     let mut json = Vec::with_capacity(128);
-    encode::write_error(&mut json, id, error, None);
+    encode::write_error(&mut json, id, error, revision);
     match status {
         405 => exchange.answer_with(status, json, &[("Allow", "POST")], Flush::Later),
         _ => exchange.answer(status, json, Flush::Later),
