@@ -66,8 +66,12 @@ pub fn certificate(bytes: &[u8]) {
     let der = CertificateDer::from(bytes);
     let Ok(parsed) = ParsedCertificate::try_from(&der) else { return };
     for name in &content.dns_names {
-        // A name with a star is none that a client asks for.
+        // A name with a star is none that a client asks for; one with a dot at its end is the same to those who ask, and to the other
+        // reader none that can be in a certificate.
         let Ok(asked) = ServerName::try_from(*name) else { continue };
+        if name.ends_with('.') {
+            continue;
+        }
         let unknown = match verify_server_name(&parsed, &asked) {
             Err(Error::InvalidCertificate(why)) => {
                 matches!(why, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })

@@ -70,8 +70,10 @@ impl<H> Bound<H> {
         make: impl FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send + 'static,
     ) -> Result<Self, Error> {
         problems.extend(settings.take_problems());
-        let tls = settings.tls.clone().map(Tls::new).transpose();
-        let tls = tls.map_err(|wrong| problems.extend(wrong)).unwrap_or_default();
+        let tls = settings.tls.clone().and_then(|(config, location)| {
+            let wrong = |wrong: Vec<Problem>| problems.extend(wrong.into_iter().map(|problem| problem.at(location)));
+            Tls::new(config).map_err(wrong).ok()
+        });
         if !problems.is_empty() {
             return Err(Error::Setup(problems));
         }
@@ -202,7 +204,7 @@ impl<H> Bound<H> {
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
         let Settings { limits, hosts, origins, tokens, authenticate, tls, checks, health_on_main, .. } = self.settings;
-        let certificate_suffices = tls.is_some_and(|tls| tls.certificate_suffices());
+        let certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
         let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
         let (routes, handle) = (self.make)(&core);
         let first_route = routes.first().map(|route| (Arc::clone(&route.path), Arc::clone(&route.service)));

@@ -476,6 +476,7 @@ impl Server {
 
     /// [`Settings::tls`].
     #[cfg(feature = "tls")]
+    #[track_caller]
     pub fn tls(mut self, tls: crate::TlsConfig) -> Self {
         self.settings = self.settings.tls(tls);
         self

@@ -34,7 +34,8 @@ pub struct Settings {
     pub(crate) origins: OriginPolicy,
     pub(crate) tokens: Tokens,
     pub(crate) authenticate: Option<Authenticate>,
-    pub(crate) tls: Option<TlsConfig>,
+    /// And where it was set.
+    pub(crate) tls: Option<(TlsConfig, &'static Location<'static>)>,
     pub(crate) checks: Vec<Check>,
     pub(crate) health_on_main: bool,
     anonymous: bool,
@@ -114,8 +115,9 @@ impl Settings {
     /// let settings = Settings::new().tls(tls).allow_host("mcp.example.com");
     /// ```
     #[cfg(feature = "tls")]
+    #[track_caller]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
-        self.tls = Some(tls);
+        self.tls = Some((tls, Location::caller()));
         self
     }
 
@@ -165,7 +167,7 @@ impl Settings {
 
     /// What is missing for an address beyond loopback; `plain` is one that is never encrypted.
     pub(crate) fn missing(&self, plain: bool) -> Option<&'static str> {
-        let certificates = self.tls.as_ref().is_some_and(TlsConfig::authenticates);
+        let certificates = self.tls.as_ref().is_some_and(|(tls, _)| tls.authenticates());
         if self.tokens.is_empty() && self.authenticate.is_none() && !certificates && !self.anonymous {
             return Some(
                 "ask for a token with `bearer_token` or for a certificate with `TlsConfig::client_ca_file`, or let everybody in with \

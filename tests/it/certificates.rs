@@ -371,7 +371,10 @@ fn what_is_wrong_with_files_is_said_at_once_with_what_to_do() {
         assert!(!text.contains("MIG") && !text.contains("MC4CAQ"), "a key in {text}");
     };
     let in_memory = |chain: &str, key: &str| TlsConfig::pem(chain, key);
-    contains(say(in_memory(&good.chain, &other.key)), &["does not belong to the first certificate"]);
+    contains(
+        say(in_memory(&good.chain, &other.key)),
+        &["does not belong to the first certificate", "(at tests/it/cert"],
+    );
     contains(
         say(in_memory(&[authority.pem(), good.chain.clone()].concat(), &good.key)),
         &["server's own certificate before"],

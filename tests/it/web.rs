@@ -302,6 +302,7 @@ impl Web {
     }
 
     /// What is below, for bytes that no client sends.
+    #[cfg(feature = "tls")]
     pub fn socket(&self) -> &TcpStream {
         self.stream.socket()
     }
