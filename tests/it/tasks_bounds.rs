@@ -290,7 +290,8 @@ fn a_task_has_a_time_of_its_own() {
     let stopped = reach(&mut peer, &new, "completed");
     assert!(begun.elapsed() >= Duration::from_millis(400));
     assert_eq!(stopped["result"]["isError"], true);
-    assert!(stopped["result"]["content"][0]["text"].as_str().expect("a text").contains("did not finish within 400ms"));
+    let text = stopped["result"]["content"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("did not finish within 400ms"), "{text}");
     let result = old.request("tasks/result", json!({ "taskId": id }))["result"].clone();
     assert_eq!(result["isError"], true);
     assert_eq!(get(&mut old, &id)["status"], "failed");
