@@ -203,7 +203,6 @@ fn wait_over(
 ) -> bool {
     let (idle, interval) = (connection.core.limits.keep_alive, connection.core.limits.ping_interval);
     let mut sign = Instant::now() + interval;
-    let mut idle_for_once = false;
     let mut buffer = [0; 4 << 10];
     loop {
         let over = exchange.is_over();
@@ -238,8 +237,8 @@ fn wait_over(
             Ok(count) => ahead.extend_from_slice(buffer.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                // The first time may have begun before the answer was out.
-                if over && ahead.is_empty() && std::mem::replace(&mut idle_for_once, true) {
+                // It was so when the waiting began.
+                if over && ahead.is_empty() {
                     return false;
                 }
             }
