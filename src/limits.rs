@@ -116,7 +116,7 @@ pub struct Limits {
     pub parked_calls: usize,
     /// Requests to one client that may be unanswered at once; beyond it the question fails as "busy". Default 64.
     pub questions_per_client: usize,
-    /// Bytes of queued requests and outgoing frames over all clients. Beyond it new work is answered "busy" and the client
+    /// Bytes of queued requests, outgoing frames and what HTTP sessions keep, over all clients. Beyond it new work is answered "busy" and the client
     /// with the fullest queue is closed. Default 256 MiB, or a quarter of the machine's (or container's) memory if that is less.
     pub memory_bytes: usize,
     /// Items on one page of a list. Default 250: many clients do not ask for a second page.

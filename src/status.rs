@@ -26,7 +26,7 @@ pub struct Status {
     pub workers_written_off: usize,
     /// The same, since the start.
     pub workers_written_off_ever: u64,
-    /// Bytes of queued requests and outgoing frames.
+    /// Bytes of queued requests and outgoing frames, and of what HTTP sessions keep for their clients.
     pub memory_used: usize,
     /// The bound of that.
     pub memory_limit: usize,

@@ -3,8 +3,8 @@
 //! Lock order. Taken while another is held:
 //! a call's state (MCP) → its link's pending requests, its batch, its session's streams (HTTP), its exchange (HTTP), the outbox's queue, and through a
 //! full queue the client table (read), the timer and the logger, and for memory the session table (read) and one session's streams, each alone; a
-//! session's streams → their exchanges → the outbox's queue; the outbox's writer → its queue; a worker's seat → nothing; a lane → nothing; what is known of a call's questions → the logger. Everything else is
-//! taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
+//! session's streams → their exchanges → the outbox's queue; the outbox's writer → its queue; a worker's seat → nothing; a lane → nothing; what is
+//! known of a call's questions → the logger. Everything else is taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
 //! nobody waits for and whose calls never block.
 
 pub(crate) mod budget;
