@@ -11,6 +11,7 @@
 )]
 
 mod frames;
+mod http;
 mod link;
 mod pieces;
 mod session;
@@ -48,7 +49,7 @@ pub fn request_head(bytes: &[u8]) {
     }
 }
 
-/// Chunked bodies, addresses of templates, sealed states, headers that repeat arguments.
+/// Chunked bodies, addresses of templates, sealed states, headers that repeat arguments, ids of events.
 pub fn pieces(bytes: &[u8]) {
     pieces::run(bytes);
 }
@@ -156,6 +157,11 @@ fn response(bytes: &[u8]) -> (u16, usize, usize) {
 /// Bytes behind an upgrade, as a WebSocket connection reads them: see `frames.rs`.
 pub fn frames(bytes: &[u8]) {
     frames::run(bytes);
+}
+
+/// An HTTP connection: see `http.rs`.
+pub fn http(bytes: &[u8]) {
+    http::run(bytes);
 }
 
 /// A text message, without a session and in sessions of two revisions; and as a cursor.

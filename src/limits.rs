@@ -138,7 +138,7 @@ pub struct Limits {
     pub task_ttl: Duration,
     /// The longest such time, whoever asks for it. Default 24 h.
     pub task_ttl_max: Duration,
-    /// Bytes of queued requests and outgoing frames over all clients. Beyond it new work is answered "busy" and the client
+    /// Bytes of queued requests, outgoing frames and what HTTP sessions keep, over all clients. Beyond it new work is answered "busy" and the client
     /// with the fullest queue is closed. Default 256 MiB, or a quarter of the machine's (or container's) memory if that is less.
     pub memory_bytes: usize,
     /// Items on one page of a list. Default 250: many clients do not ask for a second page.

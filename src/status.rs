@@ -30,7 +30,7 @@ pub struct Status {
     pub tasks: usize,
     /// Of these, those whose handler runs, or waits for a thread.
     pub tasks_in_flight: usize,
-    /// Bytes of queued requests and outgoing frames.
+    /// Bytes of queued requests and outgoing frames, and of what HTTP sessions keep for their clients.
     pub memory_used: usize,
     /// The bound of that.
     pub memory_limit: usize,

@@ -92,6 +92,10 @@ impl Session {
         Arc::new(Mutex::new(TokenBucket::new(limits.rate.into(), limits.burst.into())))
     }
 
+    pub(crate) fn own_rate(&self) -> &Rate {
+        &self.rate
+    }
+
     pub(crate) fn mcp(&self) -> &Arc<Mcp> {
         &self.mcp
     }
@@ -210,11 +214,7 @@ impl Session {
 
     /// Takes one message from the client's rate.
     fn within_rate(&self) -> bool {
-        let within = self.rate.lock().take(self.mcp.core.uptime(), 1).is_ok();
-        if !within {
-            self.mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
-        }
-        within
+        take(&self.rate, &self.mcp).is_ok()
     }
 
     fn error(&self, id: Option<&RequestId>, error: &RpcError) -> Vec<u8> {
@@ -228,11 +228,9 @@ impl Session {
         let counters = &self.mcp.core.counters;
         let counted = Method::of(&request.method);
         counters.requests.fetch_add(1, Ordering::Relaxed);
-        if let Err(retry) = self.rate.lock().take(self.mcp.core.uptime(), 1) {
-            counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = take(&self.rate, &self.mcp) {
             counters.request(counted, Outcome::RateLimited, Duration::ZERO);
-            let after = u64::try_from(retry.0.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-            return (Done::Answer(self.error(Some(&request.id), &RpcError::rate_limited(after))), 429);
+            return (Done::Answer(self.error(Some(&request.id), &error)), 429);
         }
         let received = Instant::now();
         let handling = match self.link.is_pending(&request.id) {
@@ -662,6 +660,17 @@ impl Session {
             Some(Pending::Listen(_)) | None => {}
         }
     }
+}
+
+/// Takes one message from a rate.
+///
+/// # Errors
+/// -31002: it comes too soon.
+pub(crate) fn take(rate: &Rate, mcp: &Mcp) -> Result<(), RpcError> {
+    rate.lock().take(mcp.core.uptime(), 1).map_err(|retry| {
+        mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+        RpcError::rate_limited(u64::try_from(retry.0.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
+    })
 }
 
 /// `arguments` has to be an object, or may be left out.

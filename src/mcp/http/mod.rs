@@ -9,7 +9,7 @@ pub(crate) mod streams;
 use super::Mcp;
 use super::batch::Reply;
 use super::client::Link;
-use super::session::{Rate, Session};
+use super::session::{self, Rate, Session};
 use crate::engine::outbox::Flush;
 use crate::http::head::Head;
 use crate::principal::Principal;
@@ -102,10 +102,7 @@ impl HttpConnection for Conversation {
                     session.session.link().hung_up(&id, &request);
                 }
             }
-            Some(Part::Stream(streams, exchange)) => {
-                streams.detach(&exchange);
-                exchange.give_up();
-            }
+            Some(Part::Stream(streams, exchange)) => streams.detach(&exchange),
             None => {}
         }
         self.waits = None;
@@ -203,12 +200,16 @@ impl Conversation {
     /// A message that brings with it all that has to be known.
     fn modern(&mut self, principal: Option<Principal>, text: &Text, incoming: Incoming<'_>, exchange: &Arc<Exchange>) {
         let link = Link::of_request(exchange.connection(), principal);
-        let rate = self.rate.get_or_insert_with(|| Session::rate(&self.mcp));
-        let session = Session::with_rate(Arc::clone(&self.mcp), Arc::clone(&link), Arc::clone(rate));
+        let session = Session::with_rate(Arc::clone(&self.mcp), Arc::clone(&link), self.rate());
         // Before the request is served: what it listens for may happen at once.
         self.mcp.add_link(&link);
         self.part = Some(Part::Modern(link));
         session.receive_over(text, incoming, &Reply::Exchange(Arc::clone(exchange)));
+    }
+
+    /// The rate of this connection.
+    fn rate(&mut self) -> Rate {
+        Arc::clone(self.rate.get_or_insert_with(|| Session::rate(&self.mcp)))
     }
 
     fn initialize(
@@ -223,6 +224,8 @@ impl Conversation {
             self.mcp.sessions.find(id, principal.as_ref()).ok_or_else(unknown_session)?;
             return Err((400, RpcError::already_initialized()));
         }
+        // Its own rate begins with the session, and would be a new one for each.
+        within(&self.rate(), &self.mcp)?;
         let address = exchange.connection().address;
         let Some(session) = HttpSession::prepare(&self.mcp, address, principal) else {
             return Err((503, RpcError::busy(BusyReason::Overloaded, BUSY_MS)));
@@ -253,6 +256,8 @@ impl Conversation {
             return Err((406, RpcError::invalid_request("accept text/event-stream")));
         }
         let session = self.session(principal, head)?;
+        // What is replayed may be a lot.
+        within(session.session.own_rate(), &self.mcp)?;
         exchange.hold(session.enter());
         match single(head, LAST_EVENT)? {
             Some(id) => {
@@ -282,6 +287,11 @@ impl Conversation {
         let Some(id) = single(head, SESSION)? else { return Err((400, RpcError::before_initialize())) };
         self.mcp.sessions.find(id, principal).ok_or_else(unknown_session)
     }
+}
+
+/// Takes a request from a client's rate.
+fn within(rate: &Rate, mcp: &Mcp) -> Refused {
+    session::take(rate, mcp).map_err(|error| (429, error))
 }
 
 fn single<'h>(head: &'h Head, name: &str) -> Result<Option<&'h str>, (u16, RpcError)> {

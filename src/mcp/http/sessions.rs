@@ -6,12 +6,15 @@ use crate::engine::pool::Abandon;
 use crate::engine::timer::Tick;
 use crate::guard::address::ClientAddr;
 use crate::mcp::Mcp;
-use crate::mcp::client::Link;
+use crate::mcp::client::{Legacy, Link};
 use crate::mcp::session::Session;
 use crate::principal::Principal;
 use crate::service::Ended;
+use crate::transport::accept::Throttle;
 use parking_lot::RwLock;
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -33,13 +36,21 @@ pub(crate) struct Sessions {
     by_id: RwLock<HashMap<Box<str>, Arc<HttpSession>>>,
     /// What they may keep of what was sent and is to be sent, all together.
     share: Arc<Budget>,
+    log: Throttle,
+}
+
+/// Whose sessions are counted together.
+#[derive(PartialEq, Eq, Hash)]
+enum Owner<'a> {
+    Principal(&'a str),
+    Address(IpAddr),
 }
 
 impl Sessions {
     /// `memory` is what the whole process has.
     pub(crate) fn new(memory: usize) -> Self {
         // A quarter: clients that do not come back must not take the room of those that are there.
-        Self { by_id: RwLock::default(), share: Budget::new(memory / 4) }
+        Self { by_id: RwLock::default(), share: Budget::new(memory / 4), log: Throttle::new() }
     }
 
     pub(crate) fn share(&self) -> &Arc<Budget> {
@@ -51,16 +62,14 @@ impl Sessions {
         if self.share.used() == 0 {
             return;
         }
-        let fullest = {
-            let by_id = self.by_id.read();
-            by_id.values().max_by_key(|session| session.streams.kept_bytes()).cloned()
-        };
-        if let Some(fullest) = fullest {
-            fullest.streams.forget();
-            let id = fullest.session.link().id;
+        let all: Vec<_> = self.by_id.read().values().cloned().collect();
+        let Some(fullest) = all.iter().max_by_key(|session| session.streams.kept_bytes()) else { return };
+        fullest.streams.forget();
+        let id = fullest.session.link().id;
+        if let Some(missed) = self.log.turn() {
             log::warn!(
                 target: "mcp_blocking::session", connection = id.0;
-                "session {id}: what it had not fetched is dropped, the memory for that is used up and it held most of it"
+                "session {id}: what it had not fetched is dropped, the memory for that is used up and it held most of it{missed}"
             );
         }
     }
@@ -76,12 +85,21 @@ impl Sessions {
         self.by_id.read().len()
     }
 
-    /// The one that has not been used for longest, and is not in use.
-    fn idlest(&self) -> Option<Arc<HttpSession>> {
+    /// The one that makes room for another: not one in use; one of the client that has most of them; rather one that its client has not gone on
+    /// with, or has not used for longest. So who opens many pushes out his own.
+    fn expendable(&self) -> Option<Arc<HttpSession>> {
         let by_id = self.by_id.read();
-        let idle = by_id.values().filter(|session| session.is_idle());
-        // Those that have tasks last: these are kept for their time, if it can be done.
-        idle.min_by_key(|session| (session.has_tasks(), session.used.load(Ordering::Relaxed))).cloned()
+        let mut owned: HashMap<Owner<'_>, usize> = HashMap::new();
+        for session in by_id.values() {
+            *owned.entry(session.owner()).or_default() += 1;
+        }
+        let rank = |session: &HttpSession| {
+            let begun = session.session.link().legacy().is_some_and(Legacy::is_initialized);
+            let used = session.used.load(Ordering::Relaxed);
+            // Those that have tasks last: these are kept for their time, if it can be done.
+            (owned.get(&session.owner()).copied(), Reverse((session.has_tasks(), begun, used)))
+        };
+        by_id.values().filter(|session| session.is_idle()).max_by_key(|session| rank(session)).cloned()
     }
 
     /// Ends a session, if it has not ended.
@@ -113,7 +131,7 @@ impl HttpSession {
     /// no random numbers.
     pub(crate) fn prepare(mcp: &Arc<Mcp>, address: ClientAddr, principal: Option<Principal>) -> Option<Arc<Self>> {
         if mcp.sessions.len() >= mcp.limits().sessions {
-            mcp.sessions.end(&mcp.sessions.idlest()?, Ended::Silent);
+            mcp.sessions.end(&mcp.sessions.expendable()?, Ended::Silent);
         }
         let (mut random, mut tag) = ([0; 24], [0; 4]);
         getrandom::fill(&mut random).ok()?;
@@ -130,6 +148,14 @@ impl HttpSession {
     /// Whether its client knows that a server may close a stream and have it come back.
     pub(crate) fn polls(&self) -> bool {
         self.session.link().legacy().is_some_and(|legacy| legacy.revision.has_polling())
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        let link = self.session.link();
+        match &link.principal {
+            Some(principal) => Owner::Principal(principal.id()),
+            None => Owner::Address(link.address.group()),
+        }
     }
 
     /// Nothing of it is open or under way.

@@ -187,7 +187,7 @@ impl Streams {
         Ok(())
     }
 
-    /// That connection is lost, and carries its stream no more.
+    /// That connection carries its stream no more.
     pub(crate) fn detach(&self, exchange: &Arc<Exchange>) {
         let mut state = self.state.lock();
         let State { general, lines, .. } = &mut *state;
@@ -196,6 +196,7 @@ impl Streams {
                 *live = None;
             }
         }
+        exchange.give_up();
     }
 
     /// The session is over.
@@ -484,8 +485,11 @@ impl RequestStream {
 
     /// The client has left, or the answer is out.
     pub(crate) fn detach(&self) {
-        self.streams.detach(&self.exchange);
-        self.exchange.give_up();
+        match self.begun() {
+            Some(_) => self.streams.detach(&self.exchange),
+            // Nor can it be begun from here on.
+            None => self.exchange.give_up(),
+        }
     }
 }
 

@@ -229,3 +229,97 @@ impl std::fmt::Debug for Exchange {
         f.debug_struct("Exchange").field("head", &self.head).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Core;
+    use crate::engine::link::{Endpoint, WriteHalf};
+    use crate::guard::address::ClientAddr;
+    use crate::http::head::tests::head;
+    use crate::limits::Limits;
+    use std::io::{self, IoSlice};
+    use std::net::{Shutdown, SocketAddr, TcpStream};
+
+    type Writes = Arc<Mutex<Vec<String>>>;
+
+    /// Takes everything, and keeps it write by write.
+    struct Kept(Writes);
+
+    impl WriteHalf for Kept {
+        fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+            self.0.lock().push(String::from_utf8_lossy(&bytes).into_owned());
+            Ok(bytes.len())
+        }
+    }
+
+    struct Nowhere;
+
+    impl Endpoint for Nowhere {
+        fn shutdown(&self, _: Shutdown) {}
+
+        fn socket(&self) -> Option<&TcpStream> {
+            None
+        }
+    }
+
+    /// What is written of an answer that is made by `act`.
+    fn writes(accept: &str, act: impl FnOnce(&Exchange)) -> Vec<String> {
+        let (core, _) = Core::start(Limits::default(), None).unwrap();
+        let writes = Writes::default();
+        let outbox = core.outbox(Box::new(Kept(Arc::clone(&writes))), Arc::new(Nowhere));
+        let address = ClientAddr::from(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let connection =
+            Connection::new(core, &crate::transport::http::HttpFraming, outbox, address, None, "/mcp".into());
+        let exchange = Exchange::new(connection, head(&["POST /mcp HTTP/1.1", accept]), Vec::new());
+        act(&exchange);
+        exchange.connection.outbox.flush();
+        drop(exchange);
+        Arc::try_unwrap(writes).map_or_else(|shared| shared.lock().clone(), Mutex::into_inner)
+    }
+
+    const BOTH: &str = "Accept: application/json, text/event-stream";
+
+    #[test]
+    fn an_answer_leaves_in_one_write() {
+        let answer = |exchange: &Exchange| exchange.answer(200, vec![b'1'; 100_000], Flush::Now);
+        let json = writes(BOTH, answer);
+        assert_eq!(json.len(), 1);
+        assert!(json[0].starts_with("HTTP/1.1 200 OK\r\n") && json[0].ends_with("1111"));
+        let stream = writes("Accept: text/event-stream", |exchange| exchange.answer(200, b"{}".to_vec(), Flush::Now));
+        assert_eq!(stream.len(), 1);
+        assert!(
+            stream[0].contains("text/event-stream") && stream[0].ends_with("data: {}\n\n\r\n0\r\n\r\n"),
+            "{stream:?}"
+        );
+        assert_eq!(writes(BOTH, |exchange| exchange.finish(202, Flush::Now)).len(), 1);
+    }
+
+    #[test]
+    fn a_stream_begins_with_its_first_event_and_ends_with_its_answer() {
+        let all = writes(BOTH, |exchange| {
+            exchange.event(Event::of(b"1"), 0, true, Flush::Now).unwrap();
+            exchange.event(Event::of(b"2"), 0, true, Flush::Now).unwrap();
+            exchange.answer(200, b"3".to_vec(), Flush::Now);
+            // Nothing follows it.
+            assert!(exchange.event(Event::of(b"4"), 0, true, Flush::Now).is_err());
+            exchange.comment(Flush::Now);
+            exchange.answer(200, b"5".to_vec(), Flush::Now);
+        });
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert!(all[0].starts_with("HTTP/1.1 200 OK\r\n") && all[0].ends_with("data: 1\n\n\r\n"), "{all:?}");
+        assert!(all[2].ends_with("data: 3\n\n\r\n0\r\n\r\n"), "{all:?}");
+    }
+
+    #[test]
+    fn a_client_that_has_left_is_told_nothing() {
+        let all = writes(BOTH, |exchange| {
+            exchange.give_up();
+            exchange.answer(200, b"1".to_vec(), Flush::Now);
+            exchange.finish(200, Flush::Now);
+            assert!(exchange.is_over() && exchange.event(Event::of(b"2"), 0, false, Flush::Now).is_err());
+        });
+        assert!(all.is_empty(), "{all:?}");
+    }
+}

@@ -210,6 +210,9 @@ fn wait_over(
         if over && !ahead.is_empty() {
             return true;
         }
+        if over {
+            idle_since.get_or_insert_with(Instant::now);
+        }
         if over && (connection.is_closing() || connection.core.stopping()) {
             return false;
         }
@@ -236,19 +239,15 @@ fn wait_over(
         match read.read(&mut buffer) {
             Ok(0) => return false,
             Ok(count) => ahead.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            // A read may end before its time, for something that is TLS's own business.
             Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
                 ) =>
             {
-                // Not counted from the beginning: the first time-out may have begun before the answer was out. A read may end a
-                // little before its time.
-                if over && ahead.is_empty() {
-                    let since = *idle_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= idle - idle / 8 {
-                        return false;
-                    }
+                if ahead.is_empty() && idle_since.is_some_and(|since: Instant| since.elapsed() >= idle - idle / 8) {
+                    return false;
                 }
             }
             Err(_) => return false,
