@@ -61,25 +61,6 @@ impl Reply {
         }
     }
 
-    /// Whether messages can be sent on a way of its own, ahead of the answer.
-    pub(crate) fn is_stream(&self) -> bool {
-        matches!(self, Self::Exchange(exchange) if exchange.accepts().events)
-    }
-
-    /// The answer will take long: what can be a stream becomes one, and is kept alive.
-    pub(crate) fn takes_long(&self) {
-        if let Self::Exchange(exchange) = self
-            && exchange.stream(&[], Flush::Later)
-        {
-            exchange.keep_alive();
-        }
-    }
-
-    /// Whether the answer goes there.
-    pub(crate) fn goes_to(&self, there: &Arc<Exchange>) -> bool {
-        matches!(self, Self::Exchange(exchange) if Arc::ptr_eq(exchange, there))
-    }
-
     /// The head of the HTTP request, if it came in one of its own.
     pub(crate) fn head(&self) -> Option<&Head> {
         match self {

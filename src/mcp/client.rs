@@ -339,7 +339,7 @@ impl Link {
 
     /// A client that waited for the end of a task has hung up.
     pub(crate) fn hung_up(&self, id: &RequestId, exchange: &Arc<Exchange>) {
-        if let Some(wait) = self.take_wait(id, |wait| wait.goes_to(exchange)) {
+        if let Some(wait) = self.take_wait(id, |wait| wait.is_over(exchange)) {
             wait.leave();
         }
     }

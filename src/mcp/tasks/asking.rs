@@ -140,10 +140,8 @@ impl StoredTask {
     pub(crate) fn send_notice(&self, json: Vec<u8>, key: u64) {
         let Some(link) = self.session.upgrade() else { return };
         let state = self.state.lock();
-        match state.waiting().next() {
-            Some(wait) => wait.notice(&link, json, key),
-            None if link.is_listening() => drop(link.send_notice(Body::Owned(json), key, Flush::Now)),
-            None => {}
+        if !state.waiting().any(|wait| wait.send(&json, key, true)) && link.is_listening() {
+            let _ = link.send_notice(Body::Owned(json), key, Flush::Now);
         }
     }
 
@@ -152,7 +150,7 @@ impl StoredTask {
     pub(crate) fn send_request(&self, json: Vec<u8>) -> Result<(), Refused> {
         let link = self.session.upgrade().ok_or(Refused::Closed)?;
         let mut state = self.state.lock();
-        if state.waiting().any(|wait| wait.send(&link, &json, 0)) {
+        if state.waiting().any(|wait| wait.send(&json, 0, false)) {
             return Ok(());
         }
         state.sent += 1;
@@ -173,7 +171,7 @@ impl StoredTask {
                         // A client that has not opened its stream finds here what it is asked.
                         state.unanswered.retain(|key| {
                             let Some(question) = link.take_back(*key) else { return false };
-                            let sent = wait.send(&link, question.bytes(), 0);
+                            let sent = wait.send(question.bytes(), 0, false);
                             !sent && link.send(question, *key, Flush::Later).is_ok()
                         });
                     }
@@ -197,9 +195,9 @@ impl State {
         name
     }
 
-    /// Those who wait for the result and can be sent something meanwhile; the newest first, who is there for certain.
+    /// Those who wait for the result; the newest first, who is there for certain.
     fn waiting(&self) -> impl Iterator<Item = &Arc<Wait>> {
-        self.waits.iter().rev().filter(|wait| wait.is_stream())
+        self.waits.iter().rev()
     }
 
     fn take_back(&mut self, given: &[Box<str>]) {

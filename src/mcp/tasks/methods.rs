@@ -227,8 +227,12 @@ impl Session {
         if !link.begin(&request.id, Pending::Wait(Arc::clone(&wait))) {
             return Err(RpcError::invalid_request("a request with this id is under way"));
         }
-        // And the handler may ask something meanwhile.
-        reply.takes_long();
+        if let Reply::Exchange(exchange) = reply
+            && exchange.stream(&[], Flush::Later)
+        {
+            // It may take long, and the handler may ask something meanwhile.
+            exchange.keep_alive();
+        }
         task.wait(&wait);
         Ok(Done::Elsewhere)
     }

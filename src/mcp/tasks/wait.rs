@@ -58,23 +58,19 @@ impl Wait {
         }
     }
 
-    /// Whether messages of the task can be sent on the way to whoever waits: one of its own.
+    /// Sends a message of the task on the way to whoever waits, if that is a way of its own; false if it is not.
+    pub(super) fn send(&self, json: &[u8], key: u64, may_be_lost: bool) -> bool {
+        let Reply::Exchange(exchange) = &self.reply else { return false };
+        exchange.event(json, key, may_be_lost, Flush::Now).is_ok()
+    }
+
+    /// Whether messages can be sent on that way.
     pub(super) fn is_stream(&self) -> bool {
-        self.reply.is_stream()
-    }
-
-    /// Sends one there that may be lost.
-    pub(super) fn notice(&self, link: &Link, json: Vec<u8>, key: u64) {
-        self.reply.notice(link, json, key);
-    }
-
-    /// Sends one there that must not be lost; false if it did not get on its way.
-    pub(super) fn send(&self, link: &Link, json: &[u8], key: u64) -> bool {
-        self.reply.send(link, json.to_vec(), key, Flush::Now).is_ok()
+        matches!(&self.reply, Reply::Exchange(exchange) if exchange.accepts().events)
     }
 
     /// Whether its answer would go there.
-    pub(crate) fn goes_to(&self, exchange: &Arc<Exchange>) -> bool {
-        self.reply.goes_to(exchange)
+    pub(crate) fn is_over(&self, exchange: &Arc<Exchange>) -> bool {
+        matches!(&self.reply, Reply::Exchange(own) if Arc::ptr_eq(own, exchange))
     }
 }
