@@ -119,11 +119,11 @@ pub struct Limits {
     /// Tasks at once, over all clients: those under way, and those that have ended and are kept for their clients to fetch
     /// ([`task_ttl`](Self::task_ttl)). None is forgotten early to make room: one more is answered "busy". Default 4,096.
     pub tasks: usize,
-    /// Tasks of one client at once, likewise: of one principal; without authentication, of one address (IPv6: one /64) or, in
-    /// 2025-11-25, of one session. Default 1,024: one every 3.5 s, kept for an hour.
+    /// Tasks of one client at once, likewise: of one principal or, without authentication, of one address (IPv6: one /64). Default 1,024: one every
+    /// 3.5 s, kept for an hour.
     pub tasks_per_client: usize,
     /// Bytes that tasks may hold: arguments, what is remembered between the runs of their handlers, results until they are forgotten. One
-    /// client may hold half of it. Beyond it a new task is answered "busy", and a task whose result finds no room fails. Part of
+    /// client may hold a quarter of it. Beyond it a new task is answered "busy", and a task whose result finds no room fails. Part of
     /// [`memory_bytes`](Self::memory_bytes), and never more than half of that. Default 64 MiB.
     pub task_bytes: usize,
     /// Worker threads for tasks, beside those for calls: tasks may run for long, and must not leave calls without a thread. One client holds a

@@ -13,8 +13,7 @@ use super::product::Product;
 use super::prompt::PromptEntry;
 use super::registry::Entry;
 use super::resource::{self, ResourceHandler};
-use super::tasks::begin::Recipe;
-use super::tasks::stored::{End, StoredTask};
+use super::tasks::stored::End;
 use super::tool_error::{Kind, ToolError, ToolResult};
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
@@ -22,7 +21,7 @@ use crate::engine::pool::{Abandon, Work};
 use crate::guard::text::Escaped;
 use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
-use crate::protocol::content::{Implementation, TaskSupport, ToolOutput};
+use crate::protocol::content::{Implementation, ToolOutput};
 use crate::protocol::encode::{self, CacheScope};
 use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::{ProgressToken, RequestId};
@@ -32,7 +31,6 @@ use crate::protocol::params::meta_keys;
 use crate::protocol::prompt::encode_prompt_result;
 use crate::protocol::revision::Revision;
 use crate::protocol::sealed::Binding;
-use crate::protocol::tasks;
 use crate::service::{SendError, Text};
 use parking_lot::Mutex;
 use std::ops::Range;
@@ -150,7 +148,7 @@ impl Target {
         matches!(self, Self::Tool(_) | Self::Resource { .. } | Self::Prompt(_))
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    pub(super) fn deadline(&self) -> Option<Duration> {
         match self {
             Self::Tool(entry) => entry.deadline,
             _ => None,
@@ -188,10 +186,10 @@ pub(crate) struct Call {
     pub(crate) link: Arc<Link>,
     pub(crate) speech: Speech,
     pub(crate) id: RequestId,
-    target: Target,
-    layers: Layers,
-    arguments: Arguments,
-    reply: Reply,
+    pub(super) target: Target,
+    pub(super) layers: Layers,
+    pub(super) arguments: Arguments,
+    pub(super) reply: Reply,
     received: Instant,
     /// The deadline, in milliseconds after `received`.
     time: AtomicU64,
@@ -199,15 +197,15 @@ pub(crate) struct Call {
     paused: AtomicU64,
     /// Tells the handler to stop.
     cancel: Cancel,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// What coalesces its progress reports; taken when the first is sent.
     key: AtomicU64,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// The answer is out, or there will be none: nothing may be sent for this request any more.
-    over: bool,
+    pub(super) over: bool,
     progress: Option<f64>,
 }
 
@@ -265,8 +263,7 @@ impl Call {
         let flow = match self.task() {
             Some(task) => {
                 let flow = task.begin_run();
-                let time = self.target.deadline().unwrap_or(self.mcp.limits().task_deadline);
-                self.time.store(millis(self.received.elapsed() + time), Ordering::Release);
+                self.time.store(millis(self.received.elapsed() + self.task_time()), Ordering::Release);
                 self.mcp.tasks.watch(self.deadline());
                 Ok(flow)
             }
@@ -320,29 +317,6 @@ impl Call {
         result.map(Some)
     }
 
-    /// From here on the request is a task, whose handler runs anew with all that is known.
-    fn detach(self: &Arc<Self>, flow: Flow, flush: Flush) -> ToolResult<()> {
-        let Target::Tool(entry) = &self.target else { return Err(ToolError::new("only tools can go on as tasks")) };
-        let recipe = Recipe {
-            link: Arc::clone(&self.link),
-            speech: self.speech.of_task(),
-            id: self.id.clone(),
-            entry: Arc::clone(entry),
-            layers: Arc::clone(&self.layers),
-            arguments: self.arguments.clone(),
-        };
-        let answer = |json| self.conclude(Some(json), 200, Outcome::Ok, flush);
-        self.mcp.tasks.begin(&self.mcp, recipe, flow, None, answer).map_err(ToolError::from_rpc)
-    }
-
-    /// This run is over, and another will follow.
-    fn suspend(&self, task: impl FnOnce()) {
-        let mut state = self.state.lock();
-        if !std::mem::replace(&mut state.over, true) {
-            task();
-        }
-    }
-
     /// What a sealed state of this request belongs to.
     fn binding(&self) -> Binding {
         Self::binding_of(&self.link, self.target.what(), &self.arguments)
@@ -352,23 +326,6 @@ impl Call {
     pub(crate) fn binding_of(link: &Link, (method, name): (&str, Option<&str>), arguments: &Arguments) -> Binding {
         let principal = link.principal.as_ref().map(|principal| principal.id());
         Binding::new(principal, method, name, &arguments_of(arguments.text()))
-    }
-
-    /// The task that this is a run of.
-    pub(crate) fn task(&self) -> Option<&Arc<StoredTask>> {
-        match &self.reply {
-            Reply::Task(task) => Some(task),
-            _ => None,
-        }
-    }
-
-    /// Whether it could go on as a task: its tool allows it, and its client knows what that is.
-    pub(crate) fn can_detach(&self) -> bool {
-        let Target::Tool(entry) = &self.target else { return false };
-        self.task().is_none()
-            && entry.info.task_support != TaskSupport::Forbidden
-            && self.speech.revision.is_modern()
-            && self.speech.capabilities.has_extension(tasks::EXTENSION)
     }
 
     pub(crate) fn is_retried(&self) -> bool {
@@ -535,7 +492,7 @@ impl Call {
     }
 
     /// Makes this the end of the request. False if it had ended.
-    fn conclude(&self, json: Option<Vec<u8>>, status: u16, outcome: Outcome, flush: Flush) -> bool {
+    pub(super) fn conclude(&self, json: Option<Vec<u8>>, status: u16, outcome: Outcome, flush: Flush) -> bool {
         let mut state = self.state.lock();
         if std::mem::replace(&mut state.over, true) {
             return false;
@@ -548,15 +505,7 @@ impl Call {
             _ => 0,
         };
         if let Some(task) = self.task() {
-            // The call itself was answered, and counted, when the task began.
-            let end = match (outcome, json) {
-                (Outcome::Error | Outcome::Busy | Outcome::RateLimited, Some(json)) => End::Error(json),
-                (_, Some(json)) => {
-                    End::Result { json, tool_failed: matches!(outcome, Outcome::ToolError | Outcome::Timeout) }
-                }
-                (_, None) => End::Cancelled("nobody is left who could want it"),
-            };
-            task.settle(end);
+            task.settle(End::of(outcome, json));
             return true;
         }
         let method = match self.target {
@@ -575,7 +524,7 @@ impl Call {
     }
 
     /// Tells the handler to stop and makes this the end of the request.
-    fn stop(&self, json: Option<Vec<u8>>, outcome: Outcome, flush: Flush) -> bool {
+    pub(super) fn stop(&self, json: Option<Vec<u8>>, outcome: Outcome, flush: Flush) -> bool {
         // In this order: a handler that returns at once when it is told to stop would otherwise be the first to answer.
         let first = self.conclude(json, 200, outcome, flush);
         self.cancel.cancel();
@@ -590,11 +539,6 @@ impl Call {
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
-    }
-
-    /// Its task was given up.
-    pub(crate) fn give_up(&self) {
-        self.stop(None, Outcome::Cancelled, Flush::Later);
     }
 
     fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> ToolError {
@@ -728,7 +672,11 @@ impl Work for Call {
         if self.stopped() {
             return;
         }
-        let time = Duration::from_millis(self.time.load(Ordering::Acquire));
+        let time = match self.task() {
+            // Without what it has waited for a thread.
+            Some(_) => self.task_time(),
+            None => Duration::from_millis(self.time.load(Ordering::Acquire)),
+        };
         let message = format!("did not finish within {time:?} and was stopped");
         let mut json = Vec::new();
         match self.target {

@@ -67,13 +67,13 @@ impl TaskStore {
     ) -> Result<(), RpcError> {
         let revision = recipe.speech.revision;
         let owner = Owner::of(&recipe.link, revision);
-        let place = self.place(&owner)?;
+        let place = self.place(&recipe.link)?;
         let mut random = [0; 24];
         getrandom::fill(&mut random).map_err(|_| RpcError::internal("the system gives no random numbers"))?;
         let session = match owner {
             Owner::Session(_) => Arc::downgrade(&recipe.link),
             // It outlives whatever way its client has come.
-            Owner::Principal(_) | Owner::Anybody(_) => {
+            Owner::Principal(_) | Owner::Anybody => {
                 recipe.link = Link::of_nobody(&recipe.link);
                 Weak::new()
             }

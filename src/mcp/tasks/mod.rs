@@ -5,14 +5,17 @@
 //! | --- | --- |
 //! | this one | which tasks are there, whose are they, and when are they forgotten? |
 //! | `stored` | where does one task stand, and who is told? |
-//! | `begin` | how does a call become a task, and how does its handler run? |
+//! | `asking` | what is its client asked? |
+//! | `begin`, `run` | how does a call become a task, and how does its handler run? |
 //! | `wait` | who waits for a result? |
 //! | `methods` | what is a client answered? |
 //!
 //! All of it is in the memory of this process, and ends with it.
 
+pub(crate) mod asking;
 pub(crate) mod begin;
 pub(crate) mod methods;
+pub(crate) mod run;
 pub(crate) mod stored;
 pub(crate) mod wait;
 
@@ -45,8 +48,8 @@ pub(crate) enum Owner {
     Session(ConnectionId),
     /// A principal (2026-07-28), whichever way it comes.
     Principal(Box<str>),
-    /// Whoever knows its id, where nobody has to say who it is (2026-07-28). The address that it was asked from is for counting alone.
-    Anybody(IpAddr),
+    /// Whoever knows its id, where nobody has to say who it is (2026-07-28).
+    Anybody,
 }
 
 impl Owner {
@@ -56,17 +59,29 @@ impl Owner {
             // Both eras may come over one connection.
             _ if !revision.is_modern() => Self::Session(link.id),
             Some(principal) => Self::Principal(principal.id().into()),
-            None => Self::Anybody(link.address.group()),
+            None => Self::Anybody,
         }
-    }
-
-    /// Whether whoever asks may see it.
-    fn is(&self, seeker: &Self) -> bool {
-        matches!((self, seeker), (Self::Anybody(_), Self::Anybody(_))) || self == seeker
     }
 }
 
-/// What one owner has.
+/// On whose account a task is. Not a session's: a client can have as many as it likes of those.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Payer {
+    Principal(Box<str>),
+    /// Where nobody has to say who it is.
+    Address(IpAddr),
+}
+
+impl Payer {
+    fn of(link: &Link) -> Self {
+        match &link.principal {
+            Some(principal) => Self::Principal(principal.id().into()),
+            None => Self::Address(link.address.group()),
+        }
+    }
+}
+
+/// What one client has.
 struct Account {
     count: Arc<Budget>,
     memory: Arc<Budget>,
@@ -114,9 +129,25 @@ pub(crate) struct TaskStore {
 #[derive(Default)]
 struct State {
     tasks: HashMap<Arc<str>, Arc<StoredTask>>,
-    accounts: HashMap<Owner, Arc<Account>>,
+    accounts: HashMap<Payer, Arc<Account>>,
+    /// How many there are of each session that has some.
+    sessions: HashMap<ConnectionId, usize>,
     /// The timer calls.
     watching: bool,
+}
+
+impl State {
+    /// A task of that owner is there no more.
+    fn left(&mut self, owner: &Owner) {
+        if let Owner::Session(id) = owner
+            && let Some(count) = self.sessions.get_mut(id)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.sessions.remove(id);
+            }
+        }
+    }
 }
 
 /// A place for one more task.
@@ -138,7 +169,7 @@ impl TaskStore {
 
     /// The task of that id, if whoever asks may see it.
     pub(crate) fn find(&self, id: &str, seeker: &Owner) -> Option<Arc<StoredTask>> {
-        self.state.lock().tasks.get(id).filter(|task| task.owner.is(seeker)).cloned()
+        self.state.lock().tasks.get(id).filter(|task| task.owner == *seeker).cloned()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -147,7 +178,7 @@ impl TaskStore {
 
     /// Whether there is a task of this session.
     pub(crate) fn any_of_session(&self, id: ConnectionId) -> bool {
-        self.state.lock().accounts.get(&Owner::Session(id)).is_some_and(|account| account.count.used() > 0)
+        self.state.lock().sessions.contains_key(&id)
     }
 
     /// A session is over, and with it its tasks.
@@ -155,7 +186,7 @@ impl TaskStore {
         let owner = Owner::Session(id);
         let gone: Vec<_> = {
             let mut state = self.state.lock();
-            if !state.accounts.contains_key(&owner) {
+            if state.sessions.remove(&id).is_none() {
                 return;
             }
             state.tasks.extract_if(|_, task| task.owner == owner).map(|(_, task)| task).collect()
@@ -172,24 +203,25 @@ impl TaskStore {
         tasks
     }
 
-    /// Takes a place for one more task of that owner.
+    /// Takes a place for one more task of that client.
     ///
     /// # Errors
     /// There is none.
-    fn place(&self, owner: &Owner) -> Result<Place, RpcError> {
+    fn place(&self, link: &Link) -> Result<Place, RpcError> {
+        let payer = Payer::of(link);
         // What is kept no longer than it has to be makes room first.
-        self.seat(owner)
+        self.seat(&payer)
             .or_else(|_| {
                 self.sweep(Instant::now());
-                self.seat(owner)
+                self.seat(&payer)
             })
             .map_err(|busy| self.busy(busy))
     }
 
-    fn seat(&self, owner: &Owner) -> Result<Place, Busy> {
+    fn seat(&self, payer: &Payer) -> Result<Place, Busy> {
         let mut state = self.state.lock();
         let all = self.core.tasks.reserve(1).ok_or(Busy::Overloaded)?;
-        let account = state.accounts.entry(owner.clone()).or_insert_with(|| self.open_account());
+        let account = state.accounts.entry(payer.clone()).or_insert_with(|| self.open_account());
         let own = account.count.reserve(1).ok_or(Busy::Connection)?;
         let (memory, process) = (Arc::clone(&self.memory), Arc::clone(&self.core.memory));
         let purse = Purse { own: Arc::clone(&account.memory), all: memory, process };
@@ -198,7 +230,7 @@ impl TaskStore {
 
     fn open_account(&self) -> Arc<Account> {
         let limits = &self.core.limits;
-        let (count, memory) = (Budget::new(limits.tasks_per_client), Budget::new(limits.task_bytes / 2));
+        let (count, memory) = (Budget::new(limits.tasks_per_client), Budget::new(limits.task_bytes / 4));
         // Every task can wait in there: how many there may be is counted elsewhere.
         let (lane, number) = (Lane::new(usize::MAX), self.core.next_id());
         self.core.add_lane(number, &lane);
@@ -206,13 +238,22 @@ impl TaskStore {
     }
 
     fn insert(&self, task: &Arc<StoredTask>) {
-        self.state.lock().tasks.insert(Arc::clone(&task.id), Arc::clone(task));
+        {
+            let mut state = self.state.lock();
+            state.tasks.insert(Arc::clone(&task.id), Arc::clone(task));
+            if let Owner::Session(id) = task.owner {
+                *state.sessions.entry(id).or_default() += 1;
+            }
+        }
         self.watch(task.forget_by());
     }
 
     /// Forgets a task.
     fn remove(&self, task: &StoredTask) {
-        let _gone = self.state.lock().tasks.remove(&task.id);
+        let mut state = self.state.lock();
+        if state.tasks.remove(&task.id).is_some() {
+            state.left(&task.owner);
+        }
     }
 
     /// Hands a run of a task's handler to the pool.
@@ -263,7 +304,8 @@ impl TaskStore {
                 }
                 Due::Runs => false,
             });
-            let gone: Vec<_> = gone.collect();
+            let gone: Vec<_> = gone.map(|(_, task)| task).collect();
+            gone.iter().for_each(|task| state.left(&task.owner));
             state.accounts.retain(|_, account| {
                 let open = !account.is_closed();
                 if !open {
@@ -275,6 +317,7 @@ impl TaskStore {
                 // A crowd that has left leaves no memory behind.
                 state.tasks.shrink_to_fit();
                 state.accounts.shrink_to_fit();
+                state.sessions.shrink_to_fit();
             }
             gone
         };

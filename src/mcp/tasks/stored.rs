@@ -1,24 +1,20 @@
-//! One task: where it stands, what it waits for, what it has come to, and who is told.
+//! One task: where it stands, what it has come to, and who is told.
 
+use super::asking::Open;
 use super::begin::Recipe;
 use super::wait::Wait;
 use super::{Account, Charge, Owner, Place, Purse};
 use crate::engine::budget::Reservation;
-use crate::engine::connection::key;
-use crate::engine::outbox::{Body, Flush, Refused};
-use crate::engine::pool::{Busy, Work};
-use crate::mcp::Mcp;
+use crate::engine::outbox::{Body, Flush};
+use crate::engine::pool::Busy;
 use crate::mcp::ask::flow::Flow;
-use crate::mcp::ask::question::Rendered;
 use crate::mcp::call::Call;
 use crate::mcp::client::Link;
 use crate::mcp::listen::Listen;
 use crate::protocol::error::RpcError;
-use crate::protocol::json;
 use crate::protocol::revision::Revision;
 use crate::protocol::tasks::{self, Detail, TaskStatus, TaskView};
 use parking_lot::Mutex;
-use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -37,57 +33,47 @@ pub(crate) struct StoredTask {
     pub(crate) id: Arc<str>,
     pub(super) owner: Owner,
     pub(super) account: Arc<Account>,
-    purse: Purse,
+    pub(super) purse: Purse,
     revision: Revision,
     /// Who is told of it unasked (2025-11-25).
-    session: Weak<Link>,
+    pub(super) session: Weak<Link>,
     /// In milliseconds since 1970.
     created: u64,
     begun: Instant,
     ttl: Duration,
     /// Its own among the keys of outgoing messages.
-    key: u64,
+    pub(super) key: u64,
     /// Held until its client's answer is queued: nothing may be sent about a task that nobody has heard of.
-    born: Mutex<()>,
-    state: Mutex<State>,
+    pub(super) born: Mutex<()>,
+    pub(super) state: Mutex<State>,
     _base: Charge,
     _seats: [Reservation; 2],
 }
 
-struct State {
-    status: TaskStatus,
-    message: Option<Box<str>>,
+pub(super) struct State {
+    pub(super) status: TaskStatus,
+    pub(super) message: Option<Box<str>>,
     /// In milliseconds since 1970.
-    updated: u64,
-    ended: Option<Instant>,
+    pub(super) updated: u64,
+    pub(super) ended: Option<Instant>,
     /// What runs now, or will.
-    run: Weak<Call>,
+    pub(super) run: Weak<Call>,
     /// How its handler is run once more (2026-07-28).
-    recipe: Option<Arc<Recipe>>,
+    pub(super) recipe: Option<Arc<Recipe>>,
     /// What its next run begins with.
-    flow: Option<Flow>,
+    pub(super) flow: Option<Flow>,
     /// What its client is asked (2026-07-28).
-    open: Vec<Open>,
+    pub(super) open: Vec<Open>,
     /// All names that questions have had: none is used twice (the extension: MUST).
-    issued: HashSet<Box<str>>,
+    pub(super) issued: HashSet<Box<str>>,
     /// Questions that have gone to a session, so far and while they are open.
-    sent: u64,
-    unanswered: Vec<u64>,
-    outcome: Option<Arc<Outcome>>,
-    waits: Vec<Arc<Wait>>,
-    listeners: Vec<Weak<Listen>>,
+    pub(super) sent: u64,
+    pub(super) unanswered: Vec<u64>,
+    pub(super) outcome: Option<Arc<Outcome>>,
+    pub(super) waits: Vec<Arc<Wait>>,
+    pub(super) listeners: Vec<Weak<Listen>>,
     /// For what it works with, and then for what it has come to.
-    held: Vec<Charge>,
-}
-
-/// A question, from when it is asked until all of its round are answered.
-struct Open {
-    /// What the client knows it by.
-    name: Box<str>,
-    /// What the handler calls it.
-    key: String,
-    question: Rendered,
-    answer: Option<Box<RawValue>>,
+    pub(super) held: Vec<Charge>,
 }
 
 /// What a task has come to: the JSON of a result, or of an error.
@@ -113,7 +99,7 @@ impl End {
         Self::Error(json)
     }
 
-    fn no_memory() -> Self {
+    pub(super) fn no_memory() -> Self {
         Self::error(&RpcError::internal("there is no memory left for what this task has to remember"))
     }
 }
@@ -238,107 +224,6 @@ impl StoredTask {
         work()
     }
 
-    /// A run of its handler begins, with all that is known so far.
-    pub(crate) fn begin_run(&self) -> Flow {
-        // For the moment in which the client's answer is queued.
-        drop(self.born.lock());
-        let mut state = self.state.lock();
-        let mut flow = state.flow.take().unwrap_or_default();
-        for Open { key, question, answer, .. } in std::mem::take(&mut state.open) {
-            if let Some(answer) = answer {
-                flow.record(key, &question, answer);
-            }
-        }
-        flow.of_task()
-    }
-
-    /// A run has ended with questions (2026-07-28). When they are answered, there is another.
-    pub(crate) fn suspend(&self, flow: Flow, questions: Vec<(String, Rendered)>) {
-        {
-            let mut state = self.state.lock();
-            if state.status.is_terminal() {
-                return;
-            }
-            // What it works with now takes the place of what it worked with.
-            state.held.clear();
-            let asked = questions.iter().map(|(key, question)| 2 * key.len() + question.params.get().len() + 128);
-            let recipe = state.recipe.as_ref().map_or(0, |recipe| recipe.bytes());
-            if let Ok(charge) = self.purse.charge(recipe + flow.bytes() + asked.sum::<usize>()) {
-                state.held.push(charge);
-                state.flow = Some(flow);
-                state.run = Weak::new();
-                for (key, question) in questions {
-                    let name = state.name_for(&key);
-                    state.open.push(Open { name, key, question, answer: None });
-                }
-                return self.enter(&mut state, TaskStatus::InputRequired);
-            }
-        }
-        self.settle(End::no_memory());
-    }
-
-    /// Its client has answered some of its questions (2026-07-28). What is no answer to an open question is ignored.
-    ///
-    /// # Errors
-    /// An answer does not fit its question (-32602), or the handler cannot be run now (busy): then none of them has counted.
-    pub(super) fn answer(self: &Arc<Self>, mcp: &Arc<Mcp>, responses: &RawValue) -> Result<(), RpcError> {
-        let mut state = self.state.lock();
-        let (mut given, mut wrong, mut bytes) = (Vec::new(), None, 0);
-        let whole = json::for_each_member(responses.get(), |name, answer| {
-            if let Some(open) = state.open.iter_mut().find(|open| *open.name == *name && open.answer.is_none()) {
-                match open.question.fits(answer) {
-                    Ok(()) => {
-                        bytes += answer.get().len() + 32;
-                        open.answer = Some(answer.to_owned());
-                        given.push(open.name.clone());
-                    }
-                    Err(what) => wrong = wrong.take().or(Some((open.name.clone(), what))),
-                }
-            }
-        });
-        let refused = match wrong {
-            _ if !whole => Some(RpcError::invalid_params("params.inputResponses must be an object")),
-            Some((name, what)) => Some(RpcError::invalid_params(format!(
-                "params.inputResponses: the answer to `{}` does not fit: {what}",
-                name.escape_debug()
-            ))),
-            None => match self.purse.charge(bytes) {
-                Ok(charge) => {
-                    state.held.push(charge);
-                    None
-                }
-                Err(busy) => Some(mcp.tasks.busy(busy)),
-            },
-        };
-        if let Some(refused) = refused {
-            state.take_back(&given);
-            return Err(refused);
-        }
-        if given.is_empty() {
-            return Ok(());
-        }
-        let Some(recipe) = state.recipe.clone().filter(|_| state.open.iter().all(|open| open.answer.is_some())) else {
-            let status = state.status;
-            self.enter(&mut state, status);
-            return Ok(());
-        };
-        let run = recipe.run(mcp, self);
-        state.run = Arc::downgrade(&run);
-        self.enter(&mut state, TaskStatus::Working);
-        drop(state);
-        let bytes = run.cost();
-        mcp.tasks.spawn(&self.account, run as Arc<dyn Work>, bytes).map_err(|busy| {
-            let mut state = self.state.lock();
-            state.take_back(&given);
-            state.run = Weak::new();
-            if !state.status.is_terminal() {
-                self.enter(&mut state, TaskStatus::InputRequired);
-            }
-            drop(state);
-            mcp.tasks.busy(busy)
-        })
-    }
-
     /// Gives the task up; false if it had ended. Its handler is told to stop.
     pub(crate) fn cancel(&self, why: &'static str) -> bool {
         let first = self.settle(End::Cancelled(why));
@@ -409,61 +294,6 @@ impl StoredTask {
         }
     }
 
-    /// The handler waits for its client (2025-11-25), until the value is dropped.
-    pub(crate) fn wait_for_client(&self) -> Waiting<'_> {
-        let mut state = self.state.lock();
-        if state.status == TaskStatus::Working {
-            self.enter(&mut state, TaskStatus::InputRequired);
-        }
-        Waiting(self)
-    }
-
-    /// Sends a message that belongs to the task, and may be lost (2025-11-25).
-    pub(crate) fn send_notice(&self, json: Vec<u8>, key: u64) {
-        let Some(link) = self.session.upgrade() else { return };
-        let state = self.state.lock();
-        if !state.waits.iter().any(|wait| wait.send(&json, key, true)) && link.is_listening() {
-            let _ = link.send_notice(Body::Owned(json), key, Flush::Now);
-        }
-    }
-
-    /// Asks its client something (2025-11-25): on the stream of somebody who waits for the result, or where there is room for what belongs to
-    /// no request. Who waits for the result later gets it then.
-    pub(crate) fn send_request(&self, json: Vec<u8>) -> Result<(), Refused> {
-        let link = self.session.upgrade().ok_or(Refused::Closed)?;
-        let mut state = self.state.lock();
-        if state.waits.iter().any(|wait| wait.send(&json, 0, false)) {
-            return Ok(());
-        }
-        state.sent += 1;
-        // Each has its own: they must not replace each other.
-        let key = key::pair(self.key, state.sent);
-        state.unanswered.push(key);
-        link.send(Body::Owned(json), key, Flush::Now)
-    }
-
-    /// Somebody waits for the result. Told at once if it is there.
-    pub(super) fn wait(&self, wait: &Arc<Wait>) {
-        let outcome = {
-            let mut state = self.state.lock();
-            match &state.outcome {
-                Some(outcome) => Arc::clone(outcome),
-                None => {
-                    if let Some(link) = self.session.upgrade().filter(|_| wait.is_stream()) {
-                        // A client that has not opened its stream finds here what it is asked.
-                        state.unanswered.retain(|key| {
-                            let Some(question) = link.take_back(*key) else { return false };
-                            let sent = wait.send(question.bytes(), 0, false);
-                            !sent && link.send(question, *key, Flush::Later).is_ok()
-                        });
-                    }
-                    return state.waits.push(Arc::clone(wait));
-                }
-            }
-        };
-        wait.answer(&outcome);
-    }
-
     /// Somebody does not wait any more.
     pub(super) fn leave(&self, wait: &Wait) {
         self.state.lock().waits.retain(|other| !std::ptr::eq(&**other, wait));
@@ -487,7 +317,7 @@ impl StoredTask {
     }
 
     /// Another status, or something else to tell. What was said of the one before is past.
-    fn enter(&self, state: &mut State, status: TaskStatus) {
+    pub(super) fn enter(&self, state: &mut State, status: TaskStatus) {
         self.enter_saying(state, status, None);
     }
 
@@ -521,36 +351,6 @@ impl State {
             (TaskStatus::Completed, Some(outcome)) => Detail::Result(&outcome.json),
             (TaskStatus::Failed, Some(outcome)) => Detail::Error(&outcome.json),
             _ => Detail::None,
-        }
-    }
-
-    /// A name for a question that no other has had in this task.
-    fn name_for(&mut self, key: &str) -> Box<str> {
-        let mut name: Box<str> = key.into();
-        let mut number = 1_u64;
-        while !self.issued.insert(name.clone()) {
-            number += 1;
-            name = format!("{key}#{number}").into();
-        }
-        name
-    }
-
-    fn take_back(&mut self, given: &[Box<str>]) {
-        for open in self.open.iter_mut().filter(|open| given.contains(&open.name)) {
-            open.answer = None;
-        }
-    }
-}
-
-/// A handler that waits for its client.
-pub(crate) struct Waiting<'t>(&'t StoredTask);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.unanswered.clear();
-        if state.status == TaskStatus::InputRequired {
-            self.0.enter(&mut state, TaskStatus::Working);
         }
     }
 }
