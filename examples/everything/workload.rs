@@ -111,6 +111,15 @@ pub fn register(server: Server) -> Server {
             },
         )
         .tool_with(
+            Tool::new("status", "Tell how many calls are under way, this one among them, and how many were cancelled")
+                .read_only()
+                .closed_world(),
+            |ctx, NoArgs| {
+                let status = ctx.handle().status();
+                Ok(json!({ "calls": status.calls_in_flight, "cancelled": status.cancelled }).to_string())
+            },
+        )
+        .tool_with(
             Tool::new("broadcast", "Send a log message to every client that has a session").closed_world(),
             |ctx, Broadcast { text }| {
                 let message = json!({ "level": "info", "logger": "broadcast", "data": text });
