@@ -177,7 +177,7 @@ impl HttpSession {
         mcp.hooks.connected(link);
         let own: Weak<Self> = Arc::downgrade(self);
         self.streams.set_watch(own.clone());
-        mcp.core.timer.add(Instant::now() + LOOK.min(mcp.limits().session_idle), own);
+        mcp.core.timer.add(Instant::now() + look(mcp), own);
     }
 
     fn ended(&self, ended: Ended) {
@@ -198,6 +198,12 @@ impl HttpSession {
         self.open.fetch_add(1, Ordering::AcqRel);
         Visit(Arc::clone(self))
     }
+}
+
+/// How often a session is looked at, if nothing is due earlier.
+fn look(mcp: &Mcp) -> Duration {
+    let shortest = mcp.limits().session_idle.min(mcp.limits().event_lifetime);
+    LOOK.min(shortest / 4).max(Duration::from_millis(10))
 }
 
 /// A request or a stream of a session that is open.
@@ -234,8 +240,7 @@ impl Tick for HttpSession {
             }
             return None;
         }
-        let shortest = mcp.limits().session_idle.min(mcp.limits().event_lifetime);
-        let look = now + LOOK.min(shortest / 4).max(Duration::from_millis(10));
+        let look = now + look(&mcp);
         Some(next.map_or(look, |next| next.min(look)))
     }
 }

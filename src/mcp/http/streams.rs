@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// The stream of what belongs to no request; for a request: that its answer is no stream so far.
 const GENERAL: u64 = 0;
-/// How often a session is looked at, if nothing is due earlier.
+/// Deadlines that are nearer than this are not left to a session's regular look.
 pub(crate) const LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) struct Streams {
@@ -210,6 +210,10 @@ impl Streams {
         };
         for exchange in live {
             exchange.finish(200, Flush::Now);
+        }
+        if let Some(watch) = self.watch.get() {
+            // It may have been the author who has closed it: the session is still in the table.
+            self.core.timer.nudge(Instant::now(), watch.clone());
         }
     }
 
