@@ -7,7 +7,6 @@ use crate::mcp::ask::replay::{Guard, Replays};
 use crate::mcp::client::Client;
 use crate::mcp::complete::{Prefix, Subject};
 use crate::mcp::ctx::Ctx;
-use crate::mcp::handler::Handler;
 use crate::mcp::hooks::Hooks;
 use crate::mcp::http::McpOverHttp;
 use crate::mcp::layer::Layer;
@@ -20,7 +19,7 @@ use crate::mcp::tool::Tool;
 use crate::mcp::tool_error::ToolResult;
 use crate::mcp::{Mcp, Plan};
 use crate::principal::Principal;
-use crate::protocol::content::{Icon, Implementation, ResourceLink, ToolOutput};
+use crate::protocol::content::{Icon, Implementation, ResourceLink};
 use crate::protocol::encode::CacheScope;
 use crate::protocol::method as protocol_method;
 use crate::protocol::sealed::{self, Keys};
@@ -148,22 +147,19 @@ impl Server {
         self
     }
 
-    /// Registers a tool whose schema you bring: `schema` has to be a JSON Schema with `"type": "object"`. It reaches
-    /// the client as it is, and nothing checks the arguments against it but the handler, which gets them as a JSON value.
+    /// Registers a tool whose schema you bring: `schema` has to be a JSON Schema with `"type": "object"` that refers to nothing outside of
+    /// itself. It reaches the client as it is.
+    ///
+    /// The handler gets the arguments as a JSON value. With the feature `validation`, which is on by default, they have been checked against the
+    /// schema (`format` excepted, which explains and does not constrain); without it, that is up to the handler. Members that
+    /// come twice and whole numbers of more than 64 bits are refused in any case.
     #[track_caller]
     pub fn tool_raw<R, F>(mut self, tool: Tool, schema: &serde_json::Value, handler: F) -> Self
     where
         R: IntoToolOutput,
         F: Fn(&Ctx, serde_json::Value) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let name = tool.name.clone();
-        let handler: Handler = Arc::new(move |ctx: &Ctx, text: &str| -> ToolResult<ToolOutput> {
-            handler(ctx, serde_json::from_str(text)?)?.into_tool_output()
-        });
-        let entry = serde_json::value::to_raw_value(schema)
-            .map_err(|error| Problem::new(format!("tool `{name}`"), format!("its schema cannot be written: {error}")))
-            .and_then(|schema| registry::raw_entry(tool, schema, handler));
-        self.add(entry, Location::caller());
+        self.add(registry::raw_entry(tool, schema, handler), Location::caller());
         self
     }
 

@@ -7,6 +7,7 @@ use super::catalog::Item;
 use super::client::Link;
 use super::complete::{CompletionHandler, encode_completion};
 use super::ctx::Ctx;
+use super::fault::Faults;
 use super::layer::{self, Layers};
 use super::method::MethodEntry;
 use super::product::Product;
@@ -461,9 +462,19 @@ impl Call {
         }
     }
 
+    /// The handler returned what its tool does not promise: a fault of the server, which no model can mend.
+    pub(crate) fn broke_its_word(&self, faults: &Faults) -> ToolError {
+        let incident = self.mcp.incident();
+        log::error!(
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), incident = incident.as_str();
+            "{} returned what its outputSchema does not allow, incident {incident}:{faults:#}", self.describe()
+        );
+        ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
+    }
+
     fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> ToolError {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let incident = self.mcp.incident();
+        let incident = self.mcp.panic_incident();
         log::error!(
             target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), incident = incident.as_str();
             "{} panicked, incident {incident}: {}", self.describe(), Escaped::short(text.unwrap_or("no message"))

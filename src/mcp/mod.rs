@@ -7,14 +7,19 @@ pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod client;
 pub(crate) mod complete;
+#[cfg_attr(not(feature = "validation"), path = "conform/off.rs")]
+pub(crate) mod conform;
 pub(crate) mod ctx;
+pub(crate) mod fault;
 pub(crate) mod features;
 pub(crate) mod handler;
 pub(crate) mod hooks;
 pub(crate) mod http;
+pub(crate) mod keywords;
 pub(crate) mod layer;
 pub(crate) mod listen;
 pub(crate) mod method;
+pub(crate) mod outline;
 pub(crate) mod output;
 pub(crate) mod product;
 pub(crate) mod prompt;
@@ -76,6 +81,7 @@ pub(crate) struct Mcp {
     links: RwLock<HashMap<ConnectionId, Arc<Link>>>,
     sequence: AtomicU64,
     hasher: RandomState,
+    incidents: AtomicU64,
     /// Distinguishes the incident numbers of one run of the process from those of another.
     run: u16,
 }
@@ -96,6 +102,7 @@ impl Mcp {
             links: RwLock::new(HashMap::new()),
             sequence: AtomicU64::new(key::FIRST_FREE),
             hasher: RandomState::new(),
+            incidents: AtomicU64::new(0),
             run: RandomState::new().hash_one(std::process::id()) as u16,
         })
     }
@@ -189,8 +196,14 @@ impl Mcp {
 
     /// A number that stands in an answer for what is told in the log only.
     pub(crate) fn incident(&self) -> String {
-        let number = self.core.counters.panics.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.incidents.fetch_add(1, Ordering::Relaxed) + 1;
         format!("{:04x}-{number}", self.run)
+    }
+
+    /// The same for a panic.
+    pub(crate) fn panic_incident(&self) -> String {
+        self.core.counters.panics.fetch_add(1, Ordering::Relaxed);
+        self.incident()
     }
 
     /// What is offered right now.

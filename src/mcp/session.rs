@@ -317,7 +317,7 @@ impl Session {
             Ok(layer::Kind::Handler(Err(error))) => Err(error.into_rpc()),
             Ok(layer::Kind::Handler(Ok(_))) => Err(RpcError::internal("a layer kept the reply of another request")),
             Err(_) => {
-                let incident = self.mcp.incident();
+                let incident = self.mcp.panic_incident();
                 log::error!(
                     target: "mcp_blocking::session", connection = self.link.id.0, incident = incident.as_str();
                     "{}: a layer panicked at {}, incident {incident}", self.link.id, request.method

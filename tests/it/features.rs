@@ -1,8 +1,8 @@
 //! Resources, templates, prompts and completion: in all revisions, over WebSocket and HTTP, each answer valid by its schema.
 
-use crate::peer::{ALL, LEGACY, MODERN, Peer, serve};
+use crate::everywhere;
+use crate::peer::{LEGACY, MODERN, Peer, serve};
 use crate::schema::Schema;
-use crate::web::Web;
 use mcp_blocking::content::{
     Annotations, Blob, Content, Icon, PromptMessage, PromptOutput, ResourceContents, ResourceLink, Role,
 };
@@ -91,61 +91,16 @@ fn library() -> Server {
         })
 }
 
-/// A client of either transport.
-trait Speaks {
-    fn ask(&mut self, method: &str, params: Value) -> Value;
-}
-
-impl Speaks for Peer {
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        self.request(method, params)
-    }
-}
-
-impl Speaks for Web {
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        self.start(method, params);
-        let head = self.head();
-        self.messages(&head).pop().expect("an answer")
-    }
-}
-
-/// Runs a test for each revision with a client of each transport that has it; everything they are answered is checked.
-fn everywhere(server: fn() -> Server, test: impl Fn(&str, &mut dyn FnMut(&str, Value) -> Value)) {
-    let running = serve(server());
-    for revision in ALL {
-        let schema = Schema::of(revision);
-        let mut clients: Vec<Box<dyn Speaks>> = vec![Box::new(Peer::able(&running, revision, capabilities()))];
-        if revision != "2024-11-05" {
-            clients.push(Box::new(WithNames(Web::able(&running, revision, capabilities()))));
-        }
-        for mut client in clients {
-            test(revision, &mut |method, params| {
-                let answer = client.ask(method, params);
-                let questions = answer["result"]["resultType"] == "input_required";
-                schema.check_message(&answer, Some(method).filter(|_| !questions));
-                answer
-            });
-        }
-    }
-}
-
 fn capabilities() -> Value {
     json!({ "elicitation": {} })
 }
 
-/// Sends `Mcp-Name` for resources, too.
-struct WithNames(Web);
-
-impl Speaks for WithNames {
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        let message = self.0.make(method, params);
-        let uri = message["params"]["uri"].as_str().filter(|_| method == "resources/read").map(str::to_owned);
-        let more: Vec<_> = uri.iter().map(|uri| ("Mcp-Name", uri.as_str())).collect();
-        self.0.post(&message, &more);
-        let head = self.0.head();
-        self.0.messages(&head).pop().expect("an answer")
-    }
+/// Runs a test for each revision with a client of each transport.
+fn everywhere(server: fn() -> Server, test: impl Fn(&str, &mut dyn FnMut(&str, Value) -> Value)) {
+    everywhere::each(server(), capabilities(), |client| {
+        let revision = client.revision();
+        test(revision, &mut |method, params| client.ask(method, params));
+    });
 }
 
 #[test]
