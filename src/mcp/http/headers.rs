@@ -209,6 +209,11 @@ pub(crate) fn check_params(head: &Head, mirrored: &[Mirrored], arguments: Option
     for one in mirrored {
         let argument =
             one.path.iter().try_fold(&arguments, |value, name| value.get(name)).filter(|value| !value.is_null());
+        if let Some(Value::Number(number)) = argument
+            && number.as_f64().is_some_and(|number| number.abs() > EXACT)
+        {
+            return Err(mismatch(&format!("the argument for {} is beyond what a header can say exactly", one.header)));
+        }
         let named = single(head, &one.header)?;
         match (argument, named) {
             // A header for an argument that is not there says nothing.
@@ -229,7 +234,7 @@ fn says_same(argument: &Value, named: &str) -> bool {
             number.to_string() == named
                 || matches!(
                     (number.as_f64(), named.parse::<f64>()),
-                    (Some(number), Ok(named)) if number == named && number.abs() <= EXACT
+                    (Some(number), Ok(named)) if number == named
                 )
         }
         // Wrong by its type, which is for the tool to say.
@@ -290,6 +295,7 @@ mod tests {
             (vec!["Mcp-Param-Region: =?base64?w6Q?="], r#"{"region":"ä"}"#),
             (vec!["Mcp-Param-Region: eu", "Mcp-Param-Region: eu"], r#"{"region":"eu"}"#),
             (vec!["Mcp-Param-Count: 43"], r#"{"deep":{"count":42}}"#),
+            (vec!["Mcp-Param-Count: 9007199254740993"], r#"{"deep":{"count":9007199254740993}}"#),
         ] {
             assert!(!check(&lines, arguments), "{lines:?} {arguments}");
         }
