@@ -9,12 +9,14 @@ use super::complete::{CompletionHandler, encode_completion};
 use super::ctx::Ctx;
 use super::fault::Faults;
 use super::layer::{self, Layers};
+use super::meta::RequestMeta;
 use super::method::MethodEntry;
 use super::product::Product;
 use super::prompt::PromptEntry;
 use super::registry::Entry;
 use super::resource::{self, ResourceHandler};
 use super::tool_error::{Kind, ToolError, ToolResult};
+use super::trace::TraceContext;
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Abandon, Work};
@@ -51,6 +53,8 @@ pub(crate) struct Speech {
     pub(crate) progress: Option<ProgressToken>,
     /// What the request brings of earlier rounds.
     pub(crate) given: Given,
+    /// What else it says of itself.
+    pub(crate) meta: Option<Arc<RequestMeta>>,
 }
 
 /// The JSON text of the arguments.
@@ -140,12 +144,12 @@ impl Target {
             Self::Resource { handler, uri, cache } => match handler(ctx, uri, arguments)? {
                 // An empty answer would say that it is there (2026-07-28, server/resources).
                 contents if contents.is_empty() => Err(resource::not_found(uri, ctx.revision())),
-                contents => Ok(Product::Contents(contents, *cache)),
+                contents => Ok(Product::Contents(contents, *cache, None)),
             },
             Self::Prompt(prompt) => (prompt.it.handler)(ctx, arguments).map(Product::Prompt),
             Self::Completion(handler) => {
                 let prefix = serde_json::from_str(arguments).unwrap_or_default();
-                handler(ctx, &prefix).map(Product::Completion)
+                handler(ctx, &prefix).map(|values| Product::Completion(values, None))
             }
             Self::Method(entry) => (entry.handler)(ctx, arguments),
         }
@@ -221,11 +225,21 @@ impl Call {
             + token
             + capabilities
             + self.speech.given.bytes()
+            + self.speech.meta.as_ref().map_or(0, |meta| meta.bytes())
     }
 
     /// The name of the tool or method.
     pub(crate) fn name(&self) -> &str {
         self.target.name()
+    }
+
+    /// Where the request stands in a trace.
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.speech.meta.as_ref()?.trace.as_ref()
+    }
+
+    fn trace_id(&self) -> &str {
+        self.trace().map_or("", TraceContext::trace_id)
     }
 
     pub(crate) fn stopped(&self) -> bool {
@@ -244,13 +258,13 @@ impl Call {
         let result = Flow::open(&self.speech.given, &self.mcp.keys, || self.binding()).and_then(|flow| {
             let ctx = Ctx::new(Arc::clone(self), flow);
             match catch_unwind(AssertUnwindSafe(|| self.produce(&ctx))) {
-                Ok(result) => self.questions_first(&ctx, result),
+                Ok(result) => self.questions_first(&ctx, result).map(|product| product.with_meta(ctx.take_meta())),
                 Err(panic) => Err(self.panicked(&*panic)),
             }
         });
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), outcome;
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(), outcome;
             "{} {outcome} after {:?}", self.describe(), self.received.elapsed()
         );
         self.answer(result, flush);
@@ -329,8 +343,8 @@ impl Call {
             Ok(Product::Output(output)) => encode::tool_result_size(output),
             Ok(Product::Object(object)) => object.get().len() + 256,
             Ok(Product::Questions(round)) => round.state.len() + 1_024,
-            Ok(Product::Contents(contents, _)) => contents.iter().map(encode::contents_size).sum::<usize>() + 256,
-            Ok(Product::Prompt(_) | Product::Completion(_)) => 1_024,
+            Ok(Product::Contents(contents, ..)) => contents.iter().map(encode::contents_size).sum::<usize>() + 256,
+            Ok(Product::Prompt(_) | Product::Completion(..)) => 1_024,
             Ok(Product::Nothing) | Err(_) => 256,
         };
         let mut json = Vec::with_capacity(size);
@@ -349,10 +363,10 @@ impl Call {
                 self.write_questions(&mut json, &round);
                 Outcome::Ok
             }
-            Ok(Product::Contents(contents, cache)) => {
+            Ok(Product::Contents(contents, cache, meta)) => {
                 let (revision, server) = (self.speech.revision, self.server());
                 encode::write_response(&mut json, &self.id, |out| {
-                    encode::encode_read_result(out, &contents, revision, cache, server);
+                    encode::encode_read_result(out, &contents, revision, cache, server, meta.as_ref());
                 });
                 Outcome::Ok
             }
@@ -361,9 +375,11 @@ impl Call {
                 encode::write_response(&mut json, &self.id, |out| encode_prompt_result(out, &prompt, revision, server));
                 Outcome::Ok
             }
-            Ok(Product::Completion(values)) => {
+            Ok(Product::Completion(values, meta)) => {
                 let (revision, server) = (self.speech.revision, self.server());
-                encode::write_response(&mut json, &self.id, |out| encode_completion(out, &values, revision, server));
+                encode::write_response(&mut json, &self.id, |out| {
+                    encode_completion(out, &values, revision, server, meta.as_ref());
+                });
                 Outcome::Ok
             }
             Ok(Product::Nothing) => Outcome::Ok,
@@ -456,7 +472,7 @@ impl Call {
     pub(crate) fn cancel(&self, reason: Option<&str>) {
         if self.stop(None, Outcome::Cancelled, Flush::Later) {
             log::debug!(
-                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
@@ -466,7 +482,8 @@ impl Call {
     pub(crate) fn broke_its_word(&self, faults: &Faults) -> ToolError {
         let incident = self.mcp.incident();
         log::error!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), incident = incident.as_str();
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
+            incident = incident.as_str();
             "{} returned what its outputSchema does not allow, incident {incident}:{faults:#}", self.describe()
         );
         ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
@@ -476,7 +493,8 @@ impl Call {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let incident = self.mcp.panic_incident();
         log::error!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), incident = incident.as_str();
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
+            incident = incident.as_str();
             "{} panicked, incident {incident}: {}", self.describe(), Escaped::short(text.unwrap_or("no message"))
         );
         ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
@@ -607,7 +625,7 @@ impl Work for Call {
         };
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             log::warn!(
-                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
                 "{} stopped after {time:?}", self.describe()
             );
         }
@@ -628,13 +646,18 @@ impl Work for Call {
     }
 
     fn describe(&self) -> String {
-        match self.target {
+        let mut text = match self.target {
             Target::Tool(_) => format!("{}: tool {} (request {})", self.link.id, self.name(), self.id),
             _ => {
                 let (method, name) = self.target.what();
                 format!("{}: {} {}", self.link.id, Escaped::short(method), Escaped::short(name.unwrap_or_default()))
             }
+        };
+        if let Some(trace) = self.trace() {
+            text.push_str(" in trace ");
+            text.push_str(trace.trace_id());
         }
+        text
     }
 }
 

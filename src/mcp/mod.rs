@@ -18,6 +18,7 @@ pub(crate) mod http;
 pub(crate) mod keywords;
 pub(crate) mod layer;
 pub(crate) mod listen;
+pub(crate) mod meta;
 pub(crate) mod method;
 pub(crate) mod outline;
 pub(crate) mod output;
@@ -29,6 +30,7 @@ pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod tool;
 pub(crate) mod tool_error;
+pub(crate) mod trace;
 
 use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};

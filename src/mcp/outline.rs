@@ -2,7 +2,7 @@
 //! bounded time (2026-07-28, basic/index, on JSON Schema).
 
 use super::keywords::{Speaks, subschemas};
-use data_encoding::HEXLOWER_PERMISSIVE;
+use crate::protocol::percent;
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -163,7 +163,8 @@ impl<'s> Graph<'s> {
                     .into()),
             };
         }
-        let pointer = decoded(fragment);
+        // One that cannot be read is not there.
+        let pointer = percent::decode(fragment, |_| true).unwrap_or_else(|| fragment.to_owned());
         let known = match pointer.is_empty() || pointer.starts_with('/') {
             true => self.places.get(&pointer).copied(),
             false => self.anchors.get(&*pointer).copied(),
@@ -278,26 +279,6 @@ fn set(seen: &mut [Seen], number: usize, to: Seen) {
     if let Some(place) = seen.get_mut(number) {
         *place = to;
     }
-}
-
-/// A fragment of a URI without its `%` escapes.
-fn decoded(fragment: &str) -> String {
-    let mut pieces = fragment.split('%');
-    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
-    for piece in pieces {
-        let escape = piece.get(..2).and_then(|digits| HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok());
-        match escape {
-            Some(byte) => {
-                bytes.extend(byte);
-                bytes.extend_from_slice(piece.get(2..).unwrap_or_default().as_bytes());
-            }
-            None => {
-                bytes.push(b'%');
-                bytes.extend_from_slice(piece.as_bytes());
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -297,7 +297,7 @@ fn entry(
     handler: impl FnOnce(Contract) -> Handler,
 ) -> Result<Entry, String> {
     check_name(&tool.name)?;
-    tool.meta.iter().flat_map(|meta| meta.keys()).try_for_each(|key| meta_key::check(key))?;
+    meta_key::check_all(tool.meta.as_ref())?;
     for (argument, header) in &tool.headers {
         headers::annotate(&mut input.shown, argument, header)?;
     }

@@ -8,6 +8,7 @@ use super::client::{Client, Legacy, Link, Pending};
 use super::http::headers;
 use super::layer;
 use super::listen::Listen;
+use super::meta::RequestMeta;
 use super::tool_error::ToolError;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Busy, Work};
@@ -518,6 +519,7 @@ impl Session {
                 level: None,
                 progress,
                 given: Given::default(),
+                meta: RequestMeta::read(&request.params),
             },
             Caller::Modern(modern) => Speech {
                 revision: modern.revision,
@@ -528,6 +530,7 @@ impl Session {
                     state: request.params.request_state.as_deref().map(Box::from),
                     responses: request.params.input_responses.map(RawValue::to_owned),
                 },
+                meta: RequestMeta::read(&request.params),
             },
         };
         Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
@@ -612,6 +615,7 @@ impl Session {
                 level: None,
                 progress: None,
                 given: Given::default(),
+                meta: RequestMeta::read(&notification.params),
             },
             None => Speech {
                 revision: Revision::R2026_07_28,
@@ -619,6 +623,7 @@ impl Session {
                 level: None,
                 progress: None,
                 given: Given::default(),
+                meta: RequestMeta::read(&notification.params),
             },
         };
         let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));

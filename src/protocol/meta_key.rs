@@ -1,5 +1,6 @@
 //! What may a key of `_meta`, or the id of an extension, be? (basic/index, "General fields")
 
+use crate::protocol::content::MetaMap;
 use crate::protocol::show::{MESSAGE_CHARS, shown};
 
 /// The longest key: nobody asks for more.
@@ -17,6 +18,14 @@ pub(crate) fn check(key: &str) -> Result<(), String> {
         "the `_meta` key `{}` has to be a name of letters, digits, `-`, `_` and `.`, perhaps with a prefix such as `com.example/`",
         shown(key, MESSAGE_CHARS)
     ))
+}
+
+/// Checks all keys of a `_meta` that there may be.
+///
+/// # Errors
+/// What is wrong with the first that is wrong.
+pub(crate) fn check_all(meta: Option<&MetaMap>) -> Result<(), String> {
+    meta.iter().flat_map(|meta| meta.keys()).try_for_each(|key| check(key))
 }
 
 /// Checks the id of an extension: a key whose prefix says whose it is (2026-07-28, basic/versioning).

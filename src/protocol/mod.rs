@@ -23,6 +23,7 @@
 //! | `notify` | how does a notification from the server look? |
 //! | `form` | which forms may a user be asked to fill in, and does an answer fit? |
 //! | `sealed` | what does a client carry between the rounds of a request? |
+//! | `percent` | what does text with `%` escapes say? |
 //! | `prompt` | what is a prompt, and what does it say? |
 //! | `uri_template` | does a URI fit a template, and what do its variables say? |
 //! | `cursor` | what is a page cursor? |
@@ -49,6 +50,7 @@ pub(crate) mod meta_key;
 pub(crate) mod method;
 pub(crate) mod notify;
 pub(crate) mod params;
+pub(crate) mod percent;
 pub(crate) mod prompt;
 pub(crate) mod revision;
 pub(crate) mod sealed;

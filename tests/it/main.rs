@@ -21,6 +21,7 @@ mod life;
 mod lines;
 mod malformed;
 mod messages;
+mod meta;
 mod mirrored;
 mod peer;
 mod raw;
