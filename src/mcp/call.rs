@@ -217,8 +217,7 @@ impl Call {
     /// What it holds of the memory budget while it is under way.
     pub(crate) fn cost(&self) -> usize {
         let token = self.speech.progress.as_ref().map_or(0, RequestId::heap_bytes);
-        let capabilities = size_of::<ClientCapabilities>()
-            + self.speech.capabilities.extensions.iter().map(|id| id.len() + 16).sum::<usize>();
+        let capabilities = size_of::<ClientCapabilities>() + self.speech.capabilities.heap_bytes();
         size_of::<Self>()
             + self.arguments.cost()
             + self.id.heap_bytes()

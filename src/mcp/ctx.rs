@@ -168,6 +168,22 @@ impl Ctx {
         Err(ToolError::missing_capability(serde_json::json!({ "sampling": {} })))
     }
 
+    /// The settings that the client has declared for an extension: for this request (2026-07-28), or for the session (2025-11-25). `None` unless
+    /// both sides declare it ([`Server::extension`](crate::Server::extension)): then neither may make use of it.
+    pub fn extension(&self, id: &str) -> Option<MetaMap> {
+        // Older clients are not told what the server declares.
+        let declared = self.revision() >= Revision::R2025_11_25 && self.call.mcp.registry().extensions.contains_key(id);
+        self.capabilities().extension(id).filter(|_| declared)
+    }
+
+    /// The same for an extension that the handler cannot do without.
+    ///
+    /// # Errors
+    /// The client did not declare it: code -32021 with what is required (2026-07-28), or a result that says so.
+    pub fn require_extension(&self, id: &str) -> ToolResult<MetaMap> {
+        self.extension(id).ok_or_else(|| ToolError::missing_capability(serde_json::json!({ "extensions": { id: {} } })))
+    }
+
     /// The running server.
     pub fn handle(&self) -> Handle {
         Handle::of(Arc::clone(&self.call.mcp))

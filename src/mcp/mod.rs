@@ -37,7 +37,7 @@ use crate::engine::outbox::{Body, Flush};
 use crate::engine::{ConnectionId, Core};
 use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
-use crate::protocol::content::Implementation;
+use crate::protocol::content::{Implementation, MetaMap};
 use crate::protocol::notify::{self, ListKind};
 use crate::protocol::sealed::Keys;
 use crate::service::{ClosedBy, Ended, Message, Peer, Service};
@@ -218,6 +218,7 @@ impl Mcp {
             resources: resources.then_some(ResourcesCapability { subscribe: true, list_changed: true }),
             completions: !registry.completions.is_empty(),
             logging: true,
+            extensions: MetaMap::clone(&registry.extensions),
             ..ServerCapabilities::default()
         }
     }

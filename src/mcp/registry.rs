@@ -15,7 +15,7 @@ use super::tool::Tool;
 use super::tool_error::ToolResult;
 use crate::error::Problem;
 use crate::limits::clamp_time;
-use crate::protocol::content::{ResourceLink, ToolInfo};
+use crate::protocol::content::{MetaMap, ResourceLink, ToolInfo};
 use crate::protocol::convert;
 use crate::protocol::encode::CacheScope;
 use crate::protocol::json;
@@ -108,6 +108,8 @@ pub struct Registry {
     pub(crate) cache: (u64, CacheScope),
     pub(crate) methods: Methods,
     pub(crate) layers: Layers,
+    /// What is offered beyond the protocol, with its settings.
+    pub(crate) extensions: Arc<MetaMap>,
 }
 
 impl Registry {

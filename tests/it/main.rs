@@ -9,6 +9,7 @@ mod custom;
 mod demo;
 mod eras;
 mod everywhere;
+mod extensions;
 mod extremes;
 mod fairness;
 mod features;
