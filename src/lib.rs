@@ -125,6 +125,7 @@ pub use mcp::registry::Registry;
 pub use mcp::resource::IntoResource;
 pub use mcp::tool::{NoArgs, Tool};
 pub use mcp::tool_error::{ToolError, ToolResult};
+pub use mcp::trace::{Baggage, TraceContext};
 pub use principal::Principal;
 pub use protocol::capabilities::{ClientCapabilities, LogLevel};
 pub use protocol::content::TaskSupport;

@@ -7,7 +7,6 @@ use crate::mcp::ask::replay::{Guard, Replays};
 use crate::mcp::client::Client;
 use crate::mcp::complete::{Prefix, Subject};
 use crate::mcp::ctx::Ctx;
-use crate::mcp::handler::Handler;
 use crate::mcp::hooks::Hooks;
 use crate::mcp::http::McpOverHttp;
 use crate::mcp::layer::Layer;
@@ -20,8 +19,9 @@ use crate::mcp::tool::Tool;
 use crate::mcp::tool_error::ToolResult;
 use crate::mcp::{Mcp, Plan};
 use crate::principal::Principal;
-use crate::protocol::content::{Icon, Implementation, ResourceLink, ToolOutput};
+use crate::protocol::content::{Icon, Implementation, ResourceLink};
 use crate::protocol::encode::CacheScope;
+use crate::protocol::meta_key;
 use crate::protocol::method as protocol_method;
 use crate::protocol::sealed::{self, Keys};
 use crate::running::{Bound, Handle};
@@ -33,6 +33,7 @@ use crate::transport::request_head::{Denied, RequestHead};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
 use std::io::{Read, Write};
@@ -148,22 +149,19 @@ impl Server {
         self
     }
 
-    /// Registers a tool whose schema you bring: `schema` has to be a JSON Schema with `"type": "object"`. It reaches
-    /// the client as it is, and nothing checks the arguments against it but the handler, which gets them as a JSON value.
+    /// Registers a tool whose schema you bring: `schema` has to be a JSON Schema with `"type": "object"` that refers to nothing outside of
+    /// itself. It reaches the client as it is.
+    ///
+    /// The handler gets the arguments as a JSON value. With the feature `validation`, which is on by default, they have been checked against the
+    /// schema (`format` excepted, which explains and does not constrain); without it, that is up to the handler. Members that
+    /// come twice and whole numbers of more than 64 bits are refused in any case.
     #[track_caller]
-    pub fn tool_raw<R, F>(mut self, tool: Tool, schema: &serde_json::Value, handler: F) -> Self
+    pub fn tool_raw<R, F>(mut self, tool: Tool, schema: &Value, handler: F) -> Self
     where
         R: IntoToolOutput,
-        F: Fn(&Ctx, serde_json::Value) -> ToolResult<R> + Send + Sync + 'static,
+        F: Fn(&Ctx, Value) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let name = tool.name.clone();
-        let handler: Handler = Arc::new(move |ctx: &Ctx, text: &str| -> ToolResult<ToolOutput> {
-            handler(ctx, serde_json::from_str(text)?)?.into_tool_output()
-        });
-        let entry = serde_json::value::to_raw_value(schema)
-            .map_err(|error| Problem::new(format!("tool `{name}`"), format!("its schema cannot be written: {error}")))
-            .and_then(|schema| registry::raw_entry(tool, schema, handler));
-        self.add(entry, Location::caller());
+        self.add(registry::raw_entry(tool, schema, handler), Location::caller());
         self
     }
 
@@ -369,6 +367,42 @@ impl Server {
         F: Fn(&Ctx, &str, &RawValue) -> ToolResult<R> + Send + Sync + 'static,
     {
         self.registry.methods.fallback = Some(method::fallback(handler));
+        self
+    }
+
+    /// Declares an extension of the protocol, with its settings (an object, `{}` if there are none): in `server/discover`, and in the
+    /// answer to `initialize` of clients of 2025-11-25. What it consists of is up to you: [methods](Self::method),
+    /// [members of `_meta`](Ctx::meta), …
+    ///
+    /// ```
+    /// # use mcp_blocking::{NoArgs, Server};
+    /// # use serde_json::json;
+    /// let server = Server::new("maps", "1.0.0").extension("com.example/units", json!({ "units": ["m", "ft"] })).tool(
+    ///     "height",
+    ///     "How high a place is",
+    ///     |ctx, NoArgs| match ctx.extension("com.example/units") {
+    ///         Some(settings) if settings.get("unit").is_some_and(|unit| unit == "ft") => Ok("3,000 ft"),
+    ///         _ => Ok("914 m"),
+    ///     },
+    /// );
+    /// ```
+    ///
+    /// Extensions are off unless both sides declare them: a handler sees by [`Ctx::extension`] whether its client has, and
+    /// refuses those that have not by [`Ctx::require_extension`]. The id has a prefix that says whose it is, the reversed name of a domain; those of the
+    /// protocol itself begin with `io.modelcontextprotocol/`.
+    #[track_caller]
+    pub fn extension(mut self, id: impl Into<String>, settings: impl Into<Value>) -> Self {
+        let (id, caller) = (id.into(), Location::caller());
+        let problem = |what: String| Problem::new(format!("extension `{}`", id.escape_debug()), what).at(caller);
+        let checked = match settings.into() {
+            _ if self.registry.extensions.contains_key(&id) => Err("it is declared twice".into()),
+            Value::Object(settings) => meta_key::check_extension(&id).map(|()| settings),
+            _ => Err("its settings have to be an object, `{}` if there are none".into()),
+        };
+        match checked.map_err(problem) {
+            Ok(settings) => _ = Arc::make_mut(&mut self.registry.extensions).insert(id, settings.into()),
+            Err(problem) => self.problems.push(problem),
+        }
         self
     }
 

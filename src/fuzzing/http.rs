@@ -144,7 +144,8 @@ fn stage() -> &'static Stage {
         let http: Arc<dyn HttpService> = Arc::new(Arc::clone(&service));
         let Settings { hosts, origins, tokens, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service: websocket, http: Some(http) }];
-        let gate = Gate { hosts, origins, tokens, authenticate: None, routes, health: None };
+        let gate =
+            Gate { hosts, origins, tokens, authenticate: None, certificate_suffices: false, routes, health: None };
         let door = Door::new(Arc::clone(&core), gate);
         Stage { core, door, service }
     })
@@ -203,7 +204,7 @@ fn expected(door: &Door, mut bytes: &[u8]) -> Expected {
             }
         };
         bytes = &bytes[used..];
-        match opening::check(door, &head, address()) {
+        match opening::check(door, &head, address(), None) {
             Ok(Admitted::Http(_)) => {}
             Ok(Admitted::WebSocket(_)) => {
                 expected.upgraded = expected.requests.is_empty();

@@ -7,7 +7,9 @@ use super::catalog::Item;
 use super::client::Link;
 use super::complete::{CompletionHandler, encode_completion};
 use super::ctx::Ctx;
+use super::fault::Faults;
 use super::layer::{self, Layers};
+use super::meta::RequestMeta;
 use super::method::MethodEntry;
 use super::product::Product;
 use super::prompt::PromptEntry;
@@ -15,6 +17,7 @@ use super::registry::Entry;
 use super::resource::{self, ResourceHandler};
 use super::tasks::stored::End;
 use super::tool_error::{Kind, ToolError, ToolResult};
+use super::trace::TraceContext;
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Abandon, Work};
@@ -52,6 +55,8 @@ pub(crate) struct Speech {
     pub(crate) progress: Option<ProgressToken>,
     /// What the request brings of earlier rounds.
     pub(crate) given: Given,
+    /// What else it says of itself.
+    pub(crate) meta: Option<Arc<RequestMeta>>,
 }
 
 impl Speech {
@@ -68,8 +73,8 @@ impl Speech {
     /// The memory it holds.
     pub(crate) fn bytes(&self) -> usize {
         let token = self.progress.as_ref().map_or(0, RequestId::heap_bytes);
-        let extensions = self.capabilities.extensions.iter().map(|id| id.len() + 16).sum::<usize>();
-        token + size_of::<ClientCapabilities>() + extensions + self.given.bytes()
+        let capabilities = size_of::<ClientCapabilities>() + self.capabilities.heap_bytes();
+        token + capabilities + self.given.bytes() + self.meta.as_ref().map_or(0, |meta| meta.bytes())
     }
 }
 
@@ -161,12 +166,12 @@ impl Target {
             Self::Resource { handler, uri, cache } => match handler(ctx, uri, arguments)? {
                 // An empty answer would say that it is there (2026-07-28, server/resources).
                 contents if contents.is_empty() => Err(resource::not_found(uri, ctx.revision())),
-                contents => Ok(Product::Contents(contents, *cache)),
+                contents => Ok(Product::Contents(contents, *cache, None)),
             },
             Self::Prompt(prompt) => (prompt.it.handler)(ctx, arguments).map(Product::Prompt),
             Self::Completion(handler) => {
                 let prefix = serde_json::from_str(arguments).unwrap_or_default();
-                handler(ctx, &prefix).map(Product::Completion)
+                handler(ctx, &prefix).map(|values| Product::Completion(values, None))
             }
             Self::Method(entry) => (entry.handler)(ctx, arguments),
         }
@@ -246,6 +251,15 @@ impl Call {
         self.target.name()
     }
 
+    /// Where the request stands in a trace.
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.speech.meta.as_ref()?.trace.as_ref()
+    }
+
+    fn trace_id(&self) -> &str {
+        self.trace().map_or("", TraceContext::trace_id)
+    }
+
     pub(crate) fn stopped(&self) -> bool {
         self.cancel.is_cancelled()
     }
@@ -272,14 +286,17 @@ impl Call {
         let result = flow.and_then(|flow| {
             let ctx = Ctx::new(Arc::clone(self), flow);
             match catch_unwind(AssertUnwindSafe(|| self.produce(&ctx))) {
-                Ok(result) => self.behind_run(&ctx, result, flush),
+                Ok(result) => {
+                    let behind = self.behind_run(&ctx, result, flush);
+                    behind.map(|product| product.map(|product| product.with_meta(ctx.take_meta())))
+                }
                 Err(panic) => Err(self.panicked(&*panic)).map(Some),
             }
         });
         let Some(result) = result.transpose() else { return };
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), outcome;
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(), outcome;
             "{} {outcome} after {:?}", self.describe(), self.received.elapsed()
         );
         self.answer(result, flush);
@@ -391,8 +408,8 @@ impl Call {
             Ok(Product::Output(output)) => encode::tool_result_size(output),
             Ok(Product::Object(object)) => object.get().len() + 256,
             Ok(Product::Questions(round)) => round.state.len() + 1_024,
-            Ok(Product::Contents(contents, _)) => contents.iter().map(encode::contents_size).sum::<usize>() + 256,
-            Ok(Product::Prompt(_) | Product::Completion(_)) => 1_024,
+            Ok(Product::Contents(contents, ..)) => contents.iter().map(encode::contents_size).sum::<usize>() + 256,
+            Ok(Product::Prompt(_) | Product::Completion(..)) => 1_024,
             Ok(Product::Nothing) | Err(_) => 256,
         };
         let mut json = Vec::with_capacity(size);
@@ -411,10 +428,10 @@ impl Call {
                 self.write_questions(&mut json, &round);
                 Outcome::Ok
             }
-            Ok(Product::Contents(contents, cache)) => {
+            Ok(Product::Contents(contents, cache, meta)) => {
                 let (revision, server) = (self.speech.revision, self.server());
                 encode::write_response(&mut json, &self.id, |out| {
-                    encode::encode_read_result(out, &contents, revision, cache, server);
+                    encode::encode_read_result(out, &contents, revision, cache, server, meta.as_ref());
                 });
                 Outcome::Ok
             }
@@ -423,9 +440,11 @@ impl Call {
                 encode::write_response(&mut json, &self.id, |out| encode_prompt_result(out, &prompt, revision, server));
                 Outcome::Ok
             }
-            Ok(Product::Completion(values)) => {
+            Ok(Product::Completion(values, meta)) => {
                 let (revision, server) = (self.speech.revision, self.server());
-                encode::write_response(&mut json, &self.id, |out| encode_completion(out, &values, revision, server));
+                encode::write_response(&mut json, &self.id, |out| {
+                    encode_completion(out, &values, revision, server, meta.as_ref());
+                });
                 Outcome::Ok
             }
             Ok(Product::Nothing) => Outcome::Ok,
@@ -535,17 +554,29 @@ impl Call {
     pub(crate) fn cancel(&self, reason: Option<&str>) {
         if self.stop(None, Outcome::Cancelled, Flush::Later) {
             log::debug!(
-                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
     }
 
-    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> ToolError {
-        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    /// The handler returned what its tool does not promise: a fault of the server, which no model can mend.
+    pub(crate) fn broke_its_word(&self, faults: &Faults) -> ToolError {
         let incident = self.mcp.incident();
         log::error!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), incident = incident.as_str();
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
+            incident = incident.as_str();
+            "{} returned what its outputSchema does not allow, incident {incident}:{faults:#}", self.describe()
+        );
+        ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
+    }
+
+    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> ToolError {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let incident = self.mcp.panic_incident();
+        log::error!(
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
+            incident = incident.as_str();
             "{} panicked, incident {incident}: {}", self.describe(), Escaped::short(text.unwrap_or("no message"))
         );
         ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
@@ -685,7 +716,7 @@ impl Work for Call {
         };
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             log::warn!(
-                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
                 "{} stopped after {time:?}", self.describe()
             );
         }
@@ -707,7 +738,7 @@ impl Work for Call {
     }
 
     fn describe(&self) -> String {
-        match (&self.target, self.task()) {
+        let mut text = match (&self.target, self.task()) {
             (Target::Tool(_), Some(task)) => {
                 format!("{}: tool {} (task {})", self.link.id, self.name(), task.short_id())
             }
@@ -716,7 +747,12 @@ impl Work for Call {
                 let (method, name) = self.target.what();
                 format!("{}: {} {}", self.link.id, Escaped::short(method), Escaped::short(name.unwrap_or_default()))
             }
+        };
+        if let Some(trace) = self.trace() {
+            text.push_str(" in trace ");
+            text.push_str(trace.trace_id());
         }
+        text
     }
 }
 

@@ -4,17 +4,20 @@ use super::ask::flow::Flow;
 use super::call::Call;
 use super::client::Client;
 use super::tool_error::{ToolError, ToolResult};
+use super::trace::{Baggage, TraceContext};
 use crate::cancel::Never;
 use crate::guard::address::ClientAddr;
 use crate::principal::Principal;
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
+use crate::protocol::content::MetaMap;
+use crate::protocol::meta_key;
 use crate::protocol::revision::Revision;
 use crate::running::Handle;
 use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The request that a handler works on: who asks, progress, cancellation, log messages.
@@ -26,11 +29,19 @@ use std::time::Duration;
 pub struct Ctx {
     call: Arc<Call>,
     pub(crate) flow: Mutex<Flow>,
+    /// The request's `_meta`, once it was looked at.
+    meta: OnceLock<MetaMap>,
+    /// That of its result.
+    result_meta: Mutex<MetaMap>,
 }
 
 impl Ctx {
     pub(crate) fn new(call: Arc<Call>, flow: Flow) -> Self {
-        Self { call, flow: Mutex::new(flow) }
+        Self { call, flow: Mutex::new(flow), meta: OnceLock::new(), result_meta: Mutex::default() }
+    }
+
+    pub(crate) fn take_meta(&self) -> MetaMap {
+        std::mem::take(&mut *self.result_meta.lock())
     }
 
     pub(crate) fn call(&self) -> &Arc<Call> {
@@ -157,6 +168,38 @@ impl Ctx {
         Err(ToolError::detaching())
     }
 
+    /// What the request's `_meta` says beside what the protocol itself reads from it (2024-11-05 and later): up to 64
+    /// members, whatever a client likes.
+    pub fn meta(&self) -> &MetaMap {
+        self.meta.get_or_init(|| self.call.speech.meta.as_ref().map(|meta| meta.others()).unwrap_or_default())
+    }
+
+    /// Adds a member to the `_meta` of the result, or takes the place of the one of that key. Nothing is added to errors and questions.
+    ///
+    /// A key is a name of letters, digits, `-`, `_` and `.`, perhaps with a prefix such as `com.example/`; prefixes whose second
+    /// word is `modelcontextprotocol` or `mcp` belong to the protocol (2025-06-18 and later, `basic/index`).
+    ///
+    /// # Errors
+    /// The key is no such name, or the value cannot be written as JSON.
+    pub fn set_meta(&self, key: impl Into<String>, value: impl Serialize) -> ToolResult<()> {
+        let key = key.into();
+        meta_key::check(&key).map_err(ToolError::new)?;
+        let value = serde_json::to_value(value)?;
+        self.result_meta.lock().insert(key, value);
+        Ok(())
+    }
+
+    /// Where the request stands in a distributed trace: `traceparent` and `tracestate` of its `_meta` (W3C Trace Context). `None` if it says nothing,
+    /// or nothing that is well-formed. The trace's id stands in the logs of the call, too.
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.call.trace()
+    }
+
+    /// What its client has packed for all who take part in the trace: `baggage` of its `_meta` (W3C Baggage), likewise.
+    pub fn baggage(&self) -> Option<&Baggage> {
+        self.call.speech.meta.as_ref()?.baggage.as_ref()
+    }
+
     /// The client.
     pub fn client(&self) -> Client {
         Client(Arc::clone(&self.call.link))
@@ -191,6 +234,22 @@ impl Ctx {
             return Ok(());
         }
         Err(ToolError::missing_capability(serde_json::json!({ "sampling": {} })))
+    }
+
+    /// The settings that the client has declared for an extension: for this request (2026-07-28), or for the session (2025-11-25). `None` unless
+    /// both sides declare it ([`Server::extension`](crate::Server::extension)): then neither may make use of it.
+    pub fn extension(&self, id: &str) -> Option<MetaMap> {
+        // Older clients are not told what the server declares.
+        let declared = self.revision() >= Revision::R2025_11_25 && self.call.mcp.registry().extensions.contains_key(id);
+        self.capabilities().extension(id).filter(|_| declared)
+    }
+
+    /// The same for an extension that the handler cannot do without.
+    ///
+    /// # Errors
+    /// The client did not declare it: code -32021 with what is required (2026-07-28), or a result that says so.
+    pub fn require_extension(&self, id: &str) -> ToolResult<MetaMap> {
+        self.extension(id).ok_or_else(|| ToolError::missing_capability(serde_json::json!({ "extensions": { id: {} } })))
     }
 
     /// The running server.

@@ -7,14 +7,20 @@ pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod client;
 pub(crate) mod complete;
+#[cfg_attr(not(feature = "validation"), path = "conform/off.rs")]
+pub(crate) mod conform;
 pub(crate) mod ctx;
+pub(crate) mod fault;
 pub(crate) mod features;
 pub(crate) mod handler;
 pub(crate) mod hooks;
 pub(crate) mod http;
+pub(crate) mod keywords;
 pub(crate) mod layer;
 pub(crate) mod listen;
+pub(crate) mod meta;
 pub(crate) mod method;
+pub(crate) mod outline;
 pub(crate) mod output;
 pub(crate) mod product;
 pub(crate) mod prompt;
@@ -25,13 +31,14 @@ pub(crate) mod session;
 pub(crate) mod tasks;
 pub(crate) mod tool;
 pub(crate) mod tool_error;
+pub(crate) mod trace;
 
 use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::{ConnectionId, Core};
 use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
-use crate::protocol::content::Implementation;
+use crate::protocol::content::{Implementation, MetaMap};
 use crate::protocol::notify::{self, ListKind};
 use crate::protocol::sealed::Keys;
 use crate::service::{ClosedBy, Ended, Message, Peer, Service};
@@ -79,6 +86,7 @@ pub(crate) struct Mcp {
     links: RwLock<HashMap<ConnectionId, Arc<Link>>>,
     sequence: AtomicU64,
     hasher: RandomState,
+    incidents: AtomicU64,
     /// Distinguishes the incident numbers of one run of the process from those of another.
     run: u16,
 }
@@ -101,6 +109,7 @@ impl Mcp {
             links: RwLock::new(HashMap::new()),
             sequence: AtomicU64::new(key::FIRST_FREE),
             hasher: RandomState::new(),
+            incidents: AtomicU64::new(0),
             run: RandomState::new().hash_one(std::process::id()) as u16,
         })
     }
@@ -194,13 +203,19 @@ impl Mcp {
 
     /// A number that stands in an answer for what is told in the log only.
     pub(crate) fn incident(&self) -> String {
-        let number = self.core.counters.panics.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.incidents.fetch_add(1, Ordering::Relaxed) + 1;
         format!("{:04x}-{number}", self.run)
     }
 
     /// Whether there is anything to say about tasks: tools that can be some, or tasks of tools that were there.
     pub(crate) fn offers_tasks(&self) -> bool {
         self.registry().has_tasks() || !self.tasks.is_empty()
+    }
+
+    /// The same for a panic.
+    pub(crate) fn panic_incident(&self) -> String {
+        self.core.counters.panics.fetch_add(1, Ordering::Relaxed);
+        self.incident()
     }
 
     /// What is offered right now.
@@ -214,6 +229,7 @@ impl Mcp {
             completions: !registry.completions.is_empty(),
             logging: true,
             tasks: registry.has_tasks(),
+            extensions: MetaMap::clone(&registry.extensions),
             ..ServerCapabilities::default()
         }
     }

@@ -8,6 +8,7 @@ use super::client::{Client, Legacy, Link, Pending};
 use super::http::headers;
 use super::layer;
 use super::listen::Listen;
+use super::meta::RequestMeta;
 use super::tasks::methods::Way;
 use super::tool_error::ToolError;
 use crate::engine::outbox::Flush;
@@ -316,7 +317,7 @@ impl Session {
             Ok(layer::Kind::Handler(Err(error))) => Err(error.into_rpc()),
             Ok(layer::Kind::Handler(Ok(_))) => Err(RpcError::internal("a layer kept the reply of another request")),
             Err(_) => {
-                let incident = self.mcp.incident();
+                let incident = self.mcp.panic_incident();
                 log::error!(
                     target: "mcp_blocking::session", connection = self.link.id.0, incident = incident.as_str();
                     "{}: a layer panicked at {}, incident {incident}", self.link.id, request.method
@@ -532,6 +533,7 @@ impl Session {
                 level: None,
                 progress,
                 given: Given::default(),
+                meta: RequestMeta::read(&request.params),
             },
             Caller::Modern(modern) => Speech {
                 revision: modern.revision,
@@ -542,6 +544,7 @@ impl Session {
                     state: request.params.request_state.as_deref().map(Box::from),
                     responses: request.params.input_responses.map(RawValue::to_owned),
                 },
+                meta: RequestMeta::read(&request.params),
             },
         })
     }
@@ -630,6 +633,7 @@ impl Session {
                 level: None,
                 progress: None,
                 given: Given::default(),
+                meta: RequestMeta::read(&notification.params),
             },
             None => Speech {
                 revision: Revision::R2026_07_28,
@@ -637,6 +641,7 @@ impl Session {
                 level: None,
                 progress: None,
                 given: Given::default(),
+                meta: RequestMeta::read(&notification.params),
             },
         };
         let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));

@@ -24,10 +24,14 @@ pub struct Tool {
     pub(crate) annotations: ToolAnnotations,
     pub(crate) icons: Vec<Icon>,
     pub(crate) meta: Option<Map<String, Value>>,
+    pub(crate) output_schema: Option<Value>,
+    /// Arguments that HTTP clients say again in a header, and its name.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) quick: bool,
     pub(crate) task_support: TaskSupport,
     pub(crate) task: TaskPlan,
+    pub(crate) unchecked: bool,
     pub(crate) rank: i32,
 }
 
@@ -50,10 +54,13 @@ impl Tool {
             annotations: ToolAnnotations::default(),
             icons: Vec::new(),
             meta: None,
+            output_schema: None,
+            headers: Vec::new(),
             deadline: None,
             quick: false,
             task_support: TaskSupport::Forbidden,
             task: TaskPlan::default(),
+            unchecked: false,
             rank: 0,
         }
     }
@@ -107,10 +114,50 @@ impl Tool {
         self
     }
 
-    /// A member of the tool's `_meta` (2025-06-18 and later).
+    /// A member of the tool's `_meta` (2025-06-18 and later). `bind` reports keys that the protocol does not allow, see
+    /// [`Ctx::set_meta`](crate::Ctx::set_meta).
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.meta.get_or_insert_default().insert(key.into(), value.into());
+        self
+    }
+
+    /// The schema of the tool's structured results, for [`Server::tool_raw`](crate::Server::tool_raw) and handlers that return a
+    /// [`ToolOutput`](crate::content::ToolOutput); [`Json`](crate::Json) brings its own. Any JSON Schema; clients of 2025-06-18 and 2025-11-25 see it if it is one
+    /// of objects.
+    ///
+    /// The handler then has to return structured content that fits, unless it returns a failure. What does not fit does not leave: it is
+    /// logged, and the client is answered -32603 with an incident number, as no model could mend it.
+    #[must_use]
+    pub fn output_schema(mut self, schema: impl Into<Value>) -> Self {
+        self.output_schema = Some(schema.into());
+        self
+    }
+
+    /// Has clients of 2026-07-28 repeat an argument in the HTTP header `Mcp-Param-<name>`, for proxies that do not read bodies
+    /// (`x-mcp-header`, `server/tools`). The server refuses calls whose header is missing or says something else. Not for secrets.
+    ///
+    /// ```
+    /// # use mcp_blocking::Tool;
+    /// let tool = Tool::new("deploy", "Deploy to a region").header("region", "Region").header("target/cluster", "Cluster");
+    /// ```
+    ///
+    /// The argument has to be a string, an integer or a boolean; `/` leads to a member of an object. The same can be said of a
+    /// field by `#[schemars(extend("x-mcp-header" = "Region"))]`. `bind` reports what does not fit.
+    #[must_use]
+    pub fn header(mut self, argument: impl Into<String>, name: impl Into<String>) -> Self {
+        self.headers.push((argument.into(), name.into()));
+        self
+    }
+
+    /// Leaves out the checks of arguments and results against their schemas, for a tool that is called very often and checks for
+    /// itself. Arguments are still read as the handler's type.
+    ///
+    /// What it saves: nothing worth it where all arguments are strings, numbers and booleans; else about what it takes to read the arguments once more. Without the
+    /// feature `validation` nothing is checked in any case.
+    #[must_use]
+    pub fn unchecked(mut self) -> Self {
+        self.unchecked = true;
         self
     }
 

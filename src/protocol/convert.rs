@@ -14,6 +14,7 @@ use crate::protocol::content::{
     ResourceContents, ResourceLink, TaskSupport, TextContent, ToolAnnotations, ToolInfo,
 };
 use crate::protocol::json::{self, Object};
+use crate::protocol::meta_key;
 use crate::protocol::revision::Revision;
 
 use Revision::{R2025_03_26 as R2, R2025_06_18 as R3, R2025_11_25 as R4, R2026_07_28 as R5};
@@ -243,9 +244,9 @@ pub(super) fn write_item_meta(object: &mut Object<'_>, meta: Option<&MetaMap>, r
     }
 }
 
-/// Writes the members of a `_meta` that pass `keep`.
+/// Writes the members of a `_meta` that pass `keep`, and whose keys the protocol allows.
 pub(super) fn write_meta_members(object: &mut Object<'_>, meta: &MetaMap, keep: impl Fn(&str) -> bool) {
-    for (key, value) in meta.iter().filter(|(key, _)| keep(key)) {
+    for (key, value) in meta.iter().filter(|(key, _)| keep(key) && meta_key::is_key(key)) {
         let out = object.any_key(key);
         if json::write_value(out, value).is_err() {
             out.extend_from_slice(b"null");

@@ -291,11 +291,12 @@ pub(crate) fn encode_read_result(
     revision: Revision,
     cache: (u64, CacheScope),
     server: Option<&Implementation>,
+    meta: Option<&MetaMap>,
 ) {
     let mut result = begin_result(out, revision);
     json::write_array(result.key("contents"), contents, |out, one| encode_resource_contents(out, one, revision));
     write_cache_hints(&mut result, revision, cache.0, cache.1);
-    end_result(result, revision, server, None);
+    end_result(result, revision, server, meta);
 }
 
 /// Appends the result of `initialize` (2024-11-05 to 2025-11-25, basic/lifecycle).

@@ -5,6 +5,7 @@ use crate::protocol::convert::{encode_content, write_icons, write_item_meta};
 use crate::protocol::encode::{begin_result, end_result};
 use crate::protocol::json::{self, Object};
 use crate::protocol::revision::Revision;
+use serde_json::Value;
 
 /// How a prompt is described to clients.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -63,6 +64,14 @@ impl PromptOutput {
     /// Messages without a description.
     pub fn new(messages: impl IntoIterator<Item = PromptMessage>) -> Self {
         Self { messages: messages.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Adds one member to the result's `_meta`. A key that the protocol does not allow
+    /// ([`Ctx::set_meta`](crate::Ctx::set_meta)) is left out when the result is sent.
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.meta.get_or_insert_default().insert(key.into(), value.into());
+        self
     }
 
     /// Says what it is about.

@@ -1,8 +1,8 @@
 //! Resources, templates, prompts and completion: in all revisions, over WebSocket and HTTP, each answer valid by its schema.
 
-use crate::peer::{ALL, LEGACY, MODERN, Peer, serve};
+use crate::everywhere;
+use crate::peer::{LEGACY, MODERN, Peer, serve};
 use crate::schema::Schema;
-use crate::web::Web;
 use mcp_blocking::content::{
     Annotations, Blob, Content, Icon, PromptMessage, PromptOutput, ResourceContents, ResourceLink, Role,
 };
@@ -91,44 +91,16 @@ fn library() -> Server {
         })
 }
 
-/// A client of either transport.
-trait Speaks {
-    fn ask(&mut self, method: &str, params: Value) -> Value;
-}
-
-impl Speaks for Peer {
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        self.request(method, params)
-    }
-}
-
-impl Speaks for Web {
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        Web::request(self, method, params)
-    }
-}
-
-/// Runs a test for each revision with a client of each transport that has it; everything they are answered is checked.
-fn everywhere(server: fn() -> Server, test: impl Fn(&str, &mut dyn FnMut(&str, Value) -> Value)) {
-    let running = serve(server());
-    for revision in ALL {
-        let schema = Schema::of(revision);
-        let mut clients: Vec<Box<dyn Speaks>> = vec![Box::new(Peer::able(&running, revision, capabilities()))];
-        if revision != "2024-11-05" {
-            clients.push(Box::new(Web::able(&running, revision, capabilities())));
-        }
-        for mut client in clients {
-            test(revision, &mut |method, params| {
-                let answer = client.ask(method, params);
-                schema.check_message(&answer, Some(method));
-                answer
-            });
-        }
-    }
-}
-
 fn capabilities() -> Value {
     json!({ "elicitation": {} })
+}
+
+/// Runs a test for each revision with a client of each transport.
+fn everywhere(server: fn() -> Server, test: impl Fn(&str, &mut dyn FnMut(&str, Value) -> Value)) {
+    everywhere::each(server(), capabilities(), |client| {
+        let revision = client.revision();
+        test(revision, &mut |method, params| client.ask(method, params));
+    });
 }
 
 #[test]

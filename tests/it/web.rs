@@ -116,6 +116,11 @@ impl Web {
 
     /// Posts a message as a client of this revision does, with more headers.
     pub fn post(&mut self, message: &Value, more: &[(&str, &str)]) {
+        self.post_text(message, &message.to_string(), more);
+    }
+
+    /// The same with a text of one's own for the message.
+    pub fn post_text(&mut self, message: &Value, text: &str, more: &[(&str, &str)]) {
         let session = self.session.clone();
         let mut headers = vec![("Content-Type", "application/json")];
         if !more.iter().any(|(name, _)| *name == "Accept") {
@@ -140,7 +145,7 @@ impl Web {
             }
         }
         headers.extend(more);
-        self.ask("POST", &headers, &message.to_string());
+        self.ask("POST", &headers, text);
     }
 
     /// A request of this revision, with an id of its own.
