@@ -26,7 +26,7 @@ enum Setting {
 }
 
 /// Counts and sizes: the option, what it means.
-const NUMBERS: [(&str, &str); 24] = [
+const NUMBERS: [(&str, &str); 25] = [
     ("--memory-bytes", "bytes of all queues together"),
     ("--message-bytes", "bytes of one message"),
     ("--frame-bytes", "bytes of one frame"),
@@ -46,6 +46,7 @@ const NUMBERS: [(&str, &str); 24] = [
     ("--json-depth", "nesting of one message"),
     ("--rate", "messages a second of one client, 0 for no limit"),
     ("--burst", "messages at once before the rate applies"),
+    ("--log-rate", "log messages a second to one client, 0 for no limit"),
     ("--workers", "threads for handlers"),
     ("--max-sessions", "HTTP sessions"),
     ("--parked-calls", "handlers that wait for clients, in all"),
@@ -187,6 +188,7 @@ fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool
         "--json-depth" => limits.json_depth = parsed(name, value)?,
         "--rate" => limits.rate = parsed(name, value)?,
         "--burst" => limits.burst = parsed(name, value)?,
+        "--log-rate" => limits.log_rate = parsed(name, value)?,
         "--workers" => limits.workers = parsed(name, value)?,
         "--max-sessions" => limits.sessions = parsed(name, value)?,
         "--parked-calls" => limits.parked_calls = parsed(name, value)?,

@@ -29,6 +29,8 @@ mod raw;
 mod reports;
 mod schema;
 mod services;
+// They hold what the checks of arguments say.
+#[cfg(feature = "validation")]
 mod stories;
 mod tools;
 mod two;
