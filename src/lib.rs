@@ -115,6 +115,7 @@ pub use guard::address::ClientAddr;
 pub use limits::Limits;
 pub use listener::{Listener, Peers};
 pub use mcp::asked::RequestError;
+pub use mcp::cache::Cacheable;
 pub use mcp::client::{Client, NotifyError};
 pub use mcp::complete::Prefix;
 pub use mcp::ctx::Ctx;

@@ -107,6 +107,9 @@ pub struct Limits {
     pub rate: u32,
     /// Messages that may come at once before [`rate`](Self::rate) applies. Default 2,000.
     pub burst: u32,
+    /// Log messages a second that one client is sent ([`Ctx::log`](crate::Ctx::log)), with a burst of ten times as many; more are dropped. 0 means no limit. A client is a
+    /// connection, a session, or over HTTP in 2026-07-28 one request. Default 100: more than anybody reads.
+    pub log_rate: u32,
     /// Worker threads for handlers. They are started when work waits and end when they are idle; a single client
     /// holds at most a quarter of them; never more than half of the threads that the machine allows. Default 64.
     pub workers: usize,
@@ -183,6 +186,7 @@ impl Default for Limits {
             state_lifetime: Duration::from_secs(3_600),
             rate: 1_000,
             burst: 2_000,
+            log_rate: 100,
             workers: 64,
             parked_calls: 256,
             questions_per_client: 64,

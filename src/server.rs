@@ -4,6 +4,7 @@ use crate::error::{Error, Problem};
 use crate::health::Identity;
 use crate::limits::Limits;
 use crate::mcp::ask::replay::{Guard, Replays};
+use crate::mcp::cache::{self, Cacheable};
 use crate::mcp::client::Client;
 use crate::mcp::complete::{Prefix, Subject};
 use crate::mcp::ctx::Ctx;
@@ -15,6 +16,7 @@ use crate::mcp::output::IntoToolOutput;
 use crate::mcp::prompt::{IntoPrompt, Prompt};
 use crate::mcp::registry::{self, Entry, Registry};
 use crate::mcp::resource::IntoResource;
+use crate::mcp::schema;
 use crate::mcp::tool::Tool;
 use crate::mcp::tool_error::ToolResult;
 use crate::mcp::{Mcp, Plan};
@@ -300,29 +302,67 @@ impl Server {
 
     /// Suggests values for an argument of a prompt while a user types: what the closure returns, the best first; clients are sent 100
     /// at the most.
-    pub fn complete_prompt<F>(mut self, prompt: impl Into<String>, argument: impl Into<String>, handler: F) -> Self
+    #[track_caller]
+    pub fn complete_prompt<F>(self, prompt: impl Into<String>, argument: impl Into<String>, handler: F) -> Self
     where
         F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
     {
-        let key = (Subject::Prompt(prompt.into()), argument.into());
-        self.registry.completions.insert(key, Arc::new(handler));
-        self
+        self.complete(Subject::Prompt(prompt.into()), argument.into(), handler)
     }
 
     /// Suggests values for a variable of a template, likewise.
-    pub fn complete_template<F>(mut self, template: impl Into<String>, variable: impl Into<String>, handler: F) -> Self
+    #[track_caller]
+    pub fn complete_template<F>(self, template: impl Into<String>, variable: impl Into<String>, handler: F) -> Self
     where
         F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
     {
-        let key = (Subject::Template(template.into()), variable.into());
-        self.registry.completions.insert(key, Arc::new(handler));
+        self.complete(Subject::Template(template.into()), variable.into(), handler)
+    }
+
+    #[track_caller]
+    fn complete<F>(mut self, subject: Subject, argument: String, handler: F) -> Self
+    where
+        F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
+    {
+        let (Subject::Prompt(name) | Subject::Template(name)) = &subject;
+        let of = format!("completion of `{}` in `{}`", argument.escape_debug(), name.escape_debug());
+        if self.registry.completions.insert((subject, argument), Arc::new(handler)).is_some() {
+            self.problems.push(Problem::new(of, "it is registered twice").at(Location::caller()));
+        }
+        self
+    }
+
+    /// Looks at a form before anybody is asked to fill it in: what a form cannot have (a field of another type than text, number, yes or no, and
+    /// choices) is reported by `bind`, instead of failing the first handler that asks for it.
+    ///
+    /// ```
+    /// # use mcp_blocking::Server;
+    /// # use schemars::JsonSchema;
+    /// #[derive(serde::Deserialize, JsonSchema)]
+    /// struct Confirm { confirm: bool }
+    ///
+    /// let server = Server::new("files", "1.0.0").form::<Confirm>();
+    /// ```
+    #[track_caller]
+    pub fn form<T: JsonSchema>(mut self) -> Self {
+        if let Err(what) = schema::of_form::<T>() {
+            let problem = Problem::new(format!("form `{}`", T::schema_name()), what);
+            self.problems.push(problem.at(Location::caller()));
+        }
         self
     }
 
     /// How long clients of 2026-07-28 may keep lists and resources, and who may: stale at once, and private, unless said otherwise.
     /// [`CacheScope::Public`] lets shared caches hand them to anybody, also what was read with a token: only for what is the same for everybody.
     pub fn cache(mut self, time: Duration, scope: CacheScope) -> Self {
-        self.registry.cache = (u64::try_from(time.as_millis()).unwrap_or(u64::MAX), scope);
+        self.registry.cache.set_all(cache::hint(time, scope));
+        self
+    }
+
+    /// The same for one list, for what is read, or for `server/discover`, in place of what [`cache`](Self::cache) says. A handler that reads may say it for
+    /// its resource alone ([`Ctx::cache`]).
+    pub fn cache_of(mut self, what: Cacheable, time: Duration, scope: CacheScope) -> Self {
+        self.registry.cache.set(what, cache::hint(time, scope));
         self
     }
 

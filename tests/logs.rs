@@ -13,6 +13,7 @@ mod raw;
 
 use log::kv::{Key, Value as Field, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
+use mcp_blocking::content::ToolOutput;
 use mcp_blocking::{NoArgs, Running, Server, Tool, ToolResult};
 use peer::{MODERN, PATIENCE, Peer, modern_meta, serve, until};
 use raw::{BINARY, CLOSE, FIN, Head, Raw, TEXT};
@@ -96,6 +97,12 @@ struct Text {
     text: String,
 }
 
+/// A tool whose result has to be what nobody sends, with a name that some clients cannot take.
+fn promising() -> Tool {
+    let schema = json!({ "type": "object", "properties": { "one": true }, "additionalProperties": false });
+    Tool::new(format!("promise-{}", "x".repeat(60)), "Sends its arguments back").output_schema(schema)
+}
+
 fn server() -> Server {
     Server::new("logged", "1")
         .limits(|limits| limits.close_deadline = Duration::from_millis(200))
@@ -103,6 +110,7 @@ fn server() -> Server {
         .tool("fail", "Fails with the text", |_ctx, Text { text }| -> ToolResult<String> {
             Err(mcp_blocking::ToolError::new(text))
         })
+        .tool_raw(promising(), &json!({ "type": "object" }), |_ctx, arguments| Ok(ToolOutput::structured(&arguments)?))
         .tool("sleep", "Sleeps", |ctx, NoArgs| {
             ctx.sleep(PATIENCE)?;
             Ok("slept")
@@ -111,6 +119,37 @@ fn server() -> Server {
             ctx.sleep(PATIENCE)?;
             Ok("slept")
         })
+}
+
+#[cfg(feature = "validation")]
+#[test]
+fn a_call_is_logged_with_its_trace() {
+    capture();
+    let running = serve(server());
+    let mut peer = Peer::of(&running, MODERN);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let meta = json!({ "traceparent": format!("00-{trace}-00f067aa0ba902b7-01") });
+    let mut call = |tool: &str, arguments: serde_json::Value| {
+        peer.request("tools/call", json!({ "name": tool, "arguments": arguments, "_meta": meta }))
+    };
+    call("fail", json!({ "text": "x" }));
+    call("panic", json!({ "text": "x" }));
+    call("late", json!({}));
+    let name = format!("promise-{}", "x".repeat(60));
+    let broken = json!({ hostile("a-member"): 1, hostile("another"): 2, "third": 3 });
+    let error = call(&name, broken)["error"].clone();
+    let incident =
+        error["message"].as_str().and_then(|text| text.split_once("incident ")).map(|(_, incident)| incident);
+    let incident = incident.unwrap_or_else(|| panic!("{error}")).to_owned();
+    let wanted = [
+        format!("tool fail (request 1) in trace {trace} failed"),
+        format!("tool panic (request 2) in trace {trace} panicked"),
+        format!("tool late (request 3) in trace {trace} stopped"),
+        format!("returned what its outputSchema does not allow, incident {incident}"),
+        format!("trace={trace}"),
+        format!("the name of tool {name} has 68 letters"),
+    ];
+    check(running, &wanted.each_ref().map(String::as_str));
 }
 
 #[test]

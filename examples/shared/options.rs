@@ -38,7 +38,7 @@ struct Certificates {
 }
 
 /// Counts and sizes: the option, what it means.
-const NUMBERS: [(&str, &str); 30] = [
+const NUMBERS: [(&str, &str); 31] = [
     ("--memory-bytes", "bytes of all queues together"),
     ("--message-bytes", "bytes of one message"),
     ("--frame-bytes", "bytes of one frame"),
@@ -58,6 +58,7 @@ const NUMBERS: [(&str, &str); 30] = [
     ("--json-depth", "nesting of one message"),
     ("--rate", "messages a second of one client, 0 for no limit"),
     ("--burst", "messages at once before the rate applies"),
+    ("--log-rate", "log messages a second to one client, 0 for no limit"),
     ("--workers", "threads for handlers"),
     ("--max-sessions", "HTTP sessions"),
     ("--events-per-session", "events of an HTTP session kept for a lost connection"),
@@ -280,6 +281,7 @@ fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool
         "--json-depth" => limits.json_depth = parsed(name, value)?,
         "--rate" => limits.rate = parsed(name, value)?,
         "--burst" => limits.burst = parsed(name, value)?,
+        "--log-rate" => limits.log_rate = parsed(name, value)?,
         "--workers" => limits.workers = parsed(name, value)?,
         "--max-sessions" => limits.sessions = parsed(name, value)?,
         "--events-per-session" => limits.events_per_session = parsed(name, value)?,

@@ -3,6 +3,7 @@
 use super::Mcp;
 use super::ask::flow::{Flow, Given, Round, arguments_of};
 use super::batch::Reply;
+use super::cache::Hint;
 use super::catalog::Item;
 use super::client::Link;
 use super::complete::{CompletionHandler, encode_completion};
@@ -25,7 +26,7 @@ use crate::guard::text::Escaped;
 use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::content::{Implementation, ToolOutput};
-use crate::protocol::encode::{self, CacheScope};
+use crate::protocol::encode;
 use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::{ProgressToken, RequestId};
 use crate::protocol::method;
@@ -120,7 +121,7 @@ impl Arguments {
 /// What is called.
 pub(crate) enum Target {
     Tool(Arc<Entry>),
-    Resource { handler: ResourceHandler, uri: Box<str>, cache: (u64, CacheScope) },
+    Resource { handler: ResourceHandler, uri: Box<str>, cache: Hint },
     Prompt(Arc<Item<PromptEntry>>),
     Completion(CompletionHandler),
     Method(Arc<MethodEntry>),
@@ -166,7 +167,7 @@ impl Target {
             Self::Resource { handler, uri, cache } => match handler(ctx, uri, arguments)? {
                 // An empty answer would say that it is there (2026-07-28, server/resources).
                 contents if contents.is_empty() => Err(resource::not_found(uri, ctx.revision())),
-                contents => Ok(Product::Contents(contents, *cache, None)),
+                contents => Ok(Product::Contents(contents, ctx.cache_hint().unwrap_or(*cache), None)),
             },
             Self::Prompt(prompt) => (prompt.it.handler)(ctx, arguments).map(Product::Prompt),
             Self::Completion(handler) => {
@@ -635,7 +636,7 @@ impl Call {
             None if self.speech.revision.is_modern() => false,
             None => self.link.legacy().is_some_and(|legacy| legacy.wants(level)),
         };
-        if wanted {
+        if wanted && self.link.may_log() {
             let task = self.task().map(|task| &*task.id);
             self.notify(0, |out| notify::write_log_message(out, level, logger, data, task));
         }

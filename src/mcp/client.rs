@@ -10,6 +10,7 @@ use crate::engine::outbox::{Body, Flush, Refused};
 use crate::engine::pool::{Busy, Lane, Work};
 use crate::engine::{ConnectionId, Core};
 use crate::guard::address::ClientAddr;
+use crate::guard::rate::TokenBucket;
 use crate::principal::Principal;
 use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel, ServerCapabilities};
 use crate::protocol::encode;
@@ -123,6 +124,8 @@ pub(crate) struct Link {
     pending: Mutex<HashMap<RequestId, Pending>>,
     /// What the client was asked.
     pub(crate) asked: Asked,
+    /// How much it is sent of what handlers log.
+    logs: Mutex<TokenBucket>,
 }
 
 impl Link {
@@ -182,7 +185,14 @@ impl Link {
         outlet: Outlet,
     ) -> Self {
         let (legacy, pending, asked) = (OnceLock::new(), Mutex::new(HashMap::new()), Asked::default());
-        Self { id, address, principal, since, core, lane, outlet, legacy, pending, asked }
+        let rate = u64::from(core.limits.log_rate);
+        let logs = Mutex::new(TokenBucket::new(rate, rate * 10));
+        Self { id, address, principal, since, core, lane, outlet, legacy, pending, asked, logs }
+    }
+
+    /// Takes one log message from what the client may be sent. False if it is not to be sent.
+    pub(crate) fn may_log(&self) -> bool {
+        self.logs.lock().take(self.core.uptime(), 1).is_ok()
     }
 
     /// The legacy session, once `initialize` was answered.

@@ -1,6 +1,7 @@
 //! What a handler is given: everything about this one request.
 
 use super::ask::flow::Flow;
+use super::cache::{self, Hint};
 use super::call::Call;
 use super::client::Client;
 use super::tool_error::{ToolError, ToolResult};
@@ -10,6 +11,7 @@ use crate::guard::address::ClientAddr;
 use crate::principal::Principal;
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::content::MetaMap;
+use crate::protocol::encode::CacheScope;
 use crate::protocol::meta_key;
 use crate::protocol::revision::Revision;
 use crate::running::Handle;
@@ -33,11 +35,23 @@ pub struct Ctx {
     meta: OnceLock<MetaMap>,
     /// That of its result.
     result_meta: Mutex<MetaMap>,
+    /// How long its result may be kept.
+    cache: Mutex<Option<Hint>>,
 }
 
 impl Ctx {
     pub(crate) fn new(call: Arc<Call>, flow: Flow) -> Self {
-        Self { call, flow: Mutex::new(flow), meta: OnceLock::new(), result_meta: Mutex::default() }
+        Self {
+            call,
+            flow: Mutex::new(flow),
+            meta: OnceLock::new(),
+            result_meta: Mutex::default(),
+            cache: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn cache_hint(&self) -> Option<Hint> {
+        *self.cache.lock()
     }
 
     pub(crate) fn take_meta(&self) -> MetaMap {
@@ -94,7 +108,7 @@ impl Ctx {
 
     /// Sends the client a log message, if it wants those of this level: what `logging/setLevel` said (2024-11-05 to 2025-11-25; `info`
     /// if nothing was said), or the request's own `logLevel` (2026-07-28; nothing if it says nothing). Never blocks; dropped when the
-    /// client's queue is full. Not for secrets.
+    /// client's queue is full, and beyond [`Limits::log_rate`](crate::Limits::log_rate). Not for secrets.
     pub fn log(&self, level: LogLevel, data: impl Serialize) {
         if let Ok(data) = serde_json::value::to_raw_value(&data) {
             self.call.log(level, &data, None);
@@ -187,6 +201,12 @@ impl Ctx {
         let value = serde_json::to_value(value)?;
         self.result_meta.lock().insert(key, value);
         Ok(())
+    }
+
+    /// How long clients of 2026-07-28 may keep what is read from this resource, and who may, in place of what
+    /// [`Server::cache`](crate::Server::cache) says. [`CacheScope::Public`] is only for what is the same for everybody. Of no effect in other handlers.
+    pub fn cache(&self, time: Duration, scope: CacheScope) {
+        *self.cache.lock() = Some(cache::hint(time, scope));
     }
 
     /// Where the request stands in a distributed trace: `traceparent` and `tracestate` of its `_meta` (W3C Trace Context). `None` if it says nothing,

@@ -5,8 +5,9 @@ use crate::protocol::exact::Flaw;
 use std::fmt;
 
 /// Most faults that are told of at once.
-#[cfg(any(feature = "validation", test))]
 pub(crate) const MOST: usize = 8;
+/// Most that stand in a log line.
+const LOGGED: usize = 2;
 /// Most letters of where a fault is.
 const POINTER: usize = 200;
 /// Most letters of what it is.
@@ -75,15 +76,15 @@ impl fmt::Display for Fault {
     }
 }
 
-/// One fault in a line, several in a list; all in one line in the alternate form.
+/// One fault in a line, several in a list. In the alternate form, for logs, the first ones in one line.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let ([only], false) = (self.found.as_slice(), self.more) {
             return write!(f, " {only}");
         }
-        let before = if f.alternate() { "; " } else { "\n- " };
-        self.found.iter().try_for_each(|fault| write!(f, "{before}{fault}"))?;
-        if self.more { write!(f, "{before}and more") } else { Ok(()) }
+        let (before, most) = if f.alternate() { ("; ", LOGGED) } else { ("\n- ", MOST) };
+        self.found.iter().take(most).try_for_each(|fault| write!(f, "{before}{fault}"))?;
+        if self.more || self.found.len() > most { write!(f, "{before}and more") } else { Ok(()) }
     }
 }
 
@@ -102,6 +103,7 @@ mod tests {
         }
         let text = faults.to_string();
         assert!(faults.is_full() && text.starts_with("\n- `/a`: ") && text.ends_with("\n- and more"));
+        assert!(format!("{faults:#}").len() < 1_200);
         assert!(text.len() < 5_000 && !text.contains(['\u{1b}', '\u{202e}']), "{text}");
     }
 }

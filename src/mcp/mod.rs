@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 pub(crate) mod asked;
 pub(crate) mod batch;
+pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod client;

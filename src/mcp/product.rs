@@ -1,9 +1,9 @@
 //! What a handler has come to, before it is written for somebody's revision.
 
 use super::ask::flow::Round;
+use super::cache::Hint;
 use super::tool_error::{ToolError, ToolResult};
 use crate::protocol::content::{MetaMap, ResourceContents, ToolOutput};
-use crate::protocol::encode::CacheScope;
 use crate::protocol::json;
 use crate::protocol::prompt::PromptOutput;
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub(crate) enum Product {
     /// Of a custom method: a JSON object.
     Object(Box<RawValue>),
     /// Of a resource, with how long it may be kept.
-    Contents(Vec<ResourceContents>, (u64, CacheScope), Option<MetaMap>),
+    Contents(Vec<ResourceContents>, Hint, Option<MetaMap>),
     /// Of a prompt.
     Prompt(PromptOutput),
     /// Of a completion.

@@ -159,8 +159,9 @@ pub(crate) fn arguments_of(schema: &Value) -> Result<Vec<PromptArgument>, String
         if !texts {
             return Err(format!("its argument `{name}` has to be a text: a prompt is filled with nothing else"));
         }
-        let description = field.get("description").and_then(Value::as_str).map(str::to_owned);
-        Ok(PromptArgument { name: name.clone(), description, required: required(name) })
+        let text = |key: &str| field.get(key).and_then(Value::as_str).map(str::to_owned);
+        let (title, description) = (text("title"), text("description"));
+        Ok(PromptArgument { name: name.clone(), title, description, required: required(name) })
     };
     fields.iter().map(argument).collect()
 }

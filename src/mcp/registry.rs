@@ -1,5 +1,6 @@
 //! What is registered: the tools, in the order they are listed in.
 
+use super::cache::Cache;
 use super::catalog::Catalog;
 use super::complete::{CompletionHandler, Subject};
 use super::ctx::Ctx;
@@ -17,7 +18,6 @@ use crate::error::Problem;
 use crate::limits::clamp_time;
 use crate::protocol::content::{MetaMap, ResourceLink, TaskSupport, ToolInfo};
 use crate::protocol::convert;
-use crate::protocol::encode::CacheScope;
 use crate::protocol::json;
 use crate::protocol::meta_key;
 use crate::protocol::notify::ListKind;
@@ -105,8 +105,8 @@ pub struct Registry {
     pub(crate) templates: Catalog<TemplateEntry>,
     pub(crate) prompts: Catalog<PromptEntry>,
     pub(crate) completions: HashMap<(Subject, String), CompletionHandler>,
-    /// How long, and by whom, lists and resources may be kept.
-    pub(crate) cache: (u64, CacheScope),
+    /// How long, and by whom, what it says may be kept.
+    pub(crate) cache: Cache,
     pub(crate) methods: Methods,
     pub(crate) layers: Layers,
     /// What is offered beyond the protocol, with its settings.

@@ -3,6 +3,7 @@
 use super::Mcp;
 use super::ask::flow::Given;
 use super::batch::{Batch, Reply};
+use super::cache::Cacheable;
 use super::call::{Arguments, Call, Job, Speech, Target, http_status};
 use super::client::{Client, Legacy, Link, Pending};
 use super::http::headers;
@@ -22,7 +23,7 @@ use crate::protocol::classify::{
     classify_request,
 };
 use crate::protocol::cursor;
-use crate::protocol::encode::{self, CacheScope};
+use crate::protocol::encode;
 use crate::protocol::envelope::{self, Incoming, Malformed, Notification, ParseLimits, Request};
 use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::RequestId;
@@ -41,8 +42,6 @@ use std::time::{Duration, Instant};
 
 /// How long a client that was told "busy" is asked to wait.
 const BUSY_MS: u64 = 100;
-/// How long lists may be kept (2026-07-28): stale at once, as tools may come and go at any time.
-const CACHE_MS: u64 = 0;
 
 /// One connection's conversation.
 pub(crate) struct Session {
@@ -405,11 +404,13 @@ impl Session {
     }
 
     fn discover(&self, request: &Request<'_>) -> Vec<u8> {
-        let capabilities = self.mcp.capabilities(&self.mcp.registry());
+        let registry = self.mcp.registry();
+        let capabilities = self.mcp.capabilities(&registry);
+        let (ttl_ms, scope) = registry.cache.of(Cacheable::Discover);
         let mut json = Vec::with_capacity(384);
         encode::write_response(&mut json, &request.id, |out| {
             let (identity, instructions) = (Some(&self.mcp.identity), self.mcp.instructions.as_deref());
-            encode::encode_discover_result(out, &capabilities, identity, instructions, CACHE_MS, CacheScope::Private);
+            encode::encode_discover_result(out, &capabilities, identity, instructions, ttl_ms, scope);
         });
         json
     }
@@ -430,6 +431,7 @@ impl Session {
             cursor::encode_cursor(&format!("{rank} {name}"))
         });
         let revision = caller.revision();
+        let (ttl_ms, scope) = registry.cache.of(Cacheable::Tools);
         let mut json =
             Vec::with_capacity(256 + page.iter().map(|entry| entry.listed(revision).len() + 1).sum::<usize>());
         encode::write_response(&mut json, &request.id, |out| {
@@ -437,8 +439,8 @@ impl Session {
                 key: "tools",
                 next_cursor: next.as_deref(),
                 revision,
-                ttl_ms: registry.cache.0,
-                scope: registry.cache.1,
+                ttl_ms,
+                scope,
                 server: Some(&self.mcp.identity),
             };
             encode::encode_page(out, page_of, page, |out, entry| out.extend_from_slice(entry.listed(revision)));

@@ -22,6 +22,7 @@ pub(crate) struct PromptInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PromptArgument {
     pub name: String,
+    pub title: Option<String>,
     pub description: Option<String>,
     pub required: bool,
 }
@@ -94,6 +95,9 @@ pub(crate) fn encode_prompt_info(out: &mut Vec<u8>, prompt: &PromptInfo, revisio
         json::write_array(object.key("arguments"), &prompt.arguments, |out, argument| {
             let mut inner = Object::begin(out);
             inner.str("name", &argument.name);
+            if revision >= Revision::R2025_06_18 {
+                inner.opt_str("title", argument.title.as_deref());
+            }
             inner.opt_str("description", argument.description.as_deref());
             inner.bool("required", argument.required);
             inner.end();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// A client of some revision over some transport.
 pub struct Anyone {
     way: Way,
-    schema: Schema,
+    schema: &'static Schema,
 }
 
 enum Way {
@@ -55,15 +55,12 @@ impl Anyone {
             }
             Way::Web(web) => {
                 let message = web.make(method, params);
-                let uri = message["params"]["uri"].as_str().filter(|_| method == "resources/read").map(str::to_owned);
-                let more: Vec<_> = uri.iter().map(|uri| ("Mcp-Name", uri.as_str())).collect();
-                web.post_text(&message, &change(&message.to_string()), &more);
+                web.post_text(&message, &change(&message.to_string()), &[]);
                 let head = web.head();
                 web.messages(&head).pop().expect("an answer")
             }
         };
-        let questions = answer["result"]["resultType"] == "input_required";
-        self.schema.check_message(&answer, Some(method).filter(|_| !questions));
+        self.schema.check_message(&answer, Some(method));
         answer
     }
 

@@ -39,6 +39,8 @@ mod resume;
 mod scenarios;
 mod schema;
 mod services;
+// They hold what the checks of arguments say.
+#[cfg(feature = "validation")]
 mod stories;
 mod tasks;
 mod tasks_asking;
