@@ -54,8 +54,11 @@
 //!
 //! # Features
 //!
-//! There are none yet: everything is always there. Those whose names begin with `_` are internal to the tests of this crate,
-//! and may change or go with any release.
+//! | feature | default | what | crates more |
+//! | --- | --- | --- | --- |
+//! | `validation` | on | arguments and results of tools are checked against their schemas, beyond what their types do (the `jsonschema` crate: no network, no files) | 42 |
+//!
+//! Everything else is always there. Features whose names begin with `_` are internal to the tests of this crate, and may change or go with any release.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

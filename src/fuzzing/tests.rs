@@ -19,4 +19,5 @@ fn seeds_pass() {
     each_seed("classify", |bytes| super::classify(std::str::from_utf8(bytes).unwrap()));
     each_seed("session", super::session);
     each_seed("pieces", super::pieces);
+    each_seed("arguments", super::arguments);
 }
