@@ -10,6 +10,7 @@
     reason = "a panic is how a finding is reported"
 )]
 
+mod arguments;
 mod frames;
 mod http;
 mod link;
@@ -47,6 +48,11 @@ pub fn request_head(bytes: &[u8]) {
     if let Some(error) = whole.1 {
         check_answer(&error.into());
     }
+}
+
+/// The arguments of a tool, against schemas: see `arguments.rs`.
+pub fn arguments(bytes: &[u8]) {
+    arguments::run(bytes);
 }
 
 /// Chunked bodies, addresses of templates, sealed states, headers that repeat arguments, ids of events.

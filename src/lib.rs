@@ -56,6 +56,7 @@
 //!
 //! | feature | default | what | crates more |
 //! | --- | --- | --- | --- |
+//! | `validation` | on | arguments and results of tools are checked against their schemas, beyond what their types do (the `jsonschema` crate: no network, no files) | 42 |
 //! | `tls` | off | `wss://` and `https://`, client certificates: `Settings::tls` (rustls with ring, which needs a C compiler to build) | 9 |
 //!
 //! Everything else is always there. Features whose names begin with `_` are internal to the tests of this crate, and may change or go with any release.

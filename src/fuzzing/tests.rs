@@ -22,4 +22,5 @@ fn seeds_pass() {
     each_seed("pieces", super::pieces);
     #[cfg(feature = "tls")]
     each_seed("certificate", super::certificate);
+    each_seed("arguments", super::arguments);
 }

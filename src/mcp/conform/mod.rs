@@ -82,6 +82,15 @@ impl Conformity {
         }
     }
 
+    /// What the quick way lets pass has to fit the whole schema.
+    #[cfg(feature = "_fuzz")]
+    pub(crate) fn assert_quick_way_is_right(&self, text: &str, value: &Value) {
+        if self.flat.as_ref().is_some_and(|flat| flat.fits(text)) {
+            let whole = options().build(&self.schema).expect("a good schema");
+            assert!(whole.is_valid(value), "{text} does not fit");
+        }
+    }
+
     /// What is wrong with a value that does not fit.
     fn explain(&self, whole: Option<&Validator>, value: &Value, facts: Facts) -> Faults {
         let faults = match self.outline.back.is_empty() {
