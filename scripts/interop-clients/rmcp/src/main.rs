@@ -234,8 +234,11 @@ impl log::Log for Trouble {
     fn log(&self, record: &log::Record<'_>) {
         const UNREAD: [&str; 4] =
             ["Ignoring unparsable", "Protocol error on", "Failed to parse", "failed to deserialize"];
+        // An event with an id and empty data, from which a client may go on; it carries no message.
+        const PRIMING: &str = "failed to deserialize server message: EOF while parsing a value at line 1 column 0";
         let text = record.args().to_string();
-        let trouble = record.level() <= log::Level::Warn || UNREAD.iter().any(|words| text.contains(words));
+        let unread = UNREAD.iter().any(|words| text.contains(words)) && !text.starts_with(PRIMING);
+        let trouble = record.level() <= log::Level::Warn || unread;
         if self.enabled(record.metadata()) && trouble {
             let when = if CLOSING.load(Ordering::Relaxed) { "while closing" } else { "transport error" };
             println!("{when}: {}", short(&text.replace('\n', " ")));
