@@ -1,6 +1,6 @@
 //! Is a message of the server valid by the protocol's own schema, and does it hold nothing that its revision does not know?
 
-use crate::peer::ALL;
+use crate::peer::{ALL, MODERN};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -80,12 +80,41 @@ impl Schema {
             message["id"] = json!(0);
         }
         self.check("JSONRPCMessage", &message);
+        if self.revision == MODERN {
+            if self.is_of_extension(&message, method) {
+                return;
+            }
+            if let Some(Value::Object(notifications)) = message.pointer_mut("/params/notifications") {
+                // The extension adds it to what can be listened for.
+                notifications.remove("taskIds");
+            }
+        }
         if let Some(method) = message["method"].as_str() {
             self.check(sent_definition(method), &message);
         } else if let (Some(result), Some(method)) = (message.get("result"), method) {
-            let asks = result["resultType"] == "input_required";
-            self.check(if asks { "InputRequiredResult" } else { result_definition(method) }, result);
+            let definition = match () {
+                () if result["resultType"] == "input_required" => "InputRequiredResult",
+                () if method == "tools/call" && result.get("task").is_some() => "CreateTaskResult",
+                () => result_definition(method),
+            };
+            self.check(definition, result);
         }
+    }
+
+    /// Checks what is the tasks extension's; false if it is not.
+    fn is_of_extension(&self, message: &Value, method: Option<&str>) -> bool {
+        let extension = Self::of("ext-tasks");
+        let result = message.get("result");
+        let (definition, value) = match (message["method"].as_str(), method, result) {
+            (Some("notifications/tasks"), ..) => ("TaskStatusNotification", message),
+            (None, Some("tasks/get"), Some(result)) => ("GetTaskResult", result),
+            (None, Some("tasks/update"), Some(result)) => ("UpdateTaskResult", result),
+            (None, Some("tasks/cancel"), Some(result)) => ("CancelTaskResult", result),
+            (None, _, Some(result)) if result["resultType"] == "task" => ("CreateTaskResult", result),
+            _ => return false,
+        };
+        extension.check(definition, value);
+        true
     }
 }
 

@@ -4,6 +4,7 @@
 //! A row is a function over a [`Client`]; to add one, write it and name it in the `ROWS` of its module. What passes is what the
 //! README says is supported.
 
+mod background;
 mod batches;
 mod client;
 mod headers;
@@ -92,7 +93,7 @@ impl Row {
 fn rows() -> impl Iterator<Item = &'static Row> {
     [lifecycle::ROWS, tools::ROWS, library::ROWS, notices::ROWS, questions::ROWS]
         .into_iter()
-        .chain([rounds::ROWS, stateless::ROWS, batches::ROWS, headers::ROWS])
+        .chain([rounds::ROWS, stateless::ROWS, background::ROWS, batches::ROWS, headers::ROWS])
         .flatten()
 }
 
@@ -178,8 +179,8 @@ fn every_server_scenario_of_the_official_suite_has_its_row() {
     assert_eq!(names.len(), count, "a name is given twice");
 }
 
-/// The suite's scenarios for servers, but for those of extensions and of resumption.
-const SUITE: [&str; 51] = [
+/// The suite's scenarios for servers, with those of the tasks extension.
+const SUITE: [&str; 62] = [
     "caching",
     "completion-complete",
     "dns-rebinding-protection",
@@ -219,7 +220,18 @@ const SUITE: [&str; 51] = [
     "server-initialize",
     "server-session-lifecycle",
     "server-sse-multiple-streams",
+    "server-sse-polling",
     "server-stateless",
+    "tasks-capability-negotiation",
+    "tasks-dispatch-and-envelope",
+    "tasks-lifecycle",
+    "tasks-mrtr-composition",
+    "tasks-mrtr-input",
+    "tasks-request-headers",
+    "tasks-request-state-removal",
+    "tasks-required-task-error",
+    "tasks-status-notifications",
+    "tasks-wire-fields",
     "tools-call-audio",
     "tools-call-elicitation",
     "tools-call-embedded-resource",
