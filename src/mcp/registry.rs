@@ -300,16 +300,17 @@ fn entry(
 ) -> Result<Entry, String> {
     check_name(&tool.name)?;
     meta_key::check_all(tool.meta.as_ref())?;
+    let output = match &tool.output_schema {
+        Some(own) => Some(json::to_raw(own).map_err(|error| format!("its outputSchema cannot be written: {error}"))?),
+        None => output,
+    };
+    // First: behind this schemas are known to be of a depth that one can walk through.
+    let contract = Contract::new(&tool, input.checked, output.as_deref())?;
     for (argument, header) in &tool.headers {
         headers::annotate(&mut input.shown, argument, header)?;
     }
     let mirrored = Mirrored::of_schema(&input.shown)?;
     let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
-    let output = match &tool.output_schema {
-        Some(own) => Some(json::to_raw(own).map_err(|error| format!("its outputSchema cannot be written: {error}"))?),
-        None => output,
-    };
-    let contract = Contract::new(&tool, input.checked, output.as_deref())?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let info = tool.into_info(shown, output);
     let (handler, slow, listed) = (handler(contract), AtomicU32::new(0), Default::default());
