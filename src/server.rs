@@ -124,7 +124,8 @@ impl Server {
     /// Registers a tool.
     ///
     /// The closure's second argument is a struct with the tool's arguments: its [`JsonSchema`] is the tool's
-    /// `inputSchema`, and what a client sends is checked by deserializing it. [`NoArgs`](crate::NoArgs) is for tools
+    /// `inputSchema`. What a client sends is checked against it (with the feature `validation`, which is on by default) and deserialized; what
+    /// does not fit is a result that tells the model which arguments are wrong. Optional arguments may also be `null`. [`NoArgs`](crate::NoArgs) is for tools
     /// that take none. Whatever the closure returns as an error becomes a result that the model can read.
     ///
     /// Handlers run on a pool of threads, several at a time; a panic is answered with -32603 and an incident number.

@@ -138,7 +138,7 @@ fn stage() -> &'static Stage {
             memory_bytes: 1 << 20,
             ..Limits::default()
         };
-        let (core, _) = Core::start(limits).expect("two threads");
+        let (core, _) = Core::start(limits, None).expect("two threads");
         let service = Recorder::start();
         let websocket: Arc<dyn AnyService> = Arc::new(Nothing);
         let http: Arc<dyn HttpService> = Arc::new(Arc::clone(&service));

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long after a stop a caller is asked to wait before it tries again.
+/// How long after a stop, and for want of memory, a caller is asked to wait before it tries again.
 const AFTER_STOP: u64 = 1_000;
 
 /// What the request said about itself, or its session did.
@@ -559,6 +559,12 @@ impl Call {
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
+    }
+
+    /// There is no memory for a value of this call.
+    pub(crate) fn has_no_room(&self) -> ToolError {
+        self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
+        ToolError::from_rpc(RpcError::busy(BusyReason::Overloaded, AFTER_STOP))
     }
 
     /// The handler returned what its tool does not promise: a fault of the server, which no model can mend.

@@ -22,6 +22,13 @@ pub(crate) struct Fault {
     pub(crate) what: String,
 }
 
+impl Fault {
+    /// One that has no place.
+    pub(crate) fn of_all(what: impl Into<String>) -> Self {
+        Self { pointer: String::new(), what: what.into() }
+    }
+}
+
 /// What is wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Faults {

@@ -7,8 +7,9 @@ use super::outline::Outline;
 use super::output::IntoToolOutput;
 use super::tool::Tool;
 use super::tool_error::ToolResult;
+use crate::engine::budget::Reservation;
 use crate::protocol::content::ToolOutput;
-use crate::protocol::exact;
+use crate::protocol::exact::{self, Facts};
 use crate::protocol::json;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -45,26 +46,77 @@ impl Contract {
         })
     }
 
-    /// The arguments as they are. Nothing but this would notice members that come twice, and whole numbers that a [`Value`]
-    /// cannot hold.
-    fn read(&self, text: &str) -> Result<Value, Faults> {
-        let facts = exact::look(text, true)?;
-        let value =
-            serde_json::from_str(text).map_err(|error| Fault { pointer: String::new(), what: reason(&error) })?;
-        self.input.as_ref().map_or(Ok(()), |input| input.check(&value, facts)).map(|()| value)
+    /// Checks arguments that are going to be read as a type.
+    fn check(&self, ctx: &Ctx, text: &str) -> Result<(), Unread> {
+        match &self.input {
+            Some(input) if !input.surely_fits(text) => {
+                let read = Read::of(ctx, text, false)?;
+                Ok(input.check(&read.value, read.facts)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Arguments as they are, checked.
+    fn read(&self, ctx: &Ctx, text: &str) -> Result<Read, Unread> {
+        let read = Read::of(ctx, text, true)?;
+        self.input.as_ref().map_or(Ok(()), |input| input.check(&read.value, read.facts))?;
+        Ok(read)
     }
 
     /// A result that goes out, or the end of a call whose handler broke its word. Failures promise nothing.
     fn kept(&self, ctx: &Ctx, output: ToolOutput) -> ToolResult<ToolOutput> {
         let Some(promised) = self.output.as_ref().filter(|_| !output.is_error) else { return Ok(output) };
         let checked = match &output.structured {
-            Some(structured) => promised.check_text(structured.get()),
-            None => Err(Fault { pointer: String::new(), what: "there is no structured content".into() }.into()),
+            Some(structured) if promised.surely_fits(structured.get()) => Ok(()),
+            Some(structured) => {
+                Read::of(ctx, structured.get(), false).and_then(|read| Ok(promised.check(&read.value, read.facts)?))
+            }
+            None => Err(Unread::from(Faults::from(Fault::of_all("there is no structured content")))),
         };
         match checked {
             Ok(()) => Ok(output),
-            Err(faults) => Err(ctx.call().broke_its_word(&faults)),
+            Err(Unread::Faults(faults)) => Err(ctx.call().broke_its_word(&faults)),
+            Err(Unread::Busy) => Err(ctx.call().has_no_room()),
         }
+    }
+}
+
+/// A value with what is known of it, and what it holds of the memory budget.
+struct Read {
+    value: Value,
+    facts: Facts,
+    _memory: Option<Reservation>,
+}
+
+/// Why there is no value.
+enum Unread {
+    Faults(Faults),
+    /// It would take more memory than is left.
+    Busy,
+}
+
+impl<T: Into<Faults>> From<T> for Unread {
+    fn from(faults: T) -> Self {
+        Self::Faults(faults.into())
+    }
+}
+
+impl Read {
+    /// Below this a value is not counted: there are as many at once as there are workers.
+    const SMALL: usize = 64 << 10;
+
+    /// Reads JSON text. Nothing but this notices members that come twice, and `whole_numbers` that a [`Value`] cannot hold.
+    fn of(ctx: &Ctx, text: &str, whole_numbers: bool) -> Result<Self, Unread> {
+        let facts = exact::look(text, whole_numbers)?;
+        // A value takes many times the memory of its text, which is all that was counted so far.
+        let cost = facts.memory();
+        let memory = match cost > Self::SMALL {
+            true => Some(ctx.call().mcp.core.memory.reserve(cost).ok_or(Unread::Busy)?),
+            false => None,
+        };
+        let value = serde_json::from_str(text).map_err(|error| Fault::of_all(reason(&error)))?;
+        Ok(Self { value, facts, _memory: memory })
     }
 }
 
@@ -75,8 +127,8 @@ where
     F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
 {
     Arc::new(move |ctx, text| {
-        if let Some(Err(faults)) = contract.input.as_ref().map(|input| input.check_text(text)) {
-            return Ok(refused(&faults));
+        if let Err(unread) = contract.check(ctx, text) {
+            return refused(ctx, unread);
         }
         match serde_json::from_str::<A>(text) {
             Ok(arguments) => contract.kept(ctx, handler(ctx, arguments)?.into_tool_output()?),
@@ -91,14 +143,18 @@ where
     R: IntoToolOutput,
     F: Fn(&Ctx, Value) -> ToolResult<R> + Send + Sync + 'static,
 {
-    Arc::new(move |ctx, text| match contract.read(text) {
-        Ok(arguments) => contract.kept(ctx, handler(ctx, arguments)?.into_tool_output()?),
-        Err(faults) => Ok(refused(&faults)),
+    Arc::new(move |ctx, text| match contract.read(ctx, text) {
+        // What it holds of the budget is given back when the handler is done.
+        Ok(Read { value, _memory, .. }) => contract.kept(ctx, handler(ctx, value)?.into_tool_output()?),
+        Err(unread) => refused(ctx, unread),
     })
 }
 
-fn refused(faults: &Faults) -> ToolOutput {
-    ToolOutput::error(format!("invalid arguments:{faults}"))
+fn refused(ctx: &Ctx, unread: Unread) -> ToolResult<ToolOutput> {
+    match unread {
+        Unread::Faults(faults) => Ok(ToolOutput::error(format!("invalid arguments:{faults}"))),
+        Unread::Busy => Err(ctx.call().has_no_room()),
+    }
 }
 
 /// Says which argument is wrong, in words that a model can act on. Parses once more, as this is the rare case.

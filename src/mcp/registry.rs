@@ -309,16 +309,17 @@ fn entry(
     if tool.task.detaches && tool.task_support == TaskSupport::Forbidden {
         return Err("it says where its task begins, and may not be one: see `Tool::task`".into());
     }
+    let output = match &tool.output_schema {
+        Some(own) => Some(json::to_raw(own).map_err(|error| format!("its outputSchema cannot be written: {error}"))?),
+        None => output,
+    };
+    // First: behind this schemas are known to be of a depth that one can walk through.
+    let contract = Contract::new(&tool, input.checked, output.as_deref())?;
     for (argument, header) in &tool.headers {
         headers::annotate(&mut input.shown, argument, header)?;
     }
     let mirrored = Mirrored::of_schema(&input.shown)?;
     let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
-    let output = match &tool.output_schema {
-        Some(own) => Some(json::to_raw(own).map_err(|error| format!("its outputSchema cannot be written: {error}"))?),
-        None => output,
-    };
-    let contract = Contract::new(&tool, input.checked, output.as_deref())?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let task = tool.task.clone();
     let info = tool.into_info(shown, output);

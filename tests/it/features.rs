@@ -327,7 +327,7 @@ fn each_list_and_each_resource_may_be_kept_for_a_time_of_its_own() {
             ("tools/list", json!({}), 2_000, "public"),
             ("resources/list", json!({}), 4_000, "private"),
             ("resources/templates/list", json!({}), 4_000, "private"),
-            ("prompts/list", json!({}), 9_007_199_254_740_991_i64, "public"),
+            ("prompts/list", json!({}), 9_007_199_254_740_991_u64, "public"),
             ("resources/read", json!({ "uri": "r://plain" }), 3_000, "private"),
             ("resources/read", json!({ "uri": "r://own/1" }), 1_500, "public"),
         ] {

@@ -376,6 +376,27 @@ fn the_work_of_a_check_is_bounded() {
 }
 
 #[test]
+fn values_that_take_many_times_their_text_are_within_the_memory_budget() {
+    #[derive(Deserialize, JsonSchema)]
+    struct Nested {
+        list: Vec<std::collections::BTreeMap<String, Vec<u8>>>,
+    }
+    let server = raw(object(json!({ "list": { "type": "array", "items": { "type": "object" } } })))
+        .tool("typed", "Typed", |_ctx, Nested { list }| Ok(list.len().to_string()))
+        .limits(|limits| limits.memory_bytes = 16 << 20);
+    let running = serve(server);
+    for revision in ALL {
+        let mut peer = Peer::of(&running, revision);
+        for tool in ["raw", "typed"] {
+            let many = json!({ "list": vec![json!({ "a": [] }); 50_000] });
+            assert_eq!(peer.call_error(tool, many)["code"], -31001, "{revision} {tool}");
+            let fewer = json!({ "list": vec![json!({ "a": [] }); 1_000] });
+            assert!(peer.call(tool, fewer)["isError"].is_null());
+        }
+    }
+}
+
+#[test]
 fn arguments_come_once_and_keep_their_numbers() {
     #[derive(Deserialize, JsonSchema)]
     struct Numbers {

@@ -16,8 +16,10 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Values times schemas that are looked at for one explanation: some hundredths of a second.
-const MOST_WORK: usize = 1 << 17;
+/// Values times schemas that are looked at in one go: some MiB.
+const MOST_AT_ONCE: usize = 1 << 15;
+/// … and for one explanation in all: some tenths of a second.
+const MOST_WORK: usize = 1 << 18;
 /// What stands in the place of a reference that leads back.
 const BACK: &str = "x-mcp-blocking-back";
 /// Letters of a value that an explanation repeats from the schema.
@@ -34,16 +36,25 @@ pub(super) struct Explainer {
 impl Explainer {
     /// `None` if the schema cannot be taken apart.
     pub(super) fn new(schema: &Value, outline: &Outline) -> Option<Self> {
-        let targets: Vec<&str> = outline.back.iter().map(|(_, target)| target.as_str()).collect();
+        let mut targets: Vec<&str> = outline.back.iter().map(|(_, target)| target.as_str()).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        // Each is compiled with all that it refers to.
+        if targets.len().saturating_mul(outline.expanded) > MOST_AT_ONCE {
+            return None;
+        }
         let back = |target: &&str| {
             let whole = Arc::new(part(schema, target, None)?);
             Some((target.to_string(), Back { whole, pointer: (*target).into() }))
         };
         let backs: Arc<Backs> = Arc::new(targets.iter().map(back).collect::<Option<_>>()?);
+        let dialect = schema.get("$schema").and_then(Value::as_str);
+        let beside = !dialect.is_some_and(|dialect| dialect.contains("/draft-0"));
         let mut cut = schema.clone();
         for (holder, target) in &outline.back {
             let holder = cut.pointer_mut(holder)?.as_object_mut()?;
-            holder.retain(|key, _| !matches!(key.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef"));
+            // Up to draft 7 what stands beside a reference says nothing.
+            holder.retain(|key, _| beside && !matches!(key.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef"));
             holder.insert(BACK.into(), target.as_str().into());
         }
         let root = part(&cut, "", Some(&backs))?;
@@ -155,10 +166,11 @@ struct Report<'e> {
 impl Report<'_> {
     /// Tells what is wrong with a value, which stands at `place` in the one that is explained and holds `values`.
     fn look(&mut self, schema: &Validator, expanded: usize, value: &Value, values: usize, place: &str) {
-        let Some(left) = self.work.checked_sub(values.saturating_mul(expanded)) else {
+        let work = values.saturating_mul(expanded);
+        if work > MOST_AT_ONCE || work > self.work {
             return self.faults.add(place, "does not fit its schema, and is too large to say where");
-        };
-        self.work = left;
+        }
+        self.work -= work;
         for error in schema.iter_errors(value) {
             self.tell(&error, place);
             if self.faults.is_full() {

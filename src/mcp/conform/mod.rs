@@ -7,10 +7,9 @@ mod explain;
 mod flat;
 
 use super::fault::{Fault, Faults};
-use super::handler::reason;
 use super::outline::Outline;
 use crate::engine::reading;
-use crate::protocol::exact::{self, Facts};
+use crate::protocol::exact::Facts;
 use explain::Explainer;
 use flat::Flat;
 use jsonschema::{PatternOptions, ValidationOptions, Validator};
@@ -52,18 +51,9 @@ impl Conformity {
         Ok(Self { schema, outline, flat, whole, explainer: OnceLock::new() })
     }
 
-    /// Checks a value that is there as JSON text.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub(crate) fn check_text(&self, text: &str) -> Result<(), Faults> {
-        if self.flat.as_ref().is_some_and(|flat| flat.fits(text)) {
-            return Ok(());
-        }
-        let facts = exact::look(text, false)?;
-        let value =
-            serde_json::from_str(text).map_err(|error| Fault { pointer: String::new(), what: reason(&error) })?;
-        self.check(&value, facts)
+    /// Whether it is seen from its text that a value fits. False says nothing.
+    pub(crate) fn surely_fits(&self, text: &str) -> bool {
+        self.flat.as_ref().is_some_and(|flat| flat.fits(text))
     }
 
     /// Checks a value.
@@ -73,7 +63,7 @@ impl Conformity {
     pub(crate) fn check(&self, value: &Value, facts: Facts) -> Result<(), Faults> {
         let deepest = if reading::is_reader() { DEEPEST_OF_READER } else { DEEPEST };
         if facts.depth.saturating_mul(self.outline.in_a_row) > deepest {
-            return Err(whole_of("is nested too deep to be checked").into());
+            return Err(Fault::of_all("is nested too deep to be checked").into());
         }
         let whole = self.whole.get_or_init(|| options().build(&self.schema).ok());
         match whole {
@@ -85,7 +75,7 @@ impl Conformity {
     /// What the quick way lets pass has to fit the whole schema.
     #[cfg(feature = "_fuzz")]
     pub(crate) fn assert_quick_way_is_right(&self, text: &str, value: &Value) {
-        if self.flat.as_ref().is_some_and(|flat| flat.fits(text)) {
+        if self.surely_fits(text) {
             let whole = options().build(&self.schema).expect("a good schema");
             assert!(whole.is_valid(value), "{text} does not fit");
         }
@@ -100,7 +90,7 @@ impl Conformity {
                 explainer.as_ref().map(|explainer| explainer.faults(value, facts))
             }
         };
-        let unknown = || whole_of("does not fit its schema").into();
+        let unknown = || Fault::of_all("does not fit its schema").into();
         faults.filter(|faults| !faults.is_empty()).unwrap_or_else(unknown)
     }
 }
@@ -110,8 +100,4 @@ impl Conformity {
 fn options<'i>() -> ValidationOptions<'i> {
     let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(MATCH_BYTES);
     jsonschema::options().offline().with_pattern_options(patterns).should_validate_formats(false)
-}
-
-fn whole_of(what: &str) -> Fault {
-    Fault { pointer: String::new(), what: what.into() }
 }

@@ -200,6 +200,8 @@ impl Wire for Posts {
             &[("Accept", "text/event-stream"), ("Mcp-Session-Id", &session), ("MCP-Protocol-Version", self.revision)],
             "",
         );
+        // It is open before anything else is asked for: the end of the session might overtake it.
+        assert!(web.more(), "the stream is opened");
         self.read(&Value::Null, web);
     }
 
