@@ -3,7 +3,7 @@
 //! Lock order. Taken while another is held:
 //! a call's state (MCP) → its link's pending requests, its batch, its exchange (HTTP), the outbox's queue, and through a full queue the
 //! client table (read), the timer and the logger; a session's stream (HTTP) → its exchange → the outbox's queue; the outbox's writer → its queue; a
-//! worker's seat → nothing; a lane → nothing; what is known of a call's questions → the logger. Everything else is
+//! worker's seat → nothing; a lane → nothing; a client's rate → what the audit log sums up → nothing; what is known of a call's questions → the logger. Everything else is
 //! taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
 //! nobody waits for and whose calls never block.
 
@@ -18,6 +18,7 @@ pub(crate) mod reading;
 pub(crate) mod settle;
 pub(crate) mod timer;
 
+use crate::audit::Auditor;
 use crate::limits::Limits;
 use crate::metrics::Counters;
 use budget::Budget;
@@ -63,6 +64,8 @@ pub(crate) struct Core {
     openings: Mutex<HashMap<u64, Arc<Outbox>>>,
     ids: AtomicU64,
     opening_ids: AtomicU64,
+    /// Told of what has to be recorded.
+    pub(crate) audit: Auditor,
     start: Instant,
     stopping: AtomicBool,
     sealed: AtomicBool,
@@ -105,6 +108,7 @@ impl Core {
             openings: Mutex::new(HashMap::new()),
             ids: AtomicU64::new(1),
             opening_ids: AtomicU64::new(0),
+            audit: Auditor::default(),
             start: Instant::now(),
             stopping: AtomicBool::new(false),
             sealed: AtomicBool::new(false),

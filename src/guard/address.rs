@@ -35,7 +35,7 @@ impl ClientAddr {
 
     /// What is counted together: an IPv4 address, or an IPv6 /64. One subscriber has at least
     /// a /64 (RFC 6177), so counting single IPv6 addresses would count nothing.
-    fn group(&self) -> IpAddr {
+    pub(crate) fn group(&self) -> IpAddr {
         match self.ip() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),

@@ -4,6 +4,7 @@ use super::asked::Asked;
 use super::call::Call;
 use super::http::stream::Stream;
 use super::listen::Listen;
+use crate::audit::Party;
 use crate::engine::connection::Connection;
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::engine::pool::{Busy, Lane, Work};
@@ -140,6 +141,11 @@ impl Link {
     /// Whether the client is there between its requests.
     pub(crate) fn stays(&self) -> bool {
         !matches!(self.outlet, Outlet::Answers(_))
+    }
+
+    /// Who it is, for the audit log.
+    pub(crate) fn party(&self) -> Party<'_> {
+        Party { id: self.id, address: self.address, principal: self.principal.as_ref() }
     }
 
     /// Of a session that outlives its connections.

@@ -38,6 +38,7 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
         let Some((head, ahead)) = read else { return Ok(None) };
         match check(&door, &head, address)? {
             Admitted::WebSocket(_) if !ahead.is_empty() => Err(early_bytes()),
+            Admitted::WebSocket(_) if door.core.audit.refuses() => Err(unrecorded()),
             admitted => Ok(Some((admitted, head, ahead))),
         }
     });
@@ -136,12 +137,19 @@ fn refuse(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, re
 /// Counts a refusal and logs it, if there are not too many.
 pub(crate) fn log_refusal(door: &Door, address: ClientAddr, refusal: &Refusal) {
     door.core.counters.refuse(refusal.label);
+    door.core.audit.refused(address, refusal.label, refusal.status);
     if let Some(missed) = door.log.turn() {
         log::warn!(
             target: "mcp_blocking::gate", address:% = address, status = refusal.status, reason = refusal.label;
             "{address} refused with {}: {}{missed}", refusal.status, Escaped::short(&refusal.reason)
         );
     }
+}
+
+/// To who would begin something that cannot be recorded.
+fn unrecorded() -> Refusal {
+    Refusal::new(503, "audit", "the server cannot write its audit log, and begins nothing meanwhile")
+        .header("Retry-After", "1")
 }
 
 /// Sends the one answer that there will be, and ends the connection so that it arrives.
@@ -185,6 +193,7 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
         target: "mcp_blocking::connection", connection = id.0, address:% = address, principal:% = Escaped::short(who);
         "connection {id} from {address} opened by {}", Escaped::short(who)
     );
+    core.audit.connected(connection.party(), "websocket", &connection.path);
     let mut limits = MessageLimits::from(&core.limits);
     passed.service.message_limits(&mut limits);
     // A panic in the author's service ends this connection and nothing else.
@@ -222,6 +231,7 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
         _ => log::Level::Warn,
     };
     log::log!(target: "mcp_blocking::connection", level, connection = id.0; "connection {id} ended: {ended}");
+    core.audit.disconnected(connection.party(), &ended.to_string());
 }
 
 /// Takes note of a panic in the service, and closes with 1011.

@@ -3,6 +3,7 @@
 mod admission;
 mod ask;
 mod asked;
+mod audit;
 mod batches;
 mod changes;
 mod custom;

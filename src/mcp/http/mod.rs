@@ -8,6 +8,7 @@ use super::Mcp;
 use super::batch::Reply;
 use super::client::Link;
 use super::session::{Rate, Session};
+use crate::audit::Party;
 use crate::engine::outbox::Flush;
 use crate::http::head::Head;
 use crate::principal::Principal;
@@ -121,7 +122,7 @@ impl Conversation {
                 Err((400, RpcError::invalid_request("2026-07-28 has neither batches nor responses of clients")))
             }
             _ => {
-                let session = self.session(principal.as_ref(), head)?;
+                let session = self.session(principal.as_ref(), exchange)?;
                 exchange.hold(session.enter());
                 let (notification, response) =
                     (matches!(incoming, Incoming::Notification(_)), matches!(incoming, Incoming::Response(_)));
@@ -158,7 +159,7 @@ impl Conversation {
     ) -> Refused {
         if let Some(id) = single(exchange.head(), SESSION)? {
             // Undefined in every revision; the session is unharmed.
-            self.mcp.sessions.find(id, principal.as_ref()).ok_or_else(unknown_session)?;
+            self.find(id, principal.as_ref(), exchange)?;
             return Err((400, RpcError::already_initialized()));
         }
         let address = exchange.connection().address;
@@ -190,7 +191,7 @@ impl Conversation {
         if !exchange.accepts().events {
             return Err((406, RpcError::invalid_request("accept text/event-stream")));
         }
-        let session = self.session(principal, head)?;
+        let session = self.session(principal, exchange)?;
         exchange.hold(session.enter());
         if !exchange.stream(&[], Flush::Later) || !session.stream.attach(exchange) {
             return Err(unknown_session());
@@ -204,17 +205,31 @@ impl Conversation {
         if headers::head_is_modern(exchange.head()) {
             return Err((405, RpcError::invalid_request("2026-07-28 has no sessions")));
         }
-        let session = self.session(principal, exchange.head())?;
+        let session = self.session(principal, exchange)?;
         self.mcp.sessions.end(&session, Ended::ByPeer(None));
         exchange.finish(204, Flush::Later);
         Ok(())
     }
 
     /// The session that a request names.
-    fn session(&self, principal: Option<&Principal>, head: &Head) -> Result<Arc<HttpSession>, (u16, RpcError)> {
+    fn session(&self, principal: Option<&Principal>, exchange: &Exchange) -> Result<Arc<HttpSession>, (u16, RpcError)> {
+        let head = exchange.head();
         headers::check_legacy_version(head).map_err(|error| (400, error))?;
         let Some(id) = single(head, SESSION)? else { return Err((400, RpcError::before_initialize())) };
-        self.mcp.sessions.find(id, principal).ok_or_else(unknown_session)
+        self.find(id, principal, exchange)
+    }
+
+    fn find(
+        &self,
+        id: &str,
+        principal: Option<&Principal>,
+        exchange: &Exchange,
+    ) -> Result<Arc<HttpSession>, (u16, RpcError)> {
+        let found = self.mcp.sessions.find(id, principal);
+        if found.is_none() && self.mcp.sessions.contains(id) {
+            self.mcp.core.audit.foreign_session(Party { principal, ..exchange.connection().party() });
+        }
+        found.ok_or_else(unknown_session)
     }
 }
 
