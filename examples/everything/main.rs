@@ -37,6 +37,10 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     }
     let running = bound.start()?;
     let handle = running.handle();
+    if options.audits() {
+        let handle = handle.clone();
+        process::reopen_on_hangup(move || handle.reopen_audit())?;
+    }
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
     let addresses = running.addrs().iter();
     let endpoints =

@@ -57,6 +57,13 @@ pub fn stop_on_signals(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
+/// Has SIGHUP open the audit log anew, as logrotate and its like expect.
+pub fn reopen_on_hangup(reopen: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGHUP])?;
+    std::thread::Builder::new().name("hangups".into()).spawn(move || signals.forever().for_each(|_| reopen()))?;
+    Ok(())
+}
+
 /// Says on standard output that the server is ready, a line for each endpoint.
 pub fn announce(lines: impl IntoIterator<Item = String>) -> io::Result<()> {
     let mut out = io::stdout().lock();
