@@ -36,8 +36,12 @@ pub enum Error {
         missing: &'static str,
     },
     /// Tools or settings that cannot be served, all of them at once.
-    #[error("{}", Problems(.0))]
+    #[error("{}", Problems("the server cannot be set up", .0))]
     Setup(Vec<Problem>),
+    /// The certificates' files cannot be used, all that is wrong with them at once. The server goes on with the old ones.
+    #[cfg(feature = "tls")]
+    #[error("{}", Problems("the old certificates stay", .0))]
+    Certificates(Vec<Problem>),
     /// The operating system refused a thread or a socket. Often a limit of the process (`ulimit -n`, `ulimit -u`).
     #[error("the operating system refused {what}")]
     System {
@@ -93,12 +97,12 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-struct Problems<'a>(&'a [Problem]);
+struct Problems<'a>(&'static str, &'a [Problem]);
 
 impl fmt::Display for Problems<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server cannot be set up")?;
-        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+        f.write_str(self.0)?;
+        self.1.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
 

@@ -10,7 +10,9 @@
     reason = "a panic is how a finding is reported"
 )]
 
+mod arguments;
 mod frames;
+mod http;
 mod link;
 mod pieces;
 mod session;
@@ -48,9 +50,43 @@ pub fn request_head(bytes: &[u8]) {
     }
 }
 
-/// Chunked bodies, addresses of templates, sealed states, headers that repeat arguments.
+/// The arguments of a tool, against schemas: see `arguments.rs`.
+pub fn arguments(bytes: &[u8]) {
+    arguments::run(bytes);
+}
+
+/// Chunked bodies, addresses of templates, sealed states, headers that repeat arguments, ids of events.
 pub fn pieces(bytes: &[u8]) {
     pieces::run(bytes);
+}
+
+/// A certificate of a client's: its names, as another reader sees them, and an id that can be logged and compared.
+#[cfg(feature = "tls")]
+pub fn certificate(bytes: &[u8]) {
+    use crate::tls::{ClientCertificate, Content};
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{CertificateError, Error, client::verify_server_name, server::ParsedCertificate};
+    let id = ClientCertificate::new(bytes).into_principal().id().to_owned();
+    assert!(id.starts_with("cert:") && id.len() <= 600 && !id.contains(char::is_control), "{id:?}");
+    let Some(content) = Content::read(bytes) else { return };
+    assert_eq!(content.not_before.unix() < content.not_after.unix(), content.not_before < content.not_after);
+    let der = CertificateDer::from(bytes);
+    let Ok(parsed) = ParsedCertificate::try_from(&der) else { return };
+    for name in &content.dns_names {
+        // A name with a star is none that a client asks for; one with a dot at its end is the same to those who ask, and to the other
+        // reader none that can be in a certificate.
+        let Ok(asked) = ServerName::try_from(*name) else { continue };
+        if name.ends_with('.') {
+            continue;
+        }
+        let unknown = match verify_server_name(&parsed, &asked) {
+            Err(Error::InvalidCertificate(why)) => {
+                matches!(why, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+            }
+            _ => false,
+        };
+        assert!(!unknown, "{name} is not among the names");
+    }
 }
 
 type Heads = (Vec<Head>, Option<crate::http::head::HeadError>, bool);
@@ -127,6 +163,11 @@ fn response(bytes: &[u8]) -> (u16, usize, usize) {
 /// Bytes behind an upgrade, as a WebSocket connection reads them: see `frames.rs`.
 pub fn frames(bytes: &[u8]) {
     frames::run(bytes);
+}
+
+/// An HTTP connection: see `http.rs`.
+pub fn http(bytes: &[u8]) {
+    http::run(bytes);
 }
 
 /// A text message, without a session and in sessions of two revisions; and as a cursor.

@@ -55,8 +55,12 @@
 //!
 //! # Features
 //!
-//! There are none yet: everything is always there. Those whose names begin with `_` are internal to the tests of this crate,
-//! and may change or go with any release.
+//! | feature | default | what | crates more |
+//! | --- | --- | --- | --- |
+//! | `validation` | on | arguments and results of tools are checked against their schemas, beyond what their types do (the `jsonschema` crate: no network, no files) | 42 |
+//! | `tls` | off | `wss://` and `https://`, client certificates: `Settings::tls` (rustls with ring, which needs a C compiler to build) | 9 |
+//!
+//! Everything else is always there. Features whose names begin with `_` are internal to the tests of this crate, and may change or go with any release.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -85,6 +89,11 @@ mod settings;
 mod status;
 mod task;
 pub mod testing;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
+mod tls;
 mod transport;
 
 /// What a tool can return, and how tools and servers are described.
@@ -109,6 +118,7 @@ pub use guard::address::ClientAddr;
 pub use limits::Limits;
 pub use listener::{Listener, Peers};
 pub use mcp::asked::RequestError;
+pub use mcp::cache::Cacheable;
 pub use mcp::client::{Client, NotifyError};
 pub use mcp::complete::Prefix;
 pub use mcp::ctx::Ctx;
@@ -119,8 +129,10 @@ pub use mcp::registry::Registry;
 pub use mcp::resource::IntoResource;
 pub use mcp::tool::{NoArgs, Tool};
 pub use mcp::tool_error::{ToolError, ToolResult};
+pub use mcp::trace::{Baggage, TraceContext};
 pub use principal::Principal;
 pub use protocol::capabilities::{ClientCapabilities, LogLevel};
+pub use protocol::content::TaskSupport;
 pub use protocol::encode::CacheScope;
 pub use protocol::revision::{Era, Revision};
 pub use running::{Bound, Handle, Running};
@@ -132,9 +144,11 @@ pub use service::{Binary, ClosedBy, Ended, Message, MessageLimits, Peer, SendErr
 pub use settings::Settings;
 pub use status::Status;
 pub use task::{SpawnError, Task};
+#[cfg(feature = "tls")]
+pub use tls::{ClientCertificate, TlsConfig};
 pub use transport::request_head::{Denied, RequestHead};
 
 /// The examples of the README, compiled with the documentation's.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tls"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -32,28 +32,41 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Lines of a request head; more are answered 431. Default 64.
     pub head_lines: usize,
-    /// Time for the whole handshake, from accept to the answered upgrade; then 408. One deadline, not one for each
-    /// read, so that a client cannot hold a thread by dripping. Default 10 s.
+    /// Time for the whole handshake, from accept (and through that of TLS) to the answered upgrade; then 408, or the end of the TLS
+    /// session. One deadline, not one for each read, so that a client cannot hold a thread by dripping. Default 10 s.
     pub head_deadline: Duration,
     /// Time for the body of an HTTP request, from the end of its head; then 408. Default 30 s: 1 MiB over a slow line.
     pub body_deadline: Duration,
     /// How long an HTTP connection without a request stays open: this, and up to twice as long. Default 15 s.
     pub keep_alive: Duration,
-    /// HTTP sessions at once (2025-03-26 to 2025-11-25). One more takes the place of the one that has not been used for longest (its client is
-    /// answered 404 and begins anew); if all are in use, `initialize` is answered "busy". Default 1,024.
+    /// HTTP sessions at once (2025-03-26 to 2025-11-25). One more takes the place of the one that has not been used for longest, those with tasks last (its client
+    /// is answered 404 and begins anew); if all are in use, `initialize` is answered "busy". Default 1,024.
     pub sessions: usize,
-    /// How long an HTTP session that nobody uses is kept: no request, no open stream. Default 30 min.
+    /// How long an HTTP session that nobody uses is kept: no request, no open stream, no task. Default 30 min.
     pub session_idle: Duration,
+    /// Events of an HTTP session that are kept for a client that lost a connection: what was sent and may not have arrived, and what could not be
+    /// sent since; beyond it the oldest are dropped. As many messages that belong to no request wait for the client to open its stream.
+    /// Default 256: more than a client misses in the seconds until it is back.
+    pub events_per_session: usize,
+    /// Bytes of these events, likewise; an answer that is larger than all of it is kept alone. All sessions together keep a quarter of
+    /// [`memory_bytes`](Self::memory_bytes) at the most; beyond it the one that keeps most forgets it. Default 1 MiB: some large answers.
+    pub event_bytes_per_session: usize,
+    /// How long the stream of an HTTP request can be resumed after its answer was sent, or could not be. Default 5 min: a laptop's nap, not a
+    /// night.
+    pub event_lifetime: Duration,
+    /// What a client that loses a stream is told to wait before it comes back (2025-11-25). Default 1 s: nobody notices, and a thousand clients
+    /// that lose their connections at once do not come back at once.
+    pub reconnect_delay: Duration,
     /// Connections at once, in all; more are answered 503 before anything is read. Every connection has a thread, and
     /// the number is cut to what the machine's thread limit allows. Default 4,096.
     pub connections: usize,
     /// Connections at once from one address (IPv6: one /64) beyond loopback; more are answered 503. Default 100.
     pub connections_per_address: usize,
-    /// Connections that have not finished their handshake, counted apart so that they cannot use up the seats of
+    /// Connections that have not finished their handshake, with or without TLS, counted apart so that they cannot use up the seats of
     /// those who have. Default 512.
     pub half_open: usize,
-    /// Silence after which the server sends a WebSocket ping. Default 20 s: below the idle time-outs of common
-    /// proxies.
+    /// Silence after which the server sends a WebSocket ping, and how often it sends a comment over an HTTP stream. A call of an HTTP session that has
+    /// said nothing for that long is answered with a stream. Default 20 s: below the idle time-outs of common proxies.
     pub ping_interval: Duration,
     /// Unanswered pings after which the peer counts as gone. Default 2.
     pub missed_pings: u32,
@@ -94,6 +107,9 @@ pub struct Limits {
     pub rate: u32,
     /// Messages that may come at once before [`rate`](Self::rate) applies. Default 2,000.
     pub burst: u32,
+    /// Log messages a second that one client is sent ([`Ctx::log`](crate::Ctx::log)), with a burst of ten times as many; more are dropped. 0 means no limit. A client is a
+    /// connection, a session, or over HTTP in 2026-07-28 one request. Default 100: more than anybody reads.
+    pub log_rate: u32,
     /// Worker threads for handlers. They are started when work waits and end when they are idle; a single client
     /// holds at most a quarter of them; never more than half of the threads that the machine allows. Default 64.
     pub workers: usize,
@@ -103,7 +119,29 @@ pub struct Limits {
     pub parked_calls: usize,
     /// Requests to one client that may be unanswered at once; beyond it the question fails as "busy". Default 64.
     pub questions_per_client: usize,
-    /// Bytes of queued requests and outgoing frames over all clients. Beyond it new work is answered "busy" and the client
+    /// Tasks at once, over all clients: those under way, and those that have ended and are kept for their clients to fetch
+    /// ([`task_ttl`](Self::task_ttl)). None is forgotten early to make room: one more is answered "busy". Default 4,096.
+    pub tasks: usize,
+    /// Tasks of one client at once, likewise: of one principal or, without authentication, of one address (IPv6: one /64). Default 1,024: one every
+    /// 3.5 s, kept for an hour.
+    pub tasks_per_client: usize,
+    /// Bytes that tasks may hold: arguments, what is remembered between the runs of their handlers, results until they are forgotten. One
+    /// client may hold a quarter of it. Beyond it a new task is answered "busy", and a task whose result finds no room fails. Part of
+    /// [`memory_bytes`](Self::memory_bytes), and never more than half of that. Default 64 MiB.
+    pub task_bytes: usize,
+    /// Worker threads for tasks, beside those for calls: tasks may run for long, and must not leave calls without a thread. One client holds a
+    /// quarter of them at the most; what finds none waits. Default 32.
+    pub task_workers: usize,
+    /// Time a handler has that runs as a task, unless its tool says otherwise; then its context is cancelled and the task ends. What it waits for
+    /// answers does not count. Default 30 min.
+    pub task_deadline: Duration,
+    /// How long a task is kept, from its creation: it is forgotten when this time is over and it has ended, its result a minute after it was there at the
+    /// earliest; one that waits for an answer ends then. At least twice the time that its handler has. A client of 2025-11-25 may ask for
+    /// another time. Default 1 h.
+    pub task_ttl: Duration,
+    /// The longest such time, whoever asks for it. Default 24 h.
+    pub task_ttl_max: Duration,
+    /// Bytes of queued requests, outgoing frames and what HTTP sessions keep, over all clients. Beyond it new work is answered "busy" and the client
     /// with the fullest queue is closed. Default 256 MiB, or a quarter of the machine's (or container's) memory if that is less.
     pub memory_bytes: usize,
     /// Items on one page of a list. Default 250: many clients do not ask for a second page.
@@ -124,6 +162,10 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(15),
             sessions: 1_024,
             session_idle: Duration::from_secs(1_800),
+            events_per_session: 256,
+            event_bytes_per_session: 1 << 20,
+            event_lifetime: Duration::from_secs(300),
+            reconnect_delay: Duration::from_secs(1),
             connections: 4_096,
             connections_per_address: 100,
             half_open: 512,
@@ -144,9 +186,17 @@ impl Default for Limits {
             state_lifetime: Duration::from_secs(3_600),
             rate: 1_000,
             burst: 2_000,
+            log_rate: 100,
             workers: 64,
             parked_calls: 256,
             questions_per_client: 64,
+            tasks: 4_096,
+            tasks_per_client: 1_024,
+            task_bytes: 64 << 20,
+            task_workers: 32,
+            task_deadline: Duration::from_secs(1_800),
+            task_ttl: Duration::from_secs(3_600),
+            task_ttl_max: Duration::from_secs(24 * 3_600),
             memory_bytes: default_memory(),
             page_size: 250,
         }
@@ -161,6 +211,8 @@ impl Limits {
             &mut self.body_deadline,
             &mut self.keep_alive,
             &mut self.session_idle,
+            &mut self.event_lifetime,
+            &mut self.reconnect_delay,
             &mut self.ping_interval,
             &mut self.frame_deadline,
             &mut self.write_deadline,
@@ -169,12 +221,17 @@ impl Limits {
             &mut self.handler_deadline_extended,
             &mut self.question_deadline,
             &mut self.state_lifetime,
+            &mut self.task_deadline,
+            &mut self.task_ttl,
+            &mut self.task_ttl_max,
         ] {
             *time = clamp_time(*time);
         }
         // Half of the threads are for connections, whatever is asked for.
         self.workers = self.workers.min(crate::engine::budget::thread_limit() / 2);
         self.parked_calls = self.parked_calls.min(crate::engine::budget::thread_limit() / 4);
+        self.task_workers = self.task_workers.min(crate::engine::budget::thread_limit() / 4);
+        self.task_bytes = self.task_bytes.min(self.memory_bytes / 2);
         self
     }
 
@@ -192,6 +249,9 @@ impl Limits {
             ("keep_alive", self.keep_alive.is_zero()),
             ("sessions", self.sessions == 0),
             ("session_idle", self.session_idle.is_zero()),
+            ("events_per_session", self.events_per_session == 0),
+            ("event_bytes_per_session", self.event_bytes_per_session < 1_024),
+            ("event_lifetime", self.event_lifetime.is_zero()),
             ("connections", self.connections == 0),
             ("connections_per_address", self.connections_per_address == 0),
             ("half_open", self.half_open == 0),
@@ -209,6 +269,13 @@ impl Limits {
             ("handler_deadline", self.handler_deadline.is_zero()),
             ("burst", self.rate > 0 && self.burst == 0),
             ("workers", self.workers == 0),
+            ("tasks", self.tasks == 0),
+            ("tasks_per_client", self.tasks_per_client == 0),
+            ("task_bytes", self.task_bytes < 64 << 10),
+            ("task_workers", self.task_workers == 0),
+            ("task_deadline", self.task_deadline.is_zero()),
+            ("task_ttl", self.task_ttl.is_zero()),
+            ("task_ttl_max", self.task_ttl_max.is_zero()),
             ("memory_bytes", self.memory_bytes < 1 << 20),
             ("page_size", self.page_size == 0),
         ];

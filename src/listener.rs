@@ -164,6 +164,15 @@ impl Peers {
         Status::of(&self.core)
     }
 
+    /// Reads the certificates' files again: see [`Handle::reload_tls`](crate::Handle::reload_tls).
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) -> Result<Vec<std::path::PathBuf>, Error> {
+        self.core.reload_tls()
+    }
+
     /// Asks the server to stop with that grace. Returns at once; [`Running::join`](crate::Running::join) returns when it
     /// is done.
     pub fn stop(&self, grace: Duration) {

@@ -33,7 +33,7 @@ pub(crate) const METHODS: [&str; 21] = [
 ];
 
 /// Why connections are turned away: the labels of all refusals; the last stands for those that are not in the list.
-pub(crate) const REASONS: [&str; 21] = [
+pub(crate) const REASONS: [&str; 23] = [
     "host",
     "origin",
     "auth",
@@ -49,6 +49,8 @@ pub(crate) const REASONS: [&str; 21] = [
     "memory",
     "unsupported",
     "tls-on-plain",
+    "plain-on-tls",
+    "tls",
     "max-connections",
     "max-half-open",
     "max-per-address",

@@ -14,6 +14,7 @@ use crate::protocol::notify::ListKind;
 use crate::service::AnyService;
 use crate::settings::Settings;
 use crate::status::Status;
+use crate::tls::Tls;
 use crate::transport::accept::{self, Acceptor, Door};
 use crate::transport::gate::{Gate, Route};
 use crate::transport::lines::{self, Pipe};
@@ -35,6 +36,7 @@ const DROP_GRACE: Duration = Duration::from_secs(5);
 #[must_use = "a bound server serves nobody until it is started"]
 pub struct Bound<H = Handle> {
     settings: Settings,
+    tls: Option<Tls>,
     make: Make<H>,
     listeners: Vec<(TcpListener, SocketAddr, Origin)>,
     identity: Identity,
@@ -68,10 +70,15 @@ impl<H> Bound<H> {
         make: impl FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send + 'static,
     ) -> Result<Self, Error> {
         problems.extend(settings.take_problems());
+        let tls = settings.tls.clone().and_then(|(config, location)| {
+            let wrong = |wrong: Vec<Problem>| problems.extend(wrong.into_iter().map(|problem| problem.at(location)));
+            Tls::new(config).map_err(wrong).ok()
+        });
         if !problems.is_empty() {
             return Err(Error::Setup(problems));
         }
-        Ok(Self { settings, make: Box::new(make), listeners: Vec::new(), identity, health: None, pipes: Vec::new() })
+        let make = Box::new(make);
+        Ok(Self { settings, tls, make, listeners: Vec::new(), identity, health: None, pipes: Vec::new() })
     }
 
     /// Opens one more address for the same server.
@@ -79,7 +86,7 @@ impl<H> Bound<H> {
     /// # Errors
     /// As for [`Server::bind`](crate::Server::bind).
     pub fn and_bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, Error> {
-        let listener = self.open(address)?;
+        let listener = self.open(address, false)?;
         self.add(listener, Origin::Ours)
     }
 
@@ -97,6 +104,9 @@ impl<H> Bound<H> {
     /// texts of failing checks. `Host` and `Origin` are checked as they are for clients: a probe beyond loopback uses a name
     /// that [`Settings::allow_host`] has let in. [`Settings::health_on_main`] answers behind the authentication instead.
     ///
+    /// It is never encrypted, also where the main port is: a supervisor should not find a server dead because a certificate is. So beyond loopback it
+    /// takes [`Settings::plaintext_behind_proxy`], too.
+    ///
     /// ```
     /// # use mcp_blocking::Server;
     /// # fn main() -> Result<(), mcp_blocking::Error> {
@@ -111,7 +121,7 @@ impl<H> Bound<H> {
     /// # Errors
     /// As for [`Server::bind`](crate::Server::bind); beyond loopback the same settings are asked for as there.
     pub fn health(mut self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, Error> {
-        let listener = self.open(address)?;
+        let listener = self.open(address, true)?;
         let address = listener.local_addr().map_err(|source| Error::System { what: "a listener's address", source })?;
         self.health = Some((listener, address));
         Ok(self)
@@ -139,13 +149,13 @@ impl<H> Bound<H> {
         self
     }
 
-    /// Opens the first address that works, if it may be served.
-    fn open(&self, address: impl ToSocketAddrs + fmt::Debug) -> Result<TcpListener, Error> {
+    /// Opens the first address that works, if it may be served; `plain` says that it is never encrypted.
+    fn open(&self, address: impl ToSocketAddrs + fmt::Debug, plain: bool) -> Result<TcpListener, Error> {
         let unclear = |source| Error::Address { address: format!("{address:?}"), source };
         let addresses: Vec<_> = address.to_socket_addrs().map_err(unclear)?.collect();
         let mut failed = None;
         for address in addresses {
-            self.check_exposed(address)?;
+            self.check_exposed(address, plain)?;
             match accept::listen(address) {
                 Ok(listener) => return Ok(listener),
                 // A name may stand for several addresses; one that works will do.
@@ -165,7 +175,7 @@ impl<H> Bound<H> {
 
     fn add(mut self, listener: TcpListener, origin: Origin) -> Result<Self, Error> {
         let address = listener.local_addr().map_err(|source| Error::System { what: "a listener's address", source })?;
-        self.check_exposed(address)?;
+        self.check_exposed(address, false)?;
         // It may come from a program that does not block.
         listener.set_nonblocking(false).map_err(|source| Error::System { what: "a blocking listener", source })?;
         self.listeners.push((listener, address, origin));
@@ -193,17 +203,18 @@ impl<H> Bound<H> {
     /// [`Error::System`] if the operating system gives no thread, [`Error::Audit`] if the audit log cannot be opened.
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let Settings { limits, hosts, origins, tokens, authenticate, checks, health_on_main, audit, .. } =
+        let Settings { limits, hosts, origins, tokens, authenticate, tls, checks, health_on_main, audit, .. } =
             self.settings;
+        let certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
-        let (core, threads) = Core::start(limits).map_err(system("a thread"))?;
+        let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
         audit.into_iter().for_each(|audit| core.audit.set(audit));
         let (routes, handle) = (self.make)(&core);
         let first_route = routes.first().map(|route| (Arc::clone(&route.path), Arc::clone(&route.service)));
         let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
         let health = Health::new(&core, self.identity, Checks::new(checks));
         let on_main = health_on_main.then(|| Arc::clone(&health));
-        let gate = Gate { hosts, origins, tokens, authenticate, routes, health: on_main };
+        let gate = Gate { hosts, origins, tokens, authenticate, certificate_suffices, routes, health: on_main };
         let door = Door::new(Arc::clone(&core), gate);
         let addresses = self.listeners.iter().map(|(_, address, _)| *address).collect();
         let health_address = self.health.as_ref().map(|(_, address)| *address);
@@ -240,6 +251,7 @@ impl<H> Bound<H> {
                 drop(restore);
                 core.threads.give_back(3);
                 if left.fetch_sub(1, Ordering::AcqRel) == 1 && alone {
+                    core.abandon_lanes();
                     core.stop.ask(DROP_GRACE);
                 }
                 drop(serving);
@@ -250,11 +262,11 @@ impl<H> Bound<H> {
         Ok(running)
     }
 
-    fn check_exposed(&self, address: SocketAddr) -> Result<(), Error> {
+    fn check_exposed(&self, address: SocketAddr, plain: bool) -> Result<(), Error> {
         if address.ip().is_loopback() {
             return Ok(());
         }
-        match self.settings.missing() {
+        match self.settings.missing(plain) {
             Some(missing) => Err(Error::Exposed { address, missing }),
             None => Ok(()),
         }
@@ -344,19 +356,19 @@ impl<H> Running<H> {
         self.core.audit.stopping(grace);
         self.core.cut_openings();
         let core = Arc::clone(&self.core);
-        log::info!(target: "mcp_blocking::server", "stopping: {} connections, {} calls under way", core.connected(), core.pool.numbers().live);
+        log::info!(target: "mcp_blocking::server", "stopping: {} connections, {} calls under way", core.connected(), core.pool.numbers().live + core.task_pool.numbers().live);
         let mut panicked = None;
         for acceptor in self.acceptors.drain(..) {
             if !acceptor.stop() {
                 panicked = Some("mcp-accept");
             }
         }
-        core.pool.wait_quiet(Instant::now() + grace);
+        core.wait_quiet(Instant::now() + grace);
         // What was not finished in time, and what began in the moment between the two.
         core.seal();
         core.abandon_all();
-        if !core.pool.wait_quiet(Instant::now() + NOTICE) {
-            for what in core.pool.running() {
+        if !core.wait_quiet(Instant::now() + NOTICE) {
+            for what in [core.pool.running(), core.task_pool.running()].concat() {
                 log::error!(target: "mcp_blocking::server", "left behind: {what} ignores its cancellation");
             }
         }
@@ -383,6 +395,7 @@ impl<H> Running<H> {
             panicked = Some("mcp-health");
         }
         core.pool.stop();
+        core.task_pool.stop();
         core.timer.stop();
         core.drain.stop();
         for thread in self.threads.drain(..) {
@@ -392,7 +405,9 @@ impl<H> Running<H> {
                 panicked = Some(if name == "mcp-timer" { "mcp-timer" } else { "mcp-drain" });
             }
         }
-        core.pool.wait_ended(Instant::now() + NOTICE);
+        let until = Instant::now() + NOTICE;
+        core.pool.wait_ended(until);
+        core.task_pool.wait_ended(until);
         if core.counters.connection_panics.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             panicked = panicked.or(Some("mcp-conn"));
         }
@@ -494,6 +509,16 @@ impl Handle {
     /// Numbers of the moment.
     pub fn status(&self) -> Status {
         Status::of(&self.mcp.core)
+    }
+
+    /// Reads the files of [`Settings::tls`] again, now, for connections to come; those that are open go on as they began. Returns the files that
+    /// have changed: none, also, if the server has no TLS or its certificates come out of memory. Blocks while files are read.
+    ///
+    /// # Errors
+    /// [`Error::Certificates`] if the files cannot be used: then the old certificates stay.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) -> Result<Vec<std::path::PathBuf>, Error> {
+        self.mcp.core.reload_tls()
     }
 }
 

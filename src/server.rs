@@ -5,10 +5,10 @@ use crate::error::{Error, Problem};
 use crate::health::Identity;
 use crate::limits::Limits;
 use crate::mcp::ask::replay::{Guard, Replays};
+use crate::mcp::cache::{self, Cacheable};
 use crate::mcp::client::Client;
 use crate::mcp::complete::{Prefix, Subject};
 use crate::mcp::ctx::Ctx;
-use crate::mcp::handler::Handler;
 use crate::mcp::hooks::Hooks;
 use crate::mcp::http::McpOverHttp;
 use crate::mcp::layer::Layer;
@@ -17,12 +17,14 @@ use crate::mcp::output::IntoToolOutput;
 use crate::mcp::prompt::{IntoPrompt, Prompt};
 use crate::mcp::registry::{self, Entry, Registry};
 use crate::mcp::resource::IntoResource;
+use crate::mcp::schema;
 use crate::mcp::tool::Tool;
 use crate::mcp::tool_error::ToolResult;
 use crate::mcp::{Mcp, Plan};
 use crate::principal::Principal;
-use crate::protocol::content::{Icon, Implementation, ResourceLink, ToolOutput};
+use crate::protocol::content::{Icon, Implementation, ResourceLink};
 use crate::protocol::encode::CacheScope;
+use crate::protocol::meta_key;
 use crate::protocol::method as protocol_method;
 use crate::protocol::sealed::{self, Keys};
 use crate::running::{Bound, Handle};
@@ -34,6 +36,7 @@ use crate::transport::request_head::{Denied, RequestHead};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
 use std::io::{Read, Write};
@@ -149,22 +152,19 @@ impl Server {
         self
     }
 
-    /// Registers a tool whose schema you bring: `schema` has to be a JSON Schema with `"type": "object"`. It reaches
-    /// the client as it is, and nothing checks the arguments against it but the handler, which gets them as a JSON value.
+    /// Registers a tool whose schema you bring: `schema` has to be a JSON Schema with `"type": "object"` that refers to nothing outside of
+    /// itself. It reaches the client as it is.
+    ///
+    /// The handler gets the arguments as a JSON value. With the feature `validation`, which is on by default, they have been checked against the
+    /// schema (`format` excepted, which explains and does not constrain); without it, that is up to the handler. Members that
+    /// come twice and whole numbers of more than 64 bits are refused in any case.
     #[track_caller]
-    pub fn tool_raw<R, F>(mut self, tool: Tool, schema: &serde_json::Value, handler: F) -> Self
+    pub fn tool_raw<R, F>(mut self, tool: Tool, schema: &Value, handler: F) -> Self
     where
         R: IntoToolOutput,
-        F: Fn(&Ctx, serde_json::Value) -> ToolResult<R> + Send + Sync + 'static,
+        F: Fn(&Ctx, Value) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let name = tool.name.clone();
-        let handler: Handler = Arc::new(move |ctx: &Ctx, text: &str| -> ToolResult<ToolOutput> {
-            handler(ctx, serde_json::from_str(text)?)?.into_tool_output()
-        });
-        let entry = serde_json::value::to_raw_value(schema)
-            .map_err(|error| Problem::new(format!("tool `{name}`"), format!("its schema cannot be written: {error}")))
-            .and_then(|schema| registry::raw_entry(tool, schema, handler));
-        self.add(entry, Location::caller());
+        self.add(registry::raw_entry(tool, schema, handler), Location::caller());
         self
     }
 
@@ -303,29 +303,67 @@ impl Server {
 
     /// Suggests values for an argument of a prompt while a user types: what the closure returns, the best first; clients are sent 100
     /// at the most.
-    pub fn complete_prompt<F>(mut self, prompt: impl Into<String>, argument: impl Into<String>, handler: F) -> Self
+    #[track_caller]
+    pub fn complete_prompt<F>(self, prompt: impl Into<String>, argument: impl Into<String>, handler: F) -> Self
     where
         F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
     {
-        let key = (Subject::Prompt(prompt.into()), argument.into());
-        self.registry.completions.insert(key, Arc::new(handler));
-        self
+        self.complete(Subject::Prompt(prompt.into()), argument.into(), handler)
     }
 
     /// Suggests values for a variable of a template, likewise.
-    pub fn complete_template<F>(mut self, template: impl Into<String>, variable: impl Into<String>, handler: F) -> Self
+    #[track_caller]
+    pub fn complete_template<F>(self, template: impl Into<String>, variable: impl Into<String>, handler: F) -> Self
     where
         F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
     {
-        let key = (Subject::Template(template.into()), variable.into());
-        self.registry.completions.insert(key, Arc::new(handler));
+        self.complete(Subject::Template(template.into()), variable.into(), handler)
+    }
+
+    #[track_caller]
+    fn complete<F>(mut self, subject: Subject, argument: String, handler: F) -> Self
+    where
+        F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
+    {
+        let (Subject::Prompt(name) | Subject::Template(name)) = &subject;
+        let of = format!("completion of `{}` in `{}`", argument.escape_debug(), name.escape_debug());
+        if self.registry.completions.insert((subject, argument), Arc::new(handler)).is_some() {
+            self.problems.push(Problem::new(of, "it is registered twice").at(Location::caller()));
+        }
+        self
+    }
+
+    /// Looks at a form before anybody is asked to fill it in: what a form cannot have (a field of another type than text, number, yes or no, and
+    /// choices) is reported by `bind`, instead of failing the first handler that asks for it.
+    ///
+    /// ```
+    /// # use mcp_blocking::Server;
+    /// # use schemars::JsonSchema;
+    /// #[derive(serde::Deserialize, JsonSchema)]
+    /// struct Confirm { confirm: bool }
+    ///
+    /// let server = Server::new("files", "1.0.0").form::<Confirm>();
+    /// ```
+    #[track_caller]
+    pub fn form<T: JsonSchema>(mut self) -> Self {
+        if let Err(what) = schema::of_form::<T>() {
+            let problem = Problem::new(format!("form `{}`", T::schema_name()), what);
+            self.problems.push(problem.at(Location::caller()));
+        }
         self
     }
 
     /// How long clients of 2026-07-28 may keep lists and resources, and who may: stale at once, and private, unless said otherwise.
     /// [`CacheScope::Public`] lets shared caches hand them to anybody, also what was read with a token: only for what is the same for everybody.
     pub fn cache(mut self, time: Duration, scope: CacheScope) -> Self {
-        self.registry.cache = (u64::try_from(time.as_millis()).unwrap_or(u64::MAX), scope);
+        self.registry.cache.set_all(cache::hint(time, scope));
+        self
+    }
+
+    /// The same for one list, for what is read, or for `server/discover`, in place of what [`cache`](Self::cache) says. A handler that reads may say it for
+    /// its resource alone ([`Ctx::cache`]).
+    pub fn cache_of(mut self, what: Cacheable, time: Duration, scope: CacheScope) -> Self {
+        self.registry.cache.set(what, cache::hint(time, scope));
         self
     }
 
@@ -370,6 +408,42 @@ impl Server {
         F: Fn(&Ctx, &str, &RawValue) -> ToolResult<R> + Send + Sync + 'static,
     {
         self.registry.methods.fallback = Some(method::fallback(handler));
+        self
+    }
+
+    /// Declares an extension of the protocol, with its settings (an object, `{}` if there are none): in `server/discover`, and in the
+    /// answer to `initialize` of clients of 2025-11-25. What it consists of is up to you: [methods](Self::method),
+    /// [members of `_meta`](Ctx::meta), …
+    ///
+    /// ```
+    /// # use mcp_blocking::{NoArgs, Server};
+    /// # use serde_json::json;
+    /// let server = Server::new("maps", "1.0.0").extension("com.example/units", json!({ "units": ["m", "ft"] })).tool(
+    ///     "height",
+    ///     "How high a place is",
+    ///     |ctx, NoArgs| match ctx.extension("com.example/units") {
+    ///         Some(settings) if settings.get("unit").is_some_and(|unit| unit == "ft") => Ok("3,000 ft"),
+    ///         _ => Ok("914 m"),
+    ///     },
+    /// );
+    /// ```
+    ///
+    /// Extensions are off unless both sides declare them: a handler sees by [`Ctx::extension`] whether its client has, and
+    /// refuses those that have not by [`Ctx::require_extension`]. The id has a prefix that says whose it is, the reversed name of a domain; those of the
+    /// protocol itself begin with `io.modelcontextprotocol/`.
+    #[track_caller]
+    pub fn extension(mut self, id: impl Into<String>, settings: impl Into<Value>) -> Self {
+        let (id, caller) = (id.into(), Location::caller());
+        let problem = |what: String| Problem::new(format!("extension `{}`", id.escape_debug()), what).at(caller);
+        let checked = match settings.into() {
+            _ if self.registry.extensions.contains_key(&id) => Err("it is declared twice".into()),
+            Value::Object(settings) => meta_key::check_extension(&id).map(|()| settings),
+            _ => Err("its settings have to be an object, `{}` if there are none".into()),
+        };
+        match checked.map_err(problem) {
+            Ok(settings) => _ = Arc::make_mut(&mut self.registry.extensions).insert(id, settings.into()),
+            Err(problem) => self.problems.push(problem),
+        }
         self
     }
 
@@ -472,6 +546,14 @@ impl Server {
     /// [`Settings::dangerous_allow_anonymous`].
     pub fn dangerous_allow_anonymous(mut self) -> Self {
         self.settings = self.settings.dangerous_allow_anonymous();
+        self
+    }
+
+    /// [`Settings::tls`].
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub fn tls(mut self, tls: crate::TlsConfig) -> Self {
+        self.settings = self.settings.tls(tls);
         self
     }
 

@@ -8,6 +8,7 @@ use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::health::ready::Check;
 use crate::limits::Limits;
 use crate::principal::Principal;
+use crate::tls::TlsConfig;
 use crate::transport::request_head::{Denied, RequestHead};
 use std::fmt;
 use std::panic::Location;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub(crate) origins: OriginPolicy,
     pub(crate) tokens: Tokens,
     pub(crate) authenticate: Option<Authenticate>,
+    /// And where it was set.
+    pub(crate) tls: Option<(TlsConfig, &'static Location<'static>)>,
     pub(crate) checks: Vec<Check>,
     pub(crate) health_on_main: bool,
     pub(crate) audit: Option<Audit>,
@@ -103,6 +106,23 @@ impl Settings {
         self
     }
 
+    /// Encrypts all connections of all addresses (`wss://`, `https://`), except that of
+    /// [`Bound::health`](crate::Bound::health). A second call replaces the first.
+    ///
+    /// Beyond loopback clients name the server by the certificate's name: let that in with [`allow_host`](Self::allow_host).
+    ///
+    /// ```
+    /// # use mcp_blocking::{Settings, TlsConfig};
+    /// let tls = TlsConfig::files("chain.pem", "key.pem").client_ca_file("clients.pem");
+    /// let settings = Settings::new().tls(tls).allow_host("mcp.example.com");
+    /// ```
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some((tls, Location::caller()));
+        self
+    }
+
     /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS.
     pub fn plaintext_behind_proxy(mut self) -> Self {
         self.plaintext = true;
@@ -159,18 +179,27 @@ impl Settings {
         std::mem::take(&mut self.problems).into_iter().chain(limits).chain(audit).collect()
     }
 
-    /// What is missing for an address beyond loopback.
-    pub(crate) fn missing(&self) -> Option<&'static str> {
-        if self.tokens.is_empty() && self.authenticate.is_none() && !self.anonymous {
+    /// What is missing for an address beyond loopback; `plain` is one that is never encrypted.
+    pub(crate) fn missing(&self, plain: bool) -> Option<&'static str> {
+        let certificates = self.tls.as_ref().is_some_and(|(tls, _)| tls.authenticates());
+        if self.tokens.is_empty() && self.authenticate.is_none() && !certificates && !self.anonymous {
             return Some(
-                "ask for a token with `bearer_token`, or let everybody in with `dangerous_allow_anonymous` \
-                 (option --token or --dangerous-allow-anonymous)",
+                "ask for a token with `bearer_token` or for a certificate with `TlsConfig::client_ca_file`, or let everybody in with \
+                 `dangerous_allow_anonymous` (option --token, --client-ca or --dangerous-allow-anonymous)",
             );
         }
-        (!self.plaintext).then_some(
-            "put it behind a proxy that ends TLS and say so with `plaintext_behind_proxy` \
-             (option --plaintext-behind-proxy)",
-        )
+        match (&self.tls, plain) {
+            _ if self.plaintext => None,
+            (None, _) => Some(
+                "encrypt with `tls` (option --tls-cert), or put it behind a proxy that ends TLS and say so with \
+                 `plaintext_behind_proxy` (option --plaintext-behind-proxy)",
+            ),
+            (Some(_), true) => Some(
+                "probes are answered without TLS: use an address of loopback, or `health_on_main`, or say with \
+                 `plaintext_behind_proxy` that the way there is safe (option --plaintext-behind-proxy)",
+            ),
+            (Some(_), false) => None,
+        }
     }
 
     fn check(mut self, result: Result<(), ConfigError>, location: &'static Location<'static>) -> Self {

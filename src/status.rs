@@ -27,7 +27,11 @@ pub struct Status {
     pub workers_written_off: usize,
     /// The same, since the start.
     pub workers_written_off_ever: u64,
-    /// Bytes of queued requests and outgoing frames.
+    /// Tasks that are under way, or are kept for their clients.
+    pub tasks: usize,
+    /// Of these, those whose handler runs, or waits for a thread.
+    pub tasks_in_flight: usize,
+    /// Bytes of queued requests and outgoing frames, and of what HTTP sessions keep for their clients.
     pub memory_used: usize,
     /// The bound of that.
     pub memory_limit: usize,
@@ -53,7 +57,7 @@ pub struct Status {
 
 impl Status {
     pub(crate) fn of(core: &Core) -> Self {
-        let (pool, counters) = (core.pool.numbers(), &core.counters);
+        let (pool, tasks, counters) = (core.pool.numbers(), core.task_pool.numbers(), &core.counters);
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Self {
             uptime: core.uptime(),
@@ -62,9 +66,11 @@ impl Status {
             calls_waiting: pool.waiting,
             workers: pool.workers,
             workers_idle: pool.idle,
-            workers_parked: pool.parked,
-            workers_written_off: pool.written_off,
-            workers_written_off_ever: pool.written_off_ever,
+            workers_parked: pool.parked + tasks.parked,
+            workers_written_off: pool.written_off + tasks.written_off,
+            workers_written_off_ever: pool.written_off_ever + tasks.written_off_ever,
+            tasks: core.tasks.used(),
+            tasks_in_flight: tasks.live,
             memory_used: core.memory.used(),
             memory_limit: core.memory.limit(),
             connections_accepted: read(&counters.accepted),

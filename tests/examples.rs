@@ -1,112 +1,25 @@
 //! The examples as processes: what they print, what they serve, and how they end.
 #![cfg(unix)]
 
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "likewise")]
+#[path = "it/certs.rs"]
+mod certs;
 #[allow(dead_code, reason = "shared with the other tests, which use all of it")]
 #[path = "it/peer.rs"]
 mod peer;
+#[allow(dead_code, reason = "shared with the other tests, which use all of it")]
+#[path = "it/process.rs"]
+mod process;
 
 use peer::{ALL, MODERN, PATIENCE, Peer, modern_meta};
+use process::{Process, example};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Instant;
-
-/// `cargo test` builds the examples beside the tests; a test that is built alone has them built.
-fn example(name: &str) -> PathBuf {
-    let exe = std::env::current_exe().expect("a path");
-    let profile = exe.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
-    let path = profile.join("examples").join(name);
-    if !path.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
-        cargo.env("CARGO_TARGET_DIR", profile.parent().expect("target"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().expect("cargo runs").success(), "{name} is not built");
-    }
-    path
-}
-
-/// A running example; killed at the latest when dropped.
-struct Process {
-    child: Child,
-    out: mpsc::Receiver<String>,
-    err: Option<std::thread::JoinHandle<String>>,
-}
-
-impl Process {
-    fn start(name: &str, arguments: &[&str]) -> Self {
-        Self::start_with(name, arguments, Stdio::null())
-    }
-
-    fn start_with(name: &str, arguments: &[&str], input: Stdio) -> Self {
-        let mut child = Command::new(example(name))
-            .args(arguments)
-            .stdin(input)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let (lines, out) = mpsc::channel();
-        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
-        let mut stderr = child.stderr.take().expect("a pipe");
-        let err = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            text
-        });
-        Self { child, out, err: Some(err) }
-    }
-
-    #[track_caller]
-    fn line(&self) -> String {
-        self.out.recv_timeout(PATIENCE).expect("a line on standard output")
-    }
-
-    /// Waits for the line that names the endpoint; its address.
-    #[track_caller]
-    fn address(&self) -> SocketAddr {
-        let line = self.line();
-        let address = line.strip_prefix("websocket ws://").and_then(|rest| rest.strip_suffix("/mcp"));
-        let address =
-            address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("not an endpoint: {line}"));
-        // The same over HTTP.
-        assert_eq!(self.line(), format!("http http://{address}/mcp"));
-        address
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(status.expect("kill runs").success());
-    }
-
-    /// Waits for the end; the status and what was said on standard error.
-    #[track_caller]
-    fn end(&mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("it is ours") {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it has not ended within {PATIENCE:?}");
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        };
-        let err = self.err.take().map(|err| err.join().expect("no panic")).unwrap_or_default();
-        (status, err)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn everything() -> (Process, SocketAddr) {
     let process = Process::start("everything", &["--listen", "127.0.0.1:0", "--log", "debug"]);
@@ -115,13 +28,7 @@ fn everything() -> (Process, SocketAddr) {
 }
 
 fn connect(address: SocketAddr, revision: &'static str) -> Peer {
-    let mut peer = Peer::connect_to(address, &[]);
-    if revision == MODERN {
-        peer.revision = MODERN;
-    } else {
-        peer.initialize(revision);
-    }
-    peer
+    Peer::connect_to(address, &[]).speaking(revision)
 }
 
 fn text(peer: &mut Peer, tool: &str, arguments: Value) -> String {
@@ -195,6 +102,65 @@ fn everything_takes_several_addresses_and_settings() {
         let mut peer = Peer::connect_to(address, &[("Authorization", &format!("Bearer {token}"))]);
         peer.initialize("2025-11-25");
         assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn everything_speaks_tls_and_takes_new_certificates_on_a_hangup() {
+    let authority = certs::Authority::new("test");
+    let [old, new, other] = [["localhost"], ["localhost"], ["other.example"]].map(|names| authority.issue(&names));
+    let (files, others) = (certs::Files::new(), certs::Files::new());
+    for (files, identity) in [(&files, &old), (&others, &other)] {
+        let _ = files.put(identity);
+    }
+    files.write("clients.pem", &authority.pem());
+    let path = |files: &certs::Files, name: &str| files.path(name).display().to_string();
+    let arguments = [
+        "--listen=127.0.0.1:0".to_owned(),
+        format!("--tls-cert={}", path(&files, "chain.pem")),
+        format!("--tls-key={}", path(&files, "key.pem")),
+        format!("--tls-cert={}", path(&others, "chain.pem")),
+        format!("--tls-key={}", path(&others, "key.pem")),
+        format!("--client-ca={}", path(&files, "clients.pem")),
+        "--optional-client-certificate".to_owned(),
+    ];
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let mut process = Process::start("everything", &arguments);
+    let address = process.address_of("wss", "https");
+    let client = certs::Client::new(&authority);
+    let shown = |client: &certs::Client| {
+        let stream = client.try_connect(address).expect("a session");
+        stream.conn.peer_certificates().expect("a certificate")[0].clone()
+    };
+    assert_eq!(shown(&client), old.der());
+    assert_eq!(shown(&client.named("other.example")), other.der());
+    let mut peer = Peer::over(Box::new(client.connect(address)), "localhost", &[]).speaking(MODERN);
+    assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
+    let _ = files.put(&new);
+    process.signal("HUP");
+    peer::until("the new certificate is shown", || shown(&client) == new.der());
+    assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
+    // The files are as they were: that is said, and nothing else happens.
+    process.signal("HUP");
+    process.signal("TERM");
+    assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
+    let (status, err) = process.end();
+    assert_eq!(status.code(), Some(0), "{err}");
+    assert!(err.contains("new certificates are in use, from") && err.contains("valid until"), "{err}");
+
+    for (arguments, words, code) in [
+        (&["--tls-cert", "chain.pem"][..], "one --tls-key for each --tls-cert", 2),
+        (&["--client-ca", "clients.pem"], "need a certificate of the server's own", 1),
+        (
+            &["--tls-cert", "no-such-chain.pem", "--tls-key", "no-such-key.pem"],
+            "no-such-key.pem`: there is no such file",
+            1,
+        ),
+    ] {
+        let (status, err) = Process::start("everything", arguments).end();
+        assert_eq!(status.code(), Some(code), "{arguments:?}: {err}");
+        assert!(err.contains(words), "{err}");
     }
 }
 
@@ -277,79 +243,6 @@ fn over_stdio_a_reader_that_does_not_read_is_given_up() {
     // Its output stays open and is never read.
     let mut process = Process { child, out: mpsc::channel().1, err: None };
     assert_eq!(process.end().0.code(), Some(0));
-}
-
-#[test]
-fn the_fixtures_of_the_conformance_suite_answer_as_it_expects() {
-    let (_process, address) = everything();
-    for revision in ALL {
-        let mut peer = connect(address, revision);
-        let tools = peer.request("tools/list", json!({}))["result"]["tools"].clone();
-        assert_eq!(tools[0]["name"], "test_simple_text", "{revision}");
-        assert_eq!(text(&mut peer, "test_simple_text", json!({})), "This is a simple text response for testing.");
-        let image = peer.call("test_image_content", json!({}))["content"][0].clone();
-        assert_eq!((&image["type"], &image["mimeType"]), (&json!("image"), &json!("image/png")));
-        assert!(image["data"].as_str().is_some_and(|data| data.starts_with("iVBORw0KGgo")), "{image}");
-        if revision > "2024-11-05" {
-            let audio = peer.call("test_audio_content", json!({}))["content"][0].clone();
-            assert_eq!((&audio["type"], &audio["mimeType"]), (&json!("audio"), &json!("audio/wav")));
-        }
-        let embedded = peer.call("test_embedded_resource", json!({}))["content"][0].clone();
-        let resource = json!({
-            "uri": "test://embedded-resource", "mimeType": "text/plain",
-            "text": "This is an embedded resource content.",
-        });
-        assert_eq!(embedded, json!({ "type": "resource", "resource": resource }));
-        let mixed = peer.call("test_multiple_content_types", json!({}))["content"].clone();
-        assert_eq!(mixed[0]["text"], "Multiple content types test:");
-        assert_eq!(mixed[1]["mimeType"], "image/png");
-        let resource = json!({
-            "uri": "test://mixed-content-resource", "mimeType": "application/json",
-            "text": "{\"test\":\"data\",\"value\":123}",
-        });
-        assert_eq!(mixed[2]["resource"], resource);
-        let failed = peer.call("test_error_handling", json!({}));
-        assert_eq!(failed["isError"], true);
-        assert_eq!(failed["content"][0]["text"], "This tool intentionally returns an error for testing");
-        assert_eq!(peer.call_error("panic", json!({}))["code"], -32603);
-    }
-}
-
-#[test]
-fn the_fixtures_that_report_do_so_in_order() {
-    let (_process, address) = everything();
-    for revision in ["2024-11-05", "2025-11-25", MODERN] {
-        let mut peer = connect(address, revision);
-        let id = peer.start_call_with_progress("test_tool_with_progress", json!({}), json!("p"));
-        peer.result(&id);
-        let reports: Vec<Value> = peer.take_held().iter().map(|report| report["params"].clone()).collect();
-        let values: Vec<_> = reports.iter().map(|report| report["progress"].as_f64()).collect();
-        assert_eq!(values, [Some(0.0), Some(50.0), Some(100.0)], "{revision}");
-        let mut meta = if peer.is_modern() { modern_meta(json!({})) } else { json!({}) };
-        if peer.is_modern() {
-            meta["io.modelcontextprotocol/logLevel"] = json!("info");
-        }
-        let id = peer.start("tools/call", json!({ "name": "test_tool_with_logging", "_meta": meta }));
-        peer.result(&id);
-        let logged: Vec<_> = peer.take_held().iter().map(|message| message["params"]["data"].clone()).collect();
-        assert_eq!(logged, ["Tool execution started", "Tool processing data", "Tool execution completed"]);
-    }
-    let mut modern = connect(address, MODERN);
-    modern.call("test_logging_tool", json!({}));
-    modern.assert_silent();
-    let error = modern.call_error("test_missing_capability", json!({}));
-    assert_eq!(
-        (&error["code"], &error["data"]),
-        (&json!(-32021), &json!({ "requiredCapabilities": { "sampling": {} } }))
-    );
-    modern.start("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
-    assert_eq!(modern.next()["method"], "notifications/subscriptions/acknowledged");
-    let id = modern.start_call("test_trigger_tool_change", json!({}));
-    assert_eq!(
-        modern.notice("notifications/tools/list_changed")["params"]["_meta"].as_object().map(|meta| meta.len()),
-        Some(1)
-    );
-    modern.result(&id);
 }
 
 /// Runs an example to its end; its status, and what it said.

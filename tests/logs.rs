@@ -1,5 +1,9 @@
 //! What stands in the log when a peer does its worst? A binary of its own, for the logger is one for the process.
 
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "likewise")]
+#[path = "it/certs.rs"]
+mod certs;
 #[allow(dead_code, reason = "shared with the other tests, which use all of it")]
 #[path = "it/peer.rs"]
 mod peer;
@@ -9,6 +13,7 @@ mod raw;
 
 use log::kv::{Key, Value as Field, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
+use mcp_blocking::content::ToolOutput;
 use mcp_blocking::{NoArgs, Running, Server, Tool, ToolResult};
 use peer::{MODERN, PATIENCE, Peer, modern_meta, serve, until};
 use raw::{BINARY, CLOSE, FIN, Head, Raw, TEXT};
@@ -92,6 +97,12 @@ struct Text {
     text: String,
 }
 
+/// A tool whose result has to be what nobody sends, with a name that some clients cannot take.
+fn promising() -> Tool {
+    let schema = json!({ "type": "object", "properties": { "one": true }, "additionalProperties": false });
+    Tool::new(format!("promise-{}", "x".repeat(60)), "Sends its arguments back").output_schema(schema)
+}
+
 fn server() -> Server {
     Server::new("logged", "1")
         .limits(|limits| limits.close_deadline = Duration::from_millis(200))
@@ -99,6 +110,7 @@ fn server() -> Server {
         .tool("fail", "Fails with the text", |_ctx, Text { text }| -> ToolResult<String> {
             Err(mcp_blocking::ToolError::new(text))
         })
+        .tool_raw(promising(), &json!({ "type": "object" }), |_ctx, arguments| Ok(ToolOutput::structured(&arguments)?))
         .tool("sleep", "Sleeps", |ctx, NoArgs| {
             ctx.sleep(PATIENCE)?;
             Ok("slept")
@@ -107,6 +119,37 @@ fn server() -> Server {
             ctx.sleep(PATIENCE)?;
             Ok("slept")
         })
+}
+
+#[cfg(feature = "validation")]
+#[test]
+fn a_call_is_logged_with_its_trace() {
+    capture();
+    let running = serve(server());
+    let mut peer = Peer::of(&running, MODERN);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let meta = json!({ "traceparent": format!("00-{trace}-00f067aa0ba902b7-01") });
+    let mut call = |tool: &str, arguments: serde_json::Value| {
+        peer.request("tools/call", json!({ "name": tool, "arguments": arguments, "_meta": meta }))
+    };
+    call("fail", json!({ "text": "x" }));
+    call("panic", json!({ "text": "x" }));
+    call("late", json!({}));
+    let name = format!("promise-{}", "x".repeat(60));
+    let broken = json!({ hostile("a-member"): 1, hostile("another"): 2, "third": 3 });
+    let error = call(&name, broken)["error"].clone();
+    let incident =
+        error["message"].as_str().and_then(|text| text.split_once("incident ")).map(|(_, incident)| incident);
+    let incident = incident.unwrap_or_else(|| panic!("{error}")).to_owned();
+    let wanted = [
+        format!("tool fail (request 1) in trace {trace} failed"),
+        format!("tool panic (request 2) in trace {trace} panicked"),
+        format!("tool late (request 3) in trace {trace} stopped"),
+        format!("returned what its outputSchema does not allow, incident {incident}"),
+        format!("trace={trace}"),
+        format!("the name of tool {name} has 68 letters"),
+    ];
+    check(running, &wanted.each_ref().map(String::as_str));
 }
 
 #[test]
@@ -207,6 +250,62 @@ fn what_a_handshake_or_a_frame_says_stays_on_its_line() {
         running,
         &["refused with 403", "refused with 400", "speaks TLS", "opened by", "ended: closed by the peer (1000)"],
     );
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn why_a_tls_handshake_fails_is_said_in_one_line_of_its_own() {
+    use certs::{Authority, Client, Files};
+    use rcgen::{DnType, date_time_ymd};
+    capture();
+    let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
+    let files = Files::new();
+    let expired = authority.issue_with(&["expired.example"], |params| params.not_after = date_time_ymd(2021, 1, 1));
+    let good = authority.issue(&["localhost"]);
+    let config = files.put(&good).and_pem(&expired.chain, &expired.key).client_ca_pem(clients.pem());
+    let running = serve(server().tls(config.look_every(Duration::ZERO)));
+    let address = running.addr();
+    let odd =
+        clients.issue_with(&[], |params| params.distinguished_name.push(DnType::CommonName, "\u{202e}alice\u{200f}"));
+    let stranger =
+        authority.issue_with(&[], |params| params.distinguished_name.push(DnType::CommonName, "\u{202e}mallory"));
+    let with = |own| Client::with(&authority, &certs::VERSIONS, own);
+    let mut peer = Peer::over(Box::new(with(Some(&odd)).connect(address)), "localhost", &[]);
+    peer.barrier();
+    for client in [with(None), with(Some(&stranger)), with(Some(&odd)).named("expired.example")] {
+        client.try_connect(address).expect_err("refused");
+    }
+    let told = |bytes: &[u8]| {
+        let mut raw = Raw::connect(address);
+        raw.send(bytes);
+        raw.wait_end();
+    };
+    told(b"GET / HTTP/1.1\r\n\x1b[31m\r\n\r\n");
+    told(b"\x16\x03\x01\x00\x05\x1b[31m");
+    files.write("key.pem", &expired.key);
+    peer.barrier();
+    assert!(running.handle().reload_tls().is_err());
+    let _ = files.put(&authority.issue(&["localhost"]));
+    assert_eq!(running.handle().reload_tls().expect("good files").len(), 2);
+    check(
+        running,
+        &[
+            "INFO mcp_blocking::tls: certificate in `",
+            "for localhost, valid until 4096-01-01",
+            "the certificate in PEM in memory for expired.example has expired, on 2021-01-01 00:00:00 UTC: clients will refuse it",
+            "refused in the TLS handshake: the client has sent no certificate",
+            "refused in the TLS handshake: the client's certificate is not accepted: ",
+            "refused in the TLS handshake: the client does not accept the server's certificate (CertificateExpired)",
+            "refused with 400: this port speaks TLS",
+            "refused in the TLS handshake: received corrupt message",
+            "opened by cert:cn:\\u{202e}alice",
+            "the old certificates stay: `",
+            "new certificates are in use, from `",
+        ],
+    );
+    // Keys are never shown.
+    let secret = good.key.lines().nth(1).expect("a line of base64");
+    assert!(lines().iter().all(|line| !line.contains(secret)));
 }
 
 #[test]

@@ -33,12 +33,23 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     }
     let running = bound.start()?;
     let handle = running.handle();
-    if options.audits() {
+    #[cfg(unix)]
+    if options.audits() || options.tls() {
         let handle = handle.clone();
-        process::reopen_on_hangup(move || handle.reopen_audit())?;
+        #[cfg(feature = "tls")]
+        let tls = options.tls();
+        process::on_hangup(move || {
+            handle.reopen_audit();
+            #[cfg(feature = "tls")]
+            if tls {
+                process::reloaded(handle.reload_tls());
+            }
+        })?;
     }
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
-    let at = |path: &'static str| running.addrs().iter().map(move |address| format!("websocket ws://{address}{path}"));
+    let scheme = options.websocket();
+    let at =
+        |path: &'static str| running.addrs().iter().map(move |address| format!("websocket {scheme}://{address}{path}"));
     let health = running.health_addr().map(|address| format!("health http://{address}/health"));
     process::announce(at("/").chain(at("/echo")).chain(health))?;
     running.join()?;

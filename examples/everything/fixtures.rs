@@ -57,6 +57,11 @@ pub fn register(server: Server) -> Server {
             }
             Ok("Reported progress three times")
         })
+        .tool("test_reconnection", "Lets go of the connection and answers a little later", |ctx, NoArgs| {
+            ctx.release_connection(STEP);
+            ctx.sleep(STEP * 4)?;
+            Ok("This answer was there for you when you came back")
+        })
         .tool("test_missing_capability", "Needs a client that can sample", |ctx, NoArgs| {
             ctx.require_sampling()?;
             Ok("The client can sample")

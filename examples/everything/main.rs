@@ -11,6 +11,7 @@ mod options;
 #[path = "../shared/process.rs"]
 mod process;
 mod questions;
+mod tasks;
 mod workload;
 
 use mcp_blocking::Server;
@@ -22,7 +23,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
-    let mut bound = server().settings(options.settings()?).unbound()?;
+    let server = server().settings(options.settings()?);
+    let server = options.state_keys()?.iter().fold(server, |server, key| server.state_key(key));
+    let mut bound = server.unbound()?;
     if options.listens() {
         let (first, more) = options.addresses();
         for address in std::iter::once(first).chain(more.iter().map(String::as_str)) {
@@ -37,14 +40,25 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     }
     let running = bound.start()?;
     let handle = running.handle();
-    if options.audits() {
+    #[cfg(unix)]
+    if options.audits() || options.tls() {
         let handle = handle.clone();
-        process::reopen_on_hangup(move || handle.reopen_audit())?;
+        #[cfg(feature = "tls")]
+        let tls = options.tls();
+        process::on_hangup(move || {
+            handle.reopen_audit();
+            #[cfg(feature = "tls")]
+            if tls {
+                process::reloaded(handle.reload_tls());
+            }
+        })?;
     }
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
-    let addresses = running.addrs().iter();
-    let endpoints =
-        addresses.flat_map(|address| [format!("websocket ws://{address}/mcp"), format!("http http://{address}/mcp")]);
+    let (websocket, http) = (options.websocket(), options.http());
+    let endpoints = running
+        .addrs()
+        .iter()
+        .flat_map(|address| [format!("websocket {websocket}://{address}/mcp"), format!("http {http}://{address}/mcp")]);
     let health = running.health_addr().map(|address| format!("health http://{address}/health"));
     if options.stdio() {
         // Standard output is for messages alone.
@@ -61,5 +75,5 @@ fn server() -> Server {
         .title("Everything")
         .instructions("Tools for trying out an MCP client. Start with test_simple_text.");
     let server = library::register(fixtures::register(server));
-    workload::register(questions::register(server))
+    workload::register(tasks::register(questions::register(server)))
 }

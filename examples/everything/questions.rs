@@ -39,6 +39,12 @@ pub fn register(server: Server) -> Server {
             let sampled = ctx.sample(Sampling::new("prompt", prompt).max_tokens(100))?;
             Ok(format!("LLM response: {}", sampled.text()))
         })
+        .tool("test_sampling_with_tools", "Asks the client's model to use a tool", |ctx, Prompt { prompt }| {
+            let roll = json!({ "name": "roll", "inputSchema": { "type": "object" } });
+            let sampled = ctx.sample(Sampling::new("prompt", prompt).tools(vec![roll]).tool_choice("required"))?;
+            let uses: Vec<_> = sampled.tool_uses().map(|(_id, name, input)| format!("{name} {input}")).collect();
+            Ok(format!("LLM uses: {}", uses.join(", ")))
+        })
         .tool("test_elicitation", "Asks the user for a name and an address", |ctx, Message { message }| {
             let schema = json!({
                 "type": "object",
@@ -50,6 +56,10 @@ pub fn register(server: Server) -> Server {
             });
             let answer = ctx.put(Form::raw("user", message, &schema))?;
             Ok(told("User response", &answer))
+        })
+        .tool("open_page", "Asks the user to open a page", |ctx, NoArgs| {
+            let answer = ctx.ask_url("page", "Please sign in", "https://example.com/sign-in")?;
+            Ok(format!("The user's answer: {}", answer.action()))
         })
         .tool("test_elicitation_sep1034_defaults", "Asks with a default for every kind of field", |ctx, NoArgs| {
             let answer = ctx.put(Form::raw("defaults", "Please review these values", &defaults()))?;

@@ -2,8 +2,8 @@
 
 use mcp_blocking::schemars::JsonSchema;
 use mcp_blocking::serde_json::json;
-use mcp_blocking::{NoArgs, Server, Tool, ToolError};
-use serde::Deserialize;
+use mcp_blocking::{Json, NoArgs, Server, Tool, ToolError};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +15,17 @@ const NOTES: usize = 1_000;
 struct Echo {
     /// What to send back.
     text: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Add {
+    a: f64,
+    b: f64,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Sum {
+    sum: f64,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -80,6 +91,10 @@ pub fn register(server: Server) -> Server {
             |_ctx, Echo { text }| Ok(text),
         )
         .tool_with(
+            Tool::new("add", "Add two numbers; the sum is structured output").read_only().closed_world(),
+            |_ctx, Add { a, b }| Ok(Json(Sum { sum: a + b })),
+        )
+        .tool_with(
             Tool::new("slow", "Take some time, reporting progress; can be cancelled").read_only().closed_world(),
             |ctx, Slow { ms }| {
                 const STEP: u64 = 50;
@@ -93,6 +108,15 @@ pub fn register(server: Server) -> Server {
                     ctx.progress(done as f64, ms as f64)?;
                 }
                 Ok(format!("took {ms} ms"))
+            },
+        )
+        .tool_with(
+            Tool::new("status", "Tell how many calls are under way, this one among them, and how many were cancelled")
+                .read_only()
+                .closed_world(),
+            |ctx, NoArgs| {
+                let status = ctx.handle().status();
+                Ok(json!({ "calls": status.calls_in_flight, "cancelled": status.cancelled }).to_string())
             },
         )
         .tool_with(

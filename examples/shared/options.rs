@@ -12,6 +12,8 @@ pub struct Options {
     listen: Vec<String>,
     health: Option<String>,
     stdio: bool,
+    certificates: Certificates,
+    state_keys: Vec<String>,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
     audit: Option<String>,
@@ -28,8 +30,18 @@ enum Setting {
     Limit(&'static str, String),
 }
 
+/// What was said of TLS: names of files.
+#[derive(Debug, Clone, Default)]
+struct Certificates {
+    chains: Vec<String>,
+    keys: Vec<String>,
+    client_authorities: Vec<String>,
+    revoked: Vec<String>,
+    optional: bool,
+}
+
 /// Counts and sizes: the option, what it means.
-const NUMBERS: [(&str, &str); 24] = [
+const NUMBERS: [(&str, &str); 31] = [
     ("--memory-bytes", "bytes of all queues together"),
     ("--message-bytes", "bytes of one message"),
     ("--frame-bytes", "bytes of one frame"),
@@ -49,10 +61,17 @@ const NUMBERS: [(&str, &str); 24] = [
     ("--json-depth", "nesting of one message"),
     ("--rate", "messages a second of one client, 0 for no limit"),
     ("--burst", "messages at once before the rate applies"),
+    ("--log-rate", "log messages a second to one client, 0 for no limit"),
     ("--workers", "threads for handlers"),
     ("--max-sessions", "HTTP sessions"),
+    ("--events-per-session", "events of an HTTP session kept for a lost connection"),
+    ("--event-bytes-per-session", "bytes of these"),
     ("--parked-calls", "handlers that wait for clients, in all"),
     ("--questions-per-client", "unanswered questions to one client"),
+    ("--max-tasks", "tasks that are under way or kept, in all"),
+    ("--max-tasks-per-client", "tasks of one client"),
+    ("--task-bytes", "bytes that tasks and their results hold"),
+    ("--task-workers", "threads for tasks"),
     ("--page-size", "items on a page of a list"),
 ];
 
@@ -66,7 +85,7 @@ const AUDIT: [(&str, &str); 5] = [
 ];
 
 /// Times in seconds, fractions allowed.
-const TIMES: [(&str, &str); 12] = [
+const TIMES: [(&str, &str); 17] = [
     ("--head-deadline", "for the whole handshake"),
     ("--ping-interval", "of silence until a ping is sent"),
     ("--frame-deadline", "for a frame once begun"),
@@ -77,8 +96,13 @@ const TIMES: [(&str, &str); 12] = [
     ("--body-deadline", "for the body of an HTTP request"),
     ("--keep-alive", "an HTTP connection without a request stays open"),
     ("--session-idle", "an HTTP session that nobody uses is kept"),
+    ("--event-lifetime", "an HTTP stream can be resumed after its end"),
+    ("--reconnect-delay", "an HTTP client is told to wait before it comes back"),
     ("--question-deadline", "for a client's answer to a question"),
     ("--state-lifetime", "for a client to come back with an answer (2026-07-28)"),
+    ("--task-deadline", "for a handler that runs as a task"),
+    ("--task-ttl", "a task is kept"),
+    ("--task-ttl-max", "a task is kept at the most, whoever asks"),
 ];
 
 impl Options {
@@ -88,6 +112,8 @@ impl Options {
             listen: Vec::new(),
             health: None,
             stdio: false,
+            certificates: Certificates::default(),
+            state_keys: Vec::new(),
             log: log::LevelFilter::Info,
             settings: Vec::new(),
             audit: None,
@@ -108,6 +134,7 @@ impl Options {
             match name.as_str() {
                 "--help" | "-h" => return Err((help(program), false)),
                 "--stdio" if program == "everything" => options.stdio = true,
+                "--state-key-file" if program == "everything" => options.state_keys.push(value()?),
                 "--listen" => options.listen.push(value()?),
                 "--health" => options.health = Some(value()?),
                 "--log" => options.log = parsed(&name, &value()?)?,
@@ -115,6 +142,11 @@ impl Options {
                 "--allow-origin" => options.settings.push(Setting::AllowOrigin(value()?)),
                 "--allow-host" => options.settings.push(Setting::AllowHost(value()?)),
                 "--dangerous-allow-anonymous" => options.settings.push(Setting::Anonymous),
+                "--tls-cert" => options.certificates.chains.push(value()?),
+                "--tls-key" => options.certificates.keys.push(value()?),
+                "--client-ca" => options.certificates.client_authorities.push(value()?),
+                "--client-crl" => options.certificates.revoked.push(value()?),
+                "--optional-client-certificate" => options.certificates.optional = true,
                 "--plaintext-behind-proxy" => options.settings.push(Setting::Plaintext),
                 "--audit" => options.audit = Some(value()?),
                 other if audit_options().any(|known| known == other) => {
@@ -134,7 +166,26 @@ impl Options {
                 },
             }
         }
+        if options.certificates.chains.len() != options.certificates.keys.len() {
+            return Err(("give one --tls-key for each --tls-cert, in the same order".to_owned(), true));
+        }
         Ok(options)
+    }
+
+    /// Whether connections are encrypted.
+    pub fn tls(&self) -> bool {
+        !self.certificates.chains.is_empty()
+    }
+
+    /// How the addresses of WebSockets begin.
+    pub fn websocket(&self) -> &'static str {
+        if self.tls() { "wss" } else { "ws" }
+    }
+
+    /// How those of HTTP begin.
+    #[allow(dead_code, reason = "not every example serves it")]
+    pub fn http(&self) -> &'static str {
+        if self.tls() { "https" } else { "http" }
     }
 
     /// Whether to serve standard input and output.
@@ -157,6 +208,14 @@ impl Options {
         }
     }
 
+    /// The secrets for states that clients carry from one process to another: what is in the files that were named. They are not
+    /// given on the command line, which other users of the machine can read.
+    #[allow(dead_code, reason = "not every example has such states")]
+    pub fn state_keys(&self) -> Result<Vec<Vec<u8>>, String> {
+        let read = |path: &String| std::fs::read(path).map_err(|error| format!("--state-key-file {path}: {error}"));
+        self.state_keys.iter().map(read).collect()
+    }
+
     /// Where to answer probes, if anywhere.
     pub fn health(&self) -> Option<&str> {
         self.health.as_deref()
@@ -169,7 +228,7 @@ impl Options {
 
     /// The guards and limits that were asked for.
     pub fn settings(&self) -> Result<Settings, String> {
-        let mut settings = Settings::new();
+        let mut settings = self.certificates.settings(Settings::new())?;
         let mut token_number = 0;
         for setting in &self.settings {
             settings = match setting {
@@ -227,6 +286,36 @@ fn set_audit(audit: Audit, name: &str, value: &str) -> Result<Audit, (String, bo
     })
 }
 
+impl Certificates {
+    #[cfg(feature = "tls")]
+    fn settings(&self, settings: Settings) -> Result<Settings, String> {
+        use mcp_blocking::TlsConfig;
+        let mut pairs = self.chains.iter().zip(&self.keys);
+        let Some((chain, key)) = pairs.next() else {
+            return match self.client_authorities.is_empty() && self.revoked.is_empty() && !self.optional {
+                true => Ok(settings),
+                false => {
+                    Err("client certificates need a certificate of the server's own: --tls-cert and --tls-key"
+                        .to_owned())
+                }
+            };
+        };
+        let tls = pairs.fold(TlsConfig::files(chain, key), |tls, (chain, key)| tls.and_files(chain, key));
+        let tls = self.client_authorities.iter().fold(tls, TlsConfig::client_ca_file);
+        let tls = self.revoked.iter().fold(tls, TlsConfig::client_crl_file);
+        Ok(settings.tls(if self.optional { tls.optional_client_certificate() } else { tls }))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn settings(&self, settings: Settings) -> Result<Settings, String> {
+        let Self { chains, client_authorities, revoked, optional, .. } = self;
+        match chains.is_empty() && client_authorities.is_empty() && revoked.is_empty() && !optional {
+            true => Ok(settings),
+            false => Err("this was built without TLS: build it with `--features tls`".to_owned()),
+        }
+    }
+}
+
 fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool)> {
     match name {
         "--message-bytes" => limits.message_bytes = parsed(name, value)?,
@@ -247,13 +336,25 @@ fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool
         "--json-depth" => limits.json_depth = parsed(name, value)?,
         "--rate" => limits.rate = parsed(name, value)?,
         "--burst" => limits.burst = parsed(name, value)?,
+        "--log-rate" => limits.log_rate = parsed(name, value)?,
         "--workers" => limits.workers = parsed(name, value)?,
         "--max-sessions" => limits.sessions = parsed(name, value)?,
+        "--events-per-session" => limits.events_per_session = parsed(name, value)?,
+        "--event-bytes-per-session" => limits.event_bytes_per_session = parsed(name, value)?,
         "--parked-calls" => limits.parked_calls = parsed(name, value)?,
         "--questions-per-client" => limits.questions_per_client = parsed(name, value)?,
+        "--max-tasks" => limits.tasks = parsed(name, value)?,
+        "--max-tasks-per-client" => limits.tasks_per_client = parsed(name, value)?,
+        "--task-bytes" => limits.task_bytes = parsed(name, value)?,
+        "--task-workers" => limits.task_workers = parsed(name, value)?,
+        "--task-deadline" => limits.task_deadline = seconds(name, value)?,
+        "--task-ttl" => limits.task_ttl = seconds(name, value)?,
+        "--task-ttl-max" => limits.task_ttl_max = seconds(name, value)?,
         "--body-deadline" => limits.body_deadline = seconds(name, value)?,
         "--keep-alive" => limits.keep_alive = seconds(name, value)?,
         "--session-idle" => limits.session_idle = seconds(name, value)?,
+        "--event-lifetime" => limits.event_lifetime = seconds(name, value)?,
+        "--reconnect-delay" => limits.reconnect_delay = seconds(name, value)?,
         "--question-deadline" => limits.question_deadline = seconds(name, value)?,
         "--state-lifetime" => limits.state_lifetime = seconds(name, value)?,
         "--page-size" => limits.page_size = parsed(name, value)?,
@@ -280,14 +381,16 @@ fn seconds(name: &str, value: &str) -> Result<Duration, (String, bool)> {
 }
 
 fn help(program: &str) -> String {
-    let stdio = match program {
+    let own = match program {
         "everything" => {
-            "  --stdio                        serve standard input and output; with --listen, sockets, too\n"
+            "  --stdio                        serve standard input and output; with --listen, sockets, too\n\
+             \x20 --state-key-file FILE          a secret of 32 random bytes or more, shared by the processes that answer the\n\
+             \x20                                rounds of one request (several times: the first seals, all open)\n"
         }
         _ => "",
     };
     let mut text = format!(
-        "usage: {program} [OPTION]...\n\n{stdio}\
+        "usage: {program} [OPTION]...\n\n{own}\
          \x20 --listen ADDRESS               where to listen (default 127.0.0.1:8080; port 0 takes any free one;\n\
          \x20                                may be given several times)\n\
          \x20 --health ADDRESS               where to answer /health, /ready and /metrics (default: nowhere)\n\
@@ -295,6 +398,12 @@ fn help(program: &str) -> String {
          \x20 --allow-origin ORIGIN          let pages of this origin in, say https://app.example.com\n\
          \x20 --allow-host HOST              let requests for this host name in\n\
          \x20 --dangerous-allow-anonymous    beyond loopback: ask nobody for a token\n\
+         \x20 --tls-cert FILE                encrypt with this chain of certificates (PEM; wss:// and https://); one more for\n\
+         \x20                                each further name; read again when it changes, and on SIGHUP\n\
+         \x20 --tls-key FILE                 its key (PEM), one for each --tls-cert\n\
+         \x20 --client-ca FILE               ask clients for a certificate of an authority in this file (several times)\n\
+         \x20 --client-crl FILE              refuse those on this revocation list (several times)\n\
+         \x20 --optional-client-certificate  let clients without one in, too\n\
          \x20 --plaintext-behind-proxy       beyond loopback: a proxy in front ends TLS\n\
          \x20 --audit FILE                   keep an audit log; SIGHUP has it opened anew\n\
          \x20 --log LEVEL                    off, error, warn, info (default), debug, trace; to standard error\n\

@@ -23,9 +23,10 @@
 //! | `authorization` | a caller may not do something: a foreign `Host` or `Origin`, somebody else's session, [`ToolError::denied`](crate::ToolError::denied) | `outcome`, `reason` |
 //! | `session` | `initialize` was answered | `revision`; `client` and `version`, which are what the client says of itself |
 //! | `call` | a tool, a resource, a prompt, a completion or a method of your own was called | `method`, `tool` or `name`, `outcome`, `duration_us`, `arguments` |
+//! | `task` | a task has ended; its `call` is recorded when it begins | `task` (the beginning of its id), `tool`, `outcome`, `duration_us`, `arguments` |
 //! | `limit` | something was refused because there was too much of it | `limit`, `status` |
 //! | `refusal` | a request was refused because it made no sense | `reason`, `status` |
-//! | `reload` | tools and the like were changed while the server runs, or the log was reopened | `what` |
+//! | `reload` | tools and the like or certificates were changed while the server runs, or the log was reopened | `what` |
 //! | `shutdown` | the server begins to stop | `grace_ms` |
 //! | `file` | a new file begins | what is needed to verify it without those before it |
 //! | `lost` | events are missing here, as they could not be written | `count`, `torn` |

@@ -227,12 +227,15 @@ impl Auditor {
     pub(crate) fn called(&self, party: Party<'_>, call: &Called<'_>) {
         self.tell("call", party, |event| {
             event.text("method", call.method);
-            called(event, call.method, call.name);
-            event.word("outcome", OUTCOMES.get(call.outcome as usize).copied().unwrap_or_default());
-            event.number("duration_us", u64::try_from(call.took.as_micros()).unwrap_or(u64::MAX));
-            if let Some(Digest(digest)) = &call.arguments {
-                event.hex("arguments", digest);
-            }
+            call.write(event);
+        });
+    }
+
+    /// A task has ended, whose call was answered when it began. `task` is the beginning of its id.
+    pub(crate) fn task_ended(&self, party: Party<'_>, task: &str, call: &Called<'_>) {
+        self.tell("task", party, |event| {
+            event.text("task", task);
+            call.write(event);
         });
     }
 
@@ -292,6 +295,17 @@ impl Auditor {
                 party.write(event);
                 members(event);
             }));
+        }
+    }
+}
+
+impl Called<'_> {
+    fn write(&self, event: &mut Members<'_>) {
+        called(event, self.method, self.name);
+        event.word("outcome", OUTCOMES.get(self.outcome as usize).copied().unwrap_or_default());
+        event.number("duration_us", u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
+        if let Some(Digest(digest)) = &self.arguments {
+            event.hex("arguments", digest);
         }
     }
 }

@@ -55,6 +55,22 @@ pub(crate) struct Reservation {
     amount: usize,
 }
 
+impl Reservation {
+    /// How much it is.
+    pub(crate) fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Takes `more` besides, if that much is left.
+    pub(crate) fn grow(&mut self, more: usize) -> bool {
+        let taken = self.budget.take(more);
+        if taken {
+            self.amount += more;
+        }
+        taken
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.give_back(self.amount);
@@ -87,6 +103,11 @@ mod tests {
         assert!(budget.reserve(5).is_none());
         assert!(budget.take(4));
         drop(first);
+        assert_eq!(budget.used(), 4);
+        let mut growing = budget.reserve(0).unwrap();
+        assert!(growing.grow(5) && !growing.grow(2));
+        assert_eq!((growing.amount(), budget.used()), (5, 9));
+        drop(growing);
         assert_eq!(budget.used(), 4);
         budget.give_back(100);
         assert_eq!(budget.used(), 0);

@@ -21,6 +21,14 @@ pub(crate) mod key {
     pub(crate) const RESOURCES_CHANGED: u64 = 4;
     /// Others count from here.
     pub(crate) const FIRST_FREE: u64 = 1 << 32;
+
+    /// The key of what has two numbers; of another range than those that are counted.
+    pub(crate) fn pair(one: u64, other: u64) -> u64 {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        (one, other).hash(&mut hasher);
+        hasher.finish() | 1 << 63
+    }
 }
 
 /// Why the server ended a connection.
@@ -154,15 +162,7 @@ impl Connection {
 
     /// Hands work to the pool.
     pub(crate) fn spawn(&self, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
-        if self.core.stopping() {
-            return Err(Busy::Stopping);
-        }
-        let deadline = work.deadline();
-        self.core.pool.submit(&self.lane, Arc::clone(&work), bytes)?;
-        if self.core.sealed() {
-            // The stop has waited for all that it knew of, and this was not among it.
-            work.abandon(Abandon::Stopping);
-        }
+        let deadline = self.core.submit(&self.core.pool, &self.lane, work, bytes)?;
         // The regular look comes in time for everything but short deadlines.
         if deadline < Instant::now() + self.core.tick {
             self.core.timer.nudge(deadline, self.own.clone());

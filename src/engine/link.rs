@@ -1,8 +1,9 @@
 //! The socket in two halves: one thread reads, whoever has the outbox's token writes, anybody may shut it down.
 //!
-//! Plain TCP is below; TLS fits the same traits (a test does so), as will pipes.
+//! Plain TCP and local sockets are below; TLS is in `link_tls.rs`.
 
 use super::outbox::Outbox;
+use crate::principal::Principal;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
 #[cfg(unix)]
@@ -12,7 +13,8 @@ use std::time::Duration;
 
 /// The reading side, owned by the connection's thread.
 pub(crate) trait ReadHalf: Send {
-    /// Reads some bytes; 0 is the end. Blocks up to the time last set.
+    /// Reads some bytes; 0 is the end. Blocks up to the time last set. [`io::ErrorKind::Interrupted`] means that something came
+    /// and nothing of it is for the caller, who asks again if there is time left: so no peer can keep a deadline from being noticed.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// How long a read may block; `None` is for ever.
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
@@ -21,6 +23,24 @@ pub(crate) trait ReadHalf: Send {
     fn attach(&mut self, outbox: &Arc<Outbox>) {
         let _ = outbox;
     }
+    /// Who the peer has proven to be by a certificate, where the link has those.
+    fn certificate(&mut self) -> Option<Principal> {
+        None
+    }
+    /// Why reading has failed, where the link has more to say than an error has.
+    fn failure(&mut self) -> Option<Failure> {
+        None
+    }
+}
+
+/// Why nothing can be read from a link, and never will.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only TLS fails before anything can be said"))]
+pub(crate) enum Failure {
+    /// The peer does not encrypt, and should. What is written from now on reaches it as it is.
+    Plain,
+    /// The secure session could not be begun, and the peer has been told so in the link's own way; nothing else reaches it.
+    Handshake(String),
 }
 
 /// The writing side, used under the outbox's token.
@@ -39,6 +59,10 @@ pub(crate) trait WriteHalf: Send {
     /// pending here.
     fn end(&mut self) {}
 }
+
+/// For a client of TLS that is turned away before anything of it is read: the fatal alert `internal_error` (RFC 8446, 6.2), in a
+/// record of its own.
+pub(crate) const TLS_TURNED_AWAY: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 
 /// What anybody may do to a connection.
 pub(crate) trait Endpoint: Send + Sync {
@@ -88,9 +112,13 @@ impl ReadHalf for PlainRead {
     }
 
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        // A zero duration is an error to the standard library; here it means "at once".
-        self.0.set_read_timeout(timeout.map(|time| time.max(Duration::from_millis(1))))
+        self.0.set_read_timeout(not_zero(timeout))
     }
+}
+
+/// A zero duration is an error to the standard library; here it means "at once".
+pub(super) fn not_zero(timeout: Option<Duration>) -> Option<Duration> {
+    timeout.map(|time| time.max(Duration::from_millis(1)))
 }
 
 struct PlainWrite(Arc<TcpStream>);
@@ -122,7 +150,7 @@ impl ReadHalf for LocalHalf {
     }
 
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_read_timeout(timeout.map(|time| time.max(Duration::from_millis(1))))
+        self.0.set_read_timeout(not_zero(timeout))
     }
 }
 
@@ -174,7 +202,3 @@ pub(crate) fn send_without_blocking(stream: &TcpStream, parts: &[IoSlice<'_>]) -
     let Some(part) = parts.iter().find(|part| !part.is_empty()) else { return Ok(0) };
     io::Write::write(&mut &*stream, &part[..part.len().min(4 << 10)])
 }
-
-#[cfg(test)]
-#[path = "link_tls_tests.rs"]
-mod tls_tests;

@@ -1,10 +1,12 @@
 //! Threads and queues: who is connected, who runs handlers, who writes, who watches the time. Knows messages, no protocol.
 //!
 //! Lock order. Taken while another is held:
-//! a call's state (MCP) → its link's pending requests, its batch, its exchange (HTTP), the outbox's queue, and through a full queue the
-//! client table (read), the timer and the logger; a session's stream (HTTP) → its exchange → the outbox's queue; the outbox's writer → its queue; a
-//! worker's seat → nothing; a lane → nothing; a client's rate → what the audit log sums up → nothing; what is known of a call's questions → the logger. Everything else is
-//! taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
+//! a task's birth (MCP) → all that its call takes; the table of tasks → a task's state, the lanes; a call's state → its task's state → its link's
+//! pending requests, its batch, its session's streams (HTTP), its exchange (HTTP), the outbox's queue, and through a full queue the client table (read), the
+//! timer and the logger, and for memory the session table (read) and one session's streams, each alone; the session table (read) → the table of tasks; a
+//! session's streams → their exchanges → the outbox's queue; the outbox's writer → its queue; a worker's seat → nothing; a lane → nothing; what is
+//! known of a call's questions → the logger; the outbox's writer and its queue → the state machine of its TLS; the watch over certificates' files → those
+//! that are served, and the logger. Everything else is taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
 //! nobody waits for and whose calls never block.
 
 pub(crate) mod budget;
@@ -12,6 +14,8 @@ pub(crate) mod connection;
 pub(crate) mod drain;
 pub(crate) mod framing;
 pub(crate) mod link;
+#[cfg(feature = "tls")]
+pub(crate) mod link_tls;
 pub(crate) mod outbox;
 pub(crate) mod pool;
 pub(crate) mod reading;
@@ -21,12 +25,13 @@ pub(crate) mod timer;
 use crate::audit::Auditor;
 use crate::limits::Limits;
 use crate::metrics::Counters;
+use crate::tls::Tls;
 use budget::Budget;
 use connection::Connection;
 use drain::Drain;
 use outbox::{Outbox, OutboxLimits};
 use parking_lot::{Condvar, Mutex, RwLock};
-use pool::{Abandon, Lane, Pool, PoolSizes};
+use pool::{Abandon, Busy, Lane, Pool, PoolSizes, Work};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -52,12 +57,19 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) memory: Arc<Budget>,
     pub(crate) threads: Arc<Budget>,
+    /// How many tasks there are.
+    pub(crate) tasks: Arc<Budget>,
     pub(crate) timer: Timer,
     pub(crate) drain: Drain,
+    /// Runs calls.
     pub(crate) pool: Arc<Pool>,
+    /// Runs tasks, which may take hours: apart, so that no number of them leaves calls without a thread.
+    pub(crate) task_pool: Arc<Pool>,
     /// How often a connection is looked at when nothing is due earlier.
     pub(crate) tick: Duration,
     pub(crate) counters: Counters,
+    /// For the connections of its listeners, if they are encrypted.
+    pub(crate) tls: Option<Tls>,
     clients: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
     /// Lanes of those who have no connection of their own.
     lanes: RwLock<HashMap<ConnectionId, Arc<Lane>>>,
@@ -76,10 +88,11 @@ pub(crate) struct Core {
 
 impl Core {
     /// Starts the timer and the drain; the pool starts its threads when there is work.
-    pub(crate) fn start(limits: Limits) -> io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
+    pub(crate) fn start(limits: Limits, tls: Option<Tls>) -> io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
         let limits = limits.clamped();
         let memory = Budget::new(limits.memory_bytes);
         let threads = Budget::new(budget::thread_limit());
+        let task_count = Budget::new(limits.tasks);
         let (timer, timer_thread) = Timer::start()?;
         let (drain, drain_thread) = match Drain::start() {
             Ok(drain) => drain,
@@ -90,19 +103,26 @@ impl Core {
         };
         // Timer, drain, the accept loops and the health thread.
         threads.overdraw(8);
-        let sizes = PoolSizes { most: limits.workers, most_parked: limits.parked_calls, queue: limits.queued_calls };
-        let pool = Pool::new(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone());
+        let (most_parked, queue) = (limits.parked_calls, limits.queued_calls);
+        let pool = |name, most| {
+            let sizes = PoolSizes { name, most, most_parked, queue };
+            Pool::new(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone())
+        };
+        let (calls, tasks) = (pool("mcp-worker", limits.workers), pool("mcp-task", limits.task_workers));
         let shortest = limits.ping_interval.min(limits.frame_deadline);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
         let core = Self {
             limits,
             memory,
             threads,
+            tasks: task_count,
             timer,
             drain,
-            pool,
+            pool: calls,
+            task_pool: tasks,
             tick,
             counters: Counters::default(),
+            tls,
             clients: RwLock::new(HashMap::new()),
             lanes: RwLock::new(HashMap::new()),
             openings: Mutex::new(HashMap::new()),
@@ -205,6 +225,42 @@ impl Core {
         for lane in self.clients().iter().map(|connection| &connection.lane).chain(&lanes) {
             lane.abandon(Abandon::Stopping);
         }
+        self.pool.abandon(Abandon::Stopping);
+    }
+
+    /// Work of those who have no connection of their own is given up: nobody is left who could come back for it.
+    pub(crate) fn abandon_lanes(&self) {
+        let lanes: Vec<_> = self.lanes.read().values().cloned().collect();
+        for lane in lanes {
+            lane.abandon(Abandon::Stopping);
+        }
+    }
+
+    /// Hands work of a lane to a pool; returns its deadline.
+    pub(crate) fn submit(
+        &self,
+        pool: &Pool,
+        lane: &Arc<Lane>,
+        work: Arc<dyn Work>,
+        bytes: usize,
+    ) -> Result<Instant, Busy> {
+        if self.stopping() {
+            return Err(Busy::Stopping);
+        }
+        let deadline = work.deadline();
+        pool.submit(lane, Arc::clone(&work), bytes)?;
+        if self.sealed() {
+            // The stop has waited for all that it knew of, and this was not among it.
+            work.abandon(Abandon::Stopping);
+        }
+        Ok(deadline)
+    }
+
+    /// Waits until nothing is under way; false if that did not come before the deadline. Blocks the caller.
+    pub(crate) fn wait_quiet(&self, deadline: Instant) -> bool {
+        // Both, whatever comes of the first.
+        let calls = self.pool.wait_quiet(deadline);
+        self.task_pool.wait_quiet(deadline) && calls
     }
 
     pub(crate) fn connected(&self) -> usize {
@@ -235,6 +291,22 @@ impl Core {
             fullest.id
         );
         true
+    }
+
+    /// Reads the certificates' files again; which of them have changed.
+    #[cfg(feature = "tls")]
+    pub(crate) fn reload_tls(&self) -> Result<Vec<std::path::PathBuf>, crate::Error> {
+        let Some(tls) = &self.tls else { return Ok(Vec::new()) };
+        let changed = tls.reload();
+        self.record_certificates(tls);
+        changed
+    }
+
+    /// Tells the audit log if the certificates have changed.
+    pub(crate) fn record_certificates(&self, tls: &Tls) {
+        if tls.has_changed() {
+            self.audit.reloaded("tls");
+        }
     }
 
     /// A connection that has not finished its handshake, so that a stop can cut it short.

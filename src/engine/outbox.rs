@@ -55,6 +55,8 @@ pub(crate) struct Frame {
     body: Body,
     /// Frames with the same key other than 0 replace each other while they wait.
     key: u64,
+    /// The frame takes its place at the end of the queue, not that of the one it replaces.
+    behind: bool,
 }
 
 impl Frame {
@@ -62,7 +64,7 @@ impl Frame {
         let mut fixed = [0; 10];
         let head_len = head.len().min(fixed.len());
         fixed[..head_len].copy_from_slice(&head[..head_len]);
-        Self { head: fixed, head_len: head_len as u8, body, key: 0 }
+        Self { head: fixed, head_len: head_len as u8, body, key: 0, behind: false }
     }
 
     pub(crate) fn raw(bytes: Vec<u8>) -> Self {
@@ -72,6 +74,12 @@ impl Frame {
     pub(crate) fn keyed(mut self, key: u64) -> Self {
         self.key = key;
         self
+    }
+
+    /// Keyed, and sent behind all that waits: for frames that are numbered in the order in which they are pushed.
+    pub(crate) fn keyed_behind(mut self, key: u64) -> Self {
+        self.behind = true;
+        self.keyed(key)
     }
 
     fn head(&self) -> &[u8] {
@@ -221,17 +229,23 @@ impl Outbox {
             if queue.phase != Phase::Open {
                 return Err((Refused::Closed, frame));
             }
-            if frame.key != 0
-                && let Some(waiting) = queue.frames.iter_mut().find(|waiting| waiting.key == frame.key)
-            {
+            let is_same = |waiting: &Frame| waiting.key == frame.key;
+            let waiting = (frame.key != 0).then(|| queue.frames.iter().position(is_same)).flatten();
+            match waiting.and_then(|at| queue.frames.get_mut(at)) {
                 // The one that waits is out of date: the new one takes its place in the queue. It was admitted
                 // with about the same size, so only the difference is accounted.
-                let old = waiting.cost();
-                *waiting = frame;
-                self.account(cost);
-                self.release(old, 0);
-            } else {
-                self.admit(&mut queue, frame)?;
+                Some(waiting) if !frame.behind => {
+                    let old = waiting.cost();
+                    *waiting = frame;
+                    self.account(cost);
+                    self.release(old, 0);
+                }
+                _ => {
+                    if let Some(old) = waiting.and_then(|at| queue.frames.remove(at)) {
+                        self.release(old.cost(), 1);
+                    }
+                    self.admit(&mut queue, frame)?;
+                }
             }
             // A frame that replaces another that was only gathered still leaves when its sender says.
             let gathering = flush == Flush::Later && self.cost.load(Ordering::Relaxed) < GATHER;
@@ -322,7 +336,7 @@ impl Outbox {
     }
 
     /// Lets the write half send what it has of its own (TLS records that answer the peer's).
-    #[cfg_attr(not(test), allow(dead_code, reason = "the TLS half needs it; so far that is a test"))]
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only TLS has something of its own to send"))]
     pub(crate) fn kick(self: &Arc<Self>) {
         let token = self.take_token(&mut self.queue.lock());
         if token {

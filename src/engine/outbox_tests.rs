@@ -347,6 +347,31 @@ fn keyed_frames_replace_each_other_only_while_they_wait() {
 }
 
 #[test]
+fn numbered_frames_that_replace_each_other_keep_their_order() {
+    let (gate, opened) = mpsc::channel::<()>();
+    let (begun, began) = mpsc::channel();
+    let (bench, seen, _) = Bench::scripted(ROOMY, move |offered| {
+        begun.send(()).unwrap();
+        opened.recv().unwrap();
+        Ok(offered)
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| bench.push(numbered(0, 0, 5).keyed_behind(7), Flush::Now));
+        began.recv_timeout(LONG).unwrap();
+        for (number, key) in [(1, 7), (2, 0), (3, 8), (4, 7), (5, 0), (6, 8), (7, 7)] {
+            bench.push(numbered(0, number, 9).keyed_behind(key), Flush::Now);
+        }
+        assert_eq!(bench.outbox.queued(), (numbered(0, 0, 5).cost() + 4 * numbered(0, 0, 9).cost(), 5));
+        assert_eq!(bench.budget.used(), bench.outbox.queued().0);
+        gate.send(()).unwrap();
+        gate.send(()).unwrap();
+    });
+    bench.assert_empty();
+    let order: Vec<_> = frames_in(&seen.lock()).iter().map(|frame| frame.1).collect();
+    assert_eq!(order, [0, 2, 5, 6, 7]);
+}
+
+#[test]
 fn a_keyed_frame_that_is_to_leave_now_takes_one_that_was_gathered_along() {
     let (bench, seen, _) = Bench::scripted(ROOMY, Ok);
     bench.push(numbered(0, 0, 1).keyed(3), Flush::Later);

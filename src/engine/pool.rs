@@ -198,6 +198,8 @@ impl Drop for Parked {
 /// How many of what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolSizes {
+    /// What the threads are called, ahead of their numbers.
+    pub(crate) name: &'static str,
     /// Workers that run.
     pub(crate) most: usize,
     /// Workers that are parked, besides.
@@ -231,6 +233,7 @@ pub(crate) struct Pool {
     looking: AtomicBool,
     /// The operating system gives no threads at the moment.
     failing: AtomicBool,
+    name: &'static str,
     most: usize,
     queue: usize,
     idle_time: Duration,
@@ -264,7 +267,7 @@ impl Pool {
     }
 
     fn with_idle(
-        PoolSizes { most, most_parked, queue }: PoolSizes,
+        PoolSizes { name, most, most_parked, queue }: PoolSizes,
         threads: Arc<Budget>,
         memory: Arc<Budget>,
         timer: Timer,
@@ -290,6 +293,7 @@ impl Pool {
             stall_check: Arc::new(StallCheck(own.clone())),
             looking: AtomicBool::new(false),
             failing: AtomicBool::new(false),
+            name,
             most: most.max(1),
             queue,
             idle_time,
@@ -372,11 +376,22 @@ impl Pool {
 
     /// What runs now, for the log at the end.
     pub(crate) fn running(&self) -> Vec<String> {
+        self.at_work().iter().map(|work| work.describe()).collect()
+    }
+
+    /// Tells all that runs that it is given up, also what is in the lane of a connection that has gone.
+    pub(crate) fn abandon(&self, why: Abandon) {
+        for work in self.at_work() {
+            work.abandon(why);
+        }
+    }
+
+    fn at_work(&self) -> Vec<Arc<dyn Work>> {
         let seats = self.seats.lock().clone();
         seats
             .iter()
             .filter_map(|seat| match &*seat.state.lock() {
-                SeatState::Running { work, .. } => Some(work.describe()),
+                SeatState::Running { work, .. } => Some(Arc::clone(work)),
                 SeatState::Free | SeatState::WrittenOff => None,
             })
             .collect()
@@ -426,7 +441,7 @@ impl Pool {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let seat = Arc::new(Seat { number, state: Mutex::new(SeatState::Free) });
         self.seats.lock().push(Arc::clone(&seat));
-        let spawned = std::thread::Builder::new().name(format!("mcp-worker-{number}")).stack_size(2 << 20).spawn({
+        let spawned = std::thread::Builder::new().name(format!("{}-{number}", self.name)).stack_size(2 << 20).spawn({
             let seat = Arc::clone(&seat);
             move || {
                 let _slot = slot;
@@ -607,7 +622,8 @@ impl Pool {
         self.gone();
     }
 
-    /// Writes off the workers whose work is past its deadline; returns whether any works at all.
+    /// Tells work that is past its deadline, if its connection has not, and writes off the workers of what does not listen; returns
+    /// whether any works at all.
     fn look(&self, now: Instant) -> bool {
         let seats = self.seats.lock().clone();
         let mut busy = false;
@@ -616,7 +632,14 @@ impl Pool {
             let SeatState::Running { work, lane, key, parked } = &*state else { continue };
             busy = true;
             // A parked worker waits with a limit of its own, and is not counted anyhow.
-            if *parked || now < work.deadline() + GRACE {
+            let deadline = work.deadline();
+            if *parked || now < deadline {
+                continue;
+            }
+            if now < deadline + GRACE {
+                let work = Arc::clone(work);
+                drop(state);
+                work.expire();
                 continue;
             }
             let (what, lane, key) = (work.describe(), Arc::clone(lane), *key);

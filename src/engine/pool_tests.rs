@@ -76,7 +76,7 @@ impl Bench {
     fn idling(workers: usize, queue: usize, idle: Duration) -> Self {
         let (timer, thread) = Timer::start().unwrap();
         let (threads, memory) = (Budget::new(1_000), Budget::new(1_000_000));
-        let sizes = PoolSizes { most: workers, most_parked: 4, queue };
+        let sizes = PoolSizes { name: "mcp-test", most: workers, most_parked: 4, queue };
         let pool = Pool::with_idle(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone(), idle);
         Self { pool, threads, memory, timer, thread: Some(thread) }
     }

@@ -77,7 +77,7 @@ fn core() -> &'static Arc<Core> {
     CORE.get_or_init(|| {
         let limits =
             Limits { memory_bytes: 4 << 20, outbox_bytes: 1 << 20, outbox_frames: 1 << 16, ..Limits::default() };
-        Core::start(limits).expect("two threads").0
+        Core::start(limits, None).expect("two threads").0
     })
 }
 

@@ -19,6 +19,7 @@ pub(super) trait Source: Send {
 #[derive(Default)]
 pub(super) struct Wire {
     written: Mutex<Vec<u8>>,
+    writes: AtomicUsize,
     /// Bytes that one write takes; 0 for as many as there are.
     piece: AtomicUsize,
     blocked: AtomicBool,
@@ -39,6 +40,11 @@ impl Wire {
     /// All that the server has written so far.
     pub(super) fn written(&self) -> Vec<u8> {
         self.written.lock().clone()
+    }
+
+    /// How often it has written.
+    pub(super) fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
     }
 
     /// Whether the peer's window is shut, and how many bytes a write takes when it is not.
@@ -93,6 +99,7 @@ impl WriteHalf for Write {
             0 => usize::MAX,
             piece => piece,
         };
+        wire.writes.fetch_add(1, Ordering::SeqCst);
         let mut written = wire.written.lock();
         let before = written.len();
         for part in parts {

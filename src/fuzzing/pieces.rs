@@ -1,8 +1,9 @@
-//! The small readers of what peers send: chunked bodies, addresses of templates, sealed states, headers that repeat arguments.
+//! The small readers of what peers send: chunked bodies, addresses of templates, sealed states, headers that repeat arguments, ids of events.
 
 use crate::http::chunked::{ChunkReader, Chunks};
 use crate::http::head::Head;
 use crate::http::reader::HeadLimits;
+use crate::mcp::http::event_id::EventId;
 use crate::mcp::http::headers::{Mirrored, check_params};
 use crate::protocol::sealed::{Binding, Keys, State};
 use crate::protocol::uri_template::UriTemplate;
@@ -10,11 +11,12 @@ use serde_json::Value;
 
 pub(super) fn run(bytes: &[u8]) {
     let Some((kind, rest)) = bytes.split_first() else { return };
-    match kind % 4 {
+    match kind % 5 {
         0 => chunked(rest),
         1 => template(rest),
         2 => sealed(rest),
-        _ => mirrored(rest),
+        3 => mirrored(rest),
+        _ => event_id(rest),
     }
 }
 
@@ -95,4 +97,21 @@ fn mirrored(bytes: &[u8]) {
         let plain = header.trim_matches([' ', '\t']);
         assert!(plain == said || plain.starts_with("=?base64?"), "{header:?} is not {said:?}");
     }
+}
+
+/// A text is the id of one event, spelled as the server spells it, or of none.
+fn event_id(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match EventId::parse(text) {
+        Some(id) => assert_eq!(id.to_string(), text),
+        None => assert!(!is_plain(text)),
+    }
+}
+
+/// Whether it is what the server could have written.
+fn is_plain(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    let hex = |part: &&str| part.len() == 8 && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let number = |part: &&str| part.parse::<u64>().is_ok_and(|number| number.to_string() == **part);
+    matches!(&parts[..], [tag, stream, event] if hex(tag) && number(stream) && number(event))
 }

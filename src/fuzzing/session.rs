@@ -103,14 +103,16 @@ fn stage() -> &'static Stage {
             questions_per_client: 2,
             ..Limits::default()
         };
-        let (core, _) = Core::start(limits).expect("two threads");
+        let (core, _) = Core::start(limits, None).expect("two threads");
         let server = server();
         let mcp = Mcp::new(server.plan(), Arc::clone(&core));
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
         let Settings { hosts, origins, tokens, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service, http: None }];
-        let door =
-            Door::new(Arc::clone(&core), Gate { hosts, origins, tokens, authenticate: None, routes, health: None });
+        let door = Door::new(
+            Arc::clone(&core),
+            Gate { hosts, origins, tokens, authenticate: None, certificate_suffices: false, routes, health: None },
+        );
         Stage { core, mcp, door }
     })
 }

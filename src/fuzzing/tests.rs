@@ -16,7 +16,11 @@ fn each_seed(target: &str, run: impl Fn(&[u8])) {
 fn seeds_pass() {
     each_seed("request_head", super::request_head);
     each_seed("frames", super::frames);
+    each_seed("http", super::http);
     each_seed("classify", |bytes| super::classify(std::str::from_utf8(bytes).unwrap()));
     each_seed("session", super::session);
     each_seed("pieces", super::pieces);
+    #[cfg(feature = "tls")]
+    each_seed("certificate", super::certificate);
+    each_seed("arguments", super::arguments);
 }

@@ -122,6 +122,9 @@ fn render(core: &Core, identity: &Identity) -> String {
     }
 
     page.single("mcp_server_calls_in_flight", Gauge, "Calls under way, waiting or running.", status.calls_in_flight);
+    page.single("mcp_server_tasks", Gauge, "Tasks that are under way or kept for their clients.", status.tasks);
+    let running = status.tasks_in_flight;
+    page.single("mcp_server_tasks_in_flight", Gauge, "Tasks whose handler runs or waits for a thread.", running);
     page.single("mcp_server_queue_depth", Gauge, "Calls that wait for a worker.", status.calls_waiting);
     let outbox = core.outbox_bytes();
     page.single("mcp_server_outbox_bytes", Gauge, "Bytes that wait for clients to read them.", outbox);

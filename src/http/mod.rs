@@ -8,7 +8,9 @@
 //! | [`reader`] | where does a head end, and is every byte of it allowed? |
 //! | [`head`] | what does the head say? |
 //! | [`framing`] | how long is the body that follows? |
+//! | [`chunked`] | where does a body in chunks end? |
 //! | [`response`] | what does a short answer look like on the wire? |
+//! | [`event`] | what does an event of a stream look like? |
 //! | [`refusal`] | why is a request turned away, and what would allow it? |
 //! | [`upgrade`] | is this a correct WebSocket opening handshake? |
 
@@ -18,6 +20,7 @@
 )]
 
 pub(crate) mod chunked;
+pub(crate) mod event;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod reader;

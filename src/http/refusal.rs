@@ -36,6 +36,13 @@ impl Refusal {
         self
     }
 
+    /// Adds several.
+    #[must_use]
+    pub(crate) fn with(mut self, headers: Vec<(&'static str, String)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
     /// The answer: plain text, `Connection: close`.
     #[must_use]
     pub(crate) fn to_response(&self) -> Response {

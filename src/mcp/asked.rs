@@ -1,5 +1,6 @@
 //! Requests of the server to a client, and their answers (2024-11-05 to 2025-11-25; later revisions have none).
 
+use super::call::Call;
 use super::client::{Client, Legacy, Link};
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::{pool, reading};
@@ -99,21 +100,24 @@ impl Asked {
 /// A question that is out. When it is dropped without an answer, the client is told that nobody waits any more.
 pub(crate) struct Question {
     link: Arc<Link>,
+    /// The request that it belongs to, if it does.
+    call: Option<Arc<Call>>,
     number: u64,
     pub(crate) answer: Receiver<Outcome>,
 }
 
 impl Question {
-    /// Sends a question; `send` says by which way.
+    /// Sends a question; `send` says by which way, and `call` which request of the client it belongs to.
     pub(crate) fn ask(
         link: &Arc<Link>,
+        call: Option<&Arc<Call>>,
         key: Option<&str>,
         method: &str,
         params: &RawValue,
         send: impl FnOnce(Vec<u8>) -> Result<(), SendError>,
     ) -> Result<Self, RequestError> {
         let (number, answer) = link.asked.open(key, link.core.limits.questions_per_client)?;
-        let question = Self { link: Arc::clone(link), number, answer };
+        let question = Self { link: Arc::clone(link), call: call.cloned(), number, answer };
         let mut message = Vec::with_capacity(params.get().len() + method.len() + 64);
         encode::write_request(&mut message, &RequestId::from(number), method, Some(params));
         match send(message) {
@@ -129,13 +133,16 @@ impl Question {
 impl Drop for Question {
     fn drop(&mut self) {
         if self.link.asked.forget(self.number) {
-            let mut json = Vec::with_capacity(96);
-            notify::write_cancelled(
-                &mut json,
-                &RequestId::from(self.number),
-                Some("nobody waits for the answer any more"),
-            );
-            let _ = self.link.send_notice(Body::Owned(json), 0, Flush::Now);
+            let id = RequestId::from(self.number);
+            let write = |out: &mut Vec<u8>| {
+                notify::write_cancelled(out, &id, Some("nobody waits for the answer any more"));
+            };
+            // The way that the question went, unless that request has its answer: nothing may follow it.
+            if !self.call.as_ref().is_some_and(|call| call.notify(0, write)) {
+                let mut json = Vec::with_capacity(96);
+                write(&mut json);
+                let _ = self.link.send_notice(Body::Owned(json), 0, Flush::Now);
+            }
         }
     }
 }
@@ -171,7 +178,7 @@ impl Client {
         }
         let _parked = pool::park().map_err(|_| RequestError::Busy)?;
         let send = |message| self.0.send(Body::Owned(message), 0, Flush::Now).map_err(SendError::from);
-        let question = Question::ask(&self.0, None, method, &params, send)?;
+        let question = Question::ask(&self.0, None, None, method, &params, send)?;
         let result = match question.answer.recv_timeout(patience) {
             Ok(outcome) => outcome?,
             Err(RecvTimeoutError::Timeout) => return Err(RequestError::TimedOut),

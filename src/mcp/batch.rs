@@ -1,14 +1,18 @@
 //! The answers to a JSON-RPC batch (2025-03-26 only): collected, and sent as one array when the last is there.
 
 use super::client::Link;
+use super::http::streams::RequestStream;
+use super::tasks::stored::StoredTask;
 use crate::engine::Core;
 use crate::engine::budget::{Budget, Reservation};
 use crate::engine::outbox::{Body, Flush, Refused};
+use crate::http::event::Event;
 use crate::http::head::Head;
 use crate::protocol::encode;
 use crate::transport::http::exchange::Exchange;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where an answer goes.
 #[derive(Clone)]
@@ -17,8 +21,12 @@ pub(crate) enum Reply {
     Direct,
     /// Into the array of its batch.
     Batch(Arc<Batch>),
-    /// Into the answer to an HTTP request.
+    /// Into the answer to an HTTP request that stands alone.
     Exchange(Arc<Exchange>),
+    /// Into the answer to one of a session, which may outlive its connection.
+    Stream(Arc<RequestStream>),
+    /// Into a task, for its client to fetch.
+    Task(Arc<StoredTask>),
     /// Nowhere: to a notification there is none.
     Nowhere,
 }
@@ -29,19 +37,23 @@ impl Reply {
         match (self, answer) {
             // A connection that takes no more is being closed; who waits for this answer learns it from that.
             (Self::Direct, Some(json)) => drop(link.send(Body::Owned(json), 0, flush)),
-            (Self::Direct, None) | (Self::Nowhere, _) => {}
+            // A task is told what it has come to, not what would be sent.
+            (Self::Direct, None) | (Self::Nowhere | Self::Task(_), _) => {}
             (Self::Batch(batch), answer) => batch.add(link, answer, flush),
-            (Self::Exchange(exchange), Some(json)) => exchange.answer(status, json, flush),
+            (Self::Exchange(exchange), Some(json)) => exchange.answer(status, json, at_once(flush)),
             // Cancelled: there is nothing to wait for.
-            (Self::Exchange(exchange), None) => exchange.finish(202, flush),
+            (Self::Exchange(exchange), None) => exchange.finish(202, at_once(flush)),
+            (Self::Stream(stream), answer) => stream.answer(status, answer, flush),
         }
     }
 
     /// Sends a notice that belongs to the request and may be lost.
     pub(crate) fn notice(&self, link: &Link, json: Vec<u8>, key: u64) {
         let _ = match self {
-            Self::Exchange(exchange) => exchange.event(&json, key, true, Flush::Now),
+            Self::Exchange(exchange) => exchange.event(Event::of(&json), key, true, Flush::Now),
+            Self::Stream(stream) => stream.send(Body::Owned(json), key, true, Flush::Now),
             Self::Batch(batch) => return batch.reply.notice(link, json, key),
+            Self::Task(task) => return task.send_notice(json, key),
             Self::Direct | Self::Nowhere => link.send_notice(Body::Owned(json), key, Flush::Now),
         };
     }
@@ -49,8 +61,10 @@ impl Reply {
     /// Sends what belongs to the request and must not be lost.
     pub(crate) fn send(&self, link: &Link, json: Vec<u8>, key: u64, flush: Flush) -> Result<(), Refused> {
         match self {
-            Self::Exchange(exchange) => exchange.event(&json, key, false, flush),
+            Self::Exchange(exchange) => exchange.event(Event::of(&json), key, false, flush),
+            Self::Stream(stream) => stream.send(Body::Owned(json), key, false, flush),
             Self::Batch(batch) => batch.reply.send(link, json, key, flush),
+            Self::Task(task) => task.send_request(json),
             Self::Direct | Self::Nowhere => link.send(Body::Owned(json), key, flush),
         }
     }
@@ -59,9 +73,23 @@ impl Reply {
     pub(crate) fn head(&self) -> Option<&Head> {
         match self {
             Self::Exchange(exchange) => Some(exchange.head()),
-            Self::Direct | Self::Batch(_) | Self::Nowhere => None,
+            Self::Stream(stream) => Some(stream.head()),
+            Self::Direct | Self::Batch(_) | Self::Task(_) | Self::Nowhere => None,
         }
     }
+
+    /// Lets go of the connection that the request came over, where the client comes back for its answer. False elsewhere.
+    pub(crate) fn release(&self, come_back_after: Duration) -> bool {
+        match self {
+            Self::Stream(stream) => stream.release(come_back_after),
+            Self::Direct | Self::Batch(_) | Self::Exchange(_) | Self::Task(_) | Self::Nowhere => false,
+        }
+    }
+}
+
+/// An answer may come from a thread that belongs to another connection: nobody else would write it.
+fn at_once(flush: Flush) -> Flush {
+    if flush == Flush::Later { Flush::Now } else { flush }
 }
 
 pub(crate) struct Batch {

@@ -3,17 +3,22 @@
 use super::Mcp;
 use super::ask::flow::{Flow, Given, Round, arguments_of};
 use super::batch::Reply;
+use super::cache::Hint;
 use super::catalog::Item;
 use super::client::Link;
 use super::complete::{CompletionHandler, encode_completion};
 use super::ctx::Ctx;
+use super::fault::Faults;
 use super::layer::{self, Layers};
+use super::meta::RequestMeta;
 use super::method::MethodEntry;
 use super::product::Product;
 use super::prompt::PromptEntry;
 use super::registry::Entry;
 use super::resource::{self, ResourceHandler};
+use super::tasks::stored::End;
 use super::tool_error::{Kind, ToolError, ToolResult};
+use super::trace::TraceContext;
 use crate::audit::{Called, Digest};
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
@@ -22,11 +27,12 @@ use crate::guard::text::Escaped;
 use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::content::{Implementation, ToolOutput};
-use crate::protocol::encode::{self, CacheScope};
+use crate::protocol::encode;
 use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::{ProgressToken, RequestId};
 use crate::protocol::method;
 use crate::protocol::notify;
+use crate::protocol::params::meta_keys;
 use crate::protocol::prompt::encode_prompt_result;
 use crate::protocol::revision::Revision;
 use crate::protocol::sealed::Binding;
@@ -51,11 +57,33 @@ pub(crate) struct Speech {
     pub(crate) progress: Option<ProgressToken>,
     /// What the request brings of earlier rounds.
     pub(crate) given: Given,
+    /// What else it says of itself.
+    pub(crate) meta: Option<Arc<RequestMeta>>,
+}
+
+impl Speech {
+    /// What of it holds for a task that the request has begun.
+    pub(crate) fn of_task(&self) -> Self {
+        let given = Given::default();
+        if self.revision.is_modern() {
+            // The extension has neither progress nor log messages of tasks.
+            return Self { level: None, progress: None, given, ..self.clone() };
+        }
+        Self { given, ..self.clone() }
+    }
+
+    /// The memory it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let token = self.progress.as_ref().map_or(0, RequestId::heap_bytes);
+        let capabilities = size_of::<ClientCapabilities>() + self.capabilities.heap_bytes();
+        token + capabilities + self.given.bytes() + self.meta.as_ref().map_or(0, |meta| meta.bytes())
+    }
 }
 
 /// The JSON text of the arguments.
+#[derive(Clone)]
 pub(crate) enum Arguments {
-    Copied(Box<str>),
+    Copied(Arc<str>),
     /// A part of the message, for large ones.
     Part(Text, Range<usize>),
 }
@@ -94,7 +122,7 @@ impl Arguments {
 /// What is called.
 pub(crate) enum Target {
     Tool(Arc<Entry>),
-    Resource { handler: ResourceHandler, uri: Box<str>, cache: (u64, CacheScope) },
+    Resource { handler: ResourceHandler, uri: Box<str>, cache: Hint },
     Prompt(Arc<Item<PromptEntry>>),
     Completion(CompletionHandler),
     Method(Arc<MethodEntry>),
@@ -135,7 +163,7 @@ impl Target {
         }
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    pub(super) fn deadline(&self) -> Option<Duration> {
         match self {
             Self::Tool(entry) => entry.deadline,
             _ => None,
@@ -148,12 +176,12 @@ impl Target {
             Self::Resource { handler, uri, cache } => match handler(ctx, uri, arguments)? {
                 // An empty answer would say that it is there (2026-07-28, server/resources).
                 contents if contents.is_empty() => Err(resource::not_found(uri, ctx.revision())),
-                contents => Ok(Product::Contents(contents, *cache)),
+                contents => Ok(Product::Contents(contents, ctx.cache_hint().unwrap_or(*cache), None)),
             },
             Self::Prompt(prompt) => (prompt.it.handler)(ctx, arguments).map(Product::Prompt),
             Self::Completion(handler) => {
                 let prefix = serde_json::from_str(arguments).unwrap_or_default();
-                handler(ctx, &prefix).map(Product::Completion)
+                handler(ctx, &prefix).map(|values| Product::Completion(values, None))
             }
             Self::Method(entry) => (entry.handler)(ctx, arguments),
         }
@@ -173,35 +201,40 @@ pub(crate) struct Call {
     pub(crate) link: Arc<Link>,
     pub(crate) speech: Speech,
     pub(crate) id: RequestId,
-    target: Target,
-    layers: Layers,
-    arguments: Arguments,
-    reply: Reply,
+    pub(super) target: Target,
+    pub(super) layers: Layers,
+    pub(super) arguments: Arguments,
+    pub(super) reply: Reply,
     received: Instant,
     /// What stands for the arguments in the audit log.
-    digest: Option<Digest>,
+    pub(super) digest: Option<Digest>,
     /// The deadline, in milliseconds after `received`.
     time: AtomicU64,
     /// Milliseconds in which it waited for its client.
     paused: AtomicU64,
     /// Tells the handler to stop.
     cancel: Cancel,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// What coalesces its progress reports; taken when the first is sent.
     key: AtomicU64,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// The answer is out, or there will be none: nothing may be sent for this request any more.
-    over: bool,
+    pub(super) over: bool,
     progress: Option<f64>,
 }
 
 impl Call {
     pub(crate) fn new(mcp: Arc<Mcp>, link: Arc<Link>, speech: Speech, id: RequestId, job: Job) -> Arc<Self> {
         let Job { target, layers, arguments, reply } = job;
-        let time = millis(target.deadline().unwrap_or(mcp.limits().handler_deadline));
+        let time = match &reply {
+            // Its own time begins when it finds a thread.
+            Reply::Task(task) => task.patience(),
+            _ => target.deadline().unwrap_or(mcp.limits().handler_deadline),
+        };
+        let time = millis(time);
         let digest = mcp.core.audit.digest(target.subject(&arguments));
         Arc::new(Self {
             mcp,
@@ -224,20 +257,21 @@ impl Call {
 
     /// What it holds of the memory budget while it is under way.
     pub(crate) fn cost(&self) -> usize {
-        let token = self.speech.progress.as_ref().map_or(0, RequestId::heap_bytes);
-        let capabilities = size_of::<ClientCapabilities>()
-            + self.speech.capabilities.extensions.iter().map(|id| id.len() + 16).sum::<usize>();
-        size_of::<Self>()
-            + self.arguments.cost()
-            + self.id.heap_bytes()
-            + token
-            + capabilities
-            + self.speech.given.bytes()
+        size_of::<Self>() + self.arguments.cost() + self.id.heap_bytes() + self.speech.bytes()
     }
 
     /// The name of the tool or method.
     pub(crate) fn name(&self) -> &str {
         self.target.name()
+    }
+
+    /// Where the request stands in a trace.
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.speech.meta.as_ref()?.trace.as_ref()
+    }
+
+    fn trace_id(&self) -> &str {
+        self.trace().map_or("", TraceContext::trace_id)
     }
 
     pub(crate) fn stopped(&self) -> bool {
@@ -250,38 +284,79 @@ impl Call {
 
     /// Runs the handler and answers. The flush says who writes the answer.
     pub(crate) fn execute(self: &Arc<Self>, flush: Flush) {
-        if self.stopped() {
+        // A notice may be in the lane of a connection that has gone, where the end of the server does not find it.
+        if self.stopped() || self.is_notice() && self.link.core.sealed() {
             return;
         }
-        let result = Flow::open(&self.speech.given, &self.mcp.keys, || self.binding()).and_then(|flow| {
+        let flow = match self.task() {
+            Some(task) => {
+                let flow = task.begin_run();
+                self.time.store(millis(self.received.elapsed() + self.task_time()), Ordering::Release);
+                self.mcp.tasks.watch(self.deadline());
+                Ok(flow)
+            }
+            None => Flow::open(&self.speech.given, &self.mcp.keys, || self.binding()),
+        };
+        let result = flow.and_then(|flow| {
             let ctx = Ctx::new(Arc::clone(self), flow);
             match catch_unwind(AssertUnwindSafe(|| self.produce(&ctx))) {
-                Ok(result) => self.questions_first(&ctx, result),
-                Err(panic) => Err(self.panicked(&*panic)),
+                Ok(result) => {
+                    let behind = self.behind_run(&ctx, result, flush);
+                    behind.map(|product| product.map(|product| product.with_meta(ctx.take_meta())))
+                }
+                Err(panic) => Err(self.panicked(&*panic)).map(Some),
             }
         });
+        let Some(result) = result.transpose() else { return };
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), outcome;
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(), outcome;
             "{} {outcome} after {:?}", self.describe(), self.received.elapsed()
         );
         self.answer(result, flush);
     }
 
-    /// A question that is open goes out, whatever the handler has made of the error.
-    fn questions_first(&self, ctx: &Ctx, result: ToolResult<Product>) -> ToolResult<Product> {
-        let lifetime = self.mcp.limits().state_lifetime;
-        match ctx.flow.lock().take_open(&self.mcp.keys, lifetime, || self.binding())? {
-            Some(round) => Ok(Product::Questions(round)),
-            None => result,
+    /// What the run of a handler has come to; `None` if the request is dealt with.
+    fn behind_run(
+        self: &Arc<Self>,
+        ctx: &Ctx,
+        result: ToolResult<Product>,
+        flush: Flush,
+    ) -> ToolResult<Option<Product>> {
+        let mut flow = ctx.flow.lock();
+        if let Some(task) = self.task() {
+            let questions = flow.take_questions();
+            if !questions.is_empty() {
+                let next = flow.next_run()?;
+                drop(flow);
+                self.suspend(|| task.suspend(next, questions));
+                return Ok(None);
+            }
+            return result.map(Some);
         }
+        // A question that is open goes out, whatever the handler has made of the error.
+        let lifetime = self.mcp.limits().state_lifetime;
+        if let Some(round) = flow.take_open(&self.mcp.keys, lifetime, || self.binding())? {
+            return Ok(Some(Product::Questions(round)));
+        }
+        // So is a task begun; but a result is better.
+        if flow.detaches() && result.is_err() {
+            let next = flow.next_run()?;
+            drop(flow);
+            return self.detach(next, flush).map(|()| None);
+        }
+        result.map(Some)
     }
 
     /// What a sealed state of this request belongs to.
     fn binding(&self) -> Binding {
-        let (method, name) = self.target.what();
-        let principal = self.link.principal.as_ref().map(|principal| principal.id());
-        Binding::new(principal, method, name, &arguments_of(self.arguments.text()))
+        Self::binding_of(&self.link, self.target.what(), &self.arguments)
+    }
+
+    /// What a sealed state of such a request belongs to: its method and what of it, and its arguments.
+    pub(crate) fn binding_of(link: &Link, (method, name): (&str, Option<&str>), arguments: &Arguments) -> Binding {
+        let principal = link.principal.as_ref().map(|principal| principal.id());
+        Binding::new(principal, method, name, &arguments_of(arguments.text()))
     }
 
     pub(crate) fn is_retried(&self) -> bool {
@@ -306,6 +381,12 @@ impl Call {
             return Err(SendError::Closed);
         }
         self.reply.send(&self.link, json, 0, Flush::Now).map_err(SendError::from)
+    }
+
+    /// Lets go of the connection that the request came over, where the client comes back for the answer.
+    pub(crate) fn release(&self, come_back_after: Duration) -> bool {
+        let state = self.state.lock();
+        !state.over && self.reply.release(come_back_after)
     }
 
     /// Runs the layers, and within them the handler.
@@ -341,8 +422,8 @@ impl Call {
             Ok(Product::Output(output)) => encode::tool_result_size(output),
             Ok(Product::Object(object)) => object.get().len() + 256,
             Ok(Product::Questions(round)) => round.state.len() + 1_024,
-            Ok(Product::Contents(contents, _)) => contents.iter().map(encode::contents_size).sum::<usize>() + 256,
-            Ok(Product::Prompt(_) | Product::Completion(_)) => 1_024,
+            Ok(Product::Contents(contents, ..)) => contents.iter().map(encode::contents_size).sum::<usize>() + 256,
+            Ok(Product::Prompt(_) | Product::Completion(..)) => 1_024,
             Ok(Product::Nothing) | Err(_) => 256,
         };
         if result.as_ref().is_err_and(ToolError::is_denied) {
@@ -353,7 +434,7 @@ impl Call {
         let tool = matches!(self.target, Target::Tool(_));
         let mut status = 200;
         let outcome = match result.map_err(ToolError::into_kind) {
-            Ok(Product::Output(output)) => self.write_output(&mut json, &output),
+            Ok(Product::Output(output)) => self.write_output(&mut json, output),
             Ok(Product::Object(object)) => {
                 let (revision, server) = (self.speech.revision, self.server());
                 encode::write_response(&mut json, &self.id, |out| {
@@ -365,10 +446,10 @@ impl Call {
                 self.write_questions(&mut json, &round);
                 Outcome::Ok
             }
-            Ok(Product::Contents(contents, cache)) => {
+            Ok(Product::Contents(contents, cache, meta)) => {
                 let (revision, server) = (self.speech.revision, self.server());
                 encode::write_response(&mut json, &self.id, |out| {
-                    encode::encode_read_result(out, &contents, revision, cache, server);
+                    encode::encode_read_result(out, &contents, revision, cache, server, meta.as_ref());
                 });
                 Outcome::Ok
             }
@@ -377,9 +458,11 @@ impl Call {
                 encode::write_response(&mut json, &self.id, |out| encode_prompt_result(out, &prompt, revision, server));
                 Outcome::Ok
             }
-            Ok(Product::Completion(values)) => {
+            Ok(Product::Completion(values, meta)) => {
                 let (revision, server) = (self.speech.revision, self.server());
-                encode::write_response(&mut json, &self.id, |out| encode_completion(out, &values, revision, server));
+                encode::write_response(&mut json, &self.id, |out| {
+                    encode_completion(out, &values, revision, server, meta.as_ref());
+                });
                 Outcome::Ok
             }
             Ok(Product::Nothing) => Outcome::Ok,
@@ -398,10 +481,10 @@ impl Call {
                 let message = match failure {
                     Kind::Failed(message) | Kind::Denied(message) => message,
                     Kind::Capability(required) => format!("this client lacks a capability that is needed: {required}"),
-                    Kind::Stopped | Kind::Asked | Kind::Rpc(_) => "the handler gave up".into(),
+                    Kind::Stopped | Kind::Asked | Kind::Detached | Kind::Rpc(_) => "the handler gave up".into(),
                 };
                 match tool {
-                    true => self.write_output(&mut json, &ToolOutput::error(message)),
+                    true => self.write_output(&mut json, ToolOutput::error(message)),
                     // No model reads this: it is an error for the client's program.
                     false => self.write_error(&mut json, &RpcError::internal(message)),
                 }
@@ -414,10 +497,20 @@ impl Call {
         self.speech.revision.is_modern().then_some(&self.mcp.identity)
     }
 
-    fn write_output(&self, json: &mut Vec<u8>, output: &ToolOutput) -> Outcome {
-        encode::write_response(json, &self.id, |out| {
-            encode::encode_tool_result(out, output, self.speech.revision, self.server());
-        });
+    fn write_output(&self, json: &mut Vec<u8>, mut output: ToolOutput) -> Outcome {
+        let (revision, server) = (self.speech.revision, self.server());
+        match self.task() {
+            // Of a task the result alone is kept: who asks for it does so with another id.
+            Some(task) => {
+                if !revision.is_modern() {
+                    output = output.meta(meta_keys::RELATED_TASK, serde_json::json!({ "taskId": &*task.id }));
+                }
+                encode::encode_tool_result(json, &output, revision, server);
+            }
+            None => encode::write_response(json, &self.id, |out| {
+                encode::encode_tool_result(out, &output, revision, server);
+            }),
+        }
         if output.is_error { Outcome::ToolError } else { Outcome::Ok }
     }
 
@@ -428,18 +521,30 @@ impl Call {
     }
 
     fn write_error(&self, json: &mut Vec<u8>, error: &RpcError) -> Outcome {
-        encode::write_error(json, Some(&self.id), error, Some(self.speech.revision));
+        match self.task() {
+            Some(_) => error.write_to(json),
+            None => encode::write_error(json, Some(&self.id), error, Some(self.speech.revision)),
+        }
         Outcome::Error
     }
 
     /// Makes this the end of the request. False if it had ended.
-    fn conclude(&self, json: Option<Vec<u8>>, status: u16, outcome: Outcome, flush: Flush) -> bool {
+    pub(super) fn conclude(&self, json: Option<Vec<u8>>, status: u16, outcome: Outcome, flush: Flush) -> bool {
         let mut state = self.state.lock();
         if std::mem::replace(&mut state.over, true) {
             return false;
         }
         // Before the answer leaves, too: whoever has seen it finds it counted.
         let counters = &self.mcp.core.counters;
+        match outcome {
+            Outcome::Timeout => counters.timeouts.fetch_add(1, Ordering::Relaxed),
+            Outcome::Cancelled => counters.cancelled.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        if let Some(task) = self.task() {
+            task.settle(End::of(outcome, json));
+            return true;
+        }
         let method = match self.target {
             Target::Tool(_) => Method::TOOLS_CALL,
             Target::Method(_) => Method::OTHER,
@@ -448,11 +553,6 @@ impl Call {
         let took = self.received.elapsed();
         counters.request(method, outcome, took);
         self.record(outcome, took);
-        match outcome {
-            Outcome::Timeout => counters.timeouts.fetch_add(1, Ordering::Relaxed),
-            Outcome::Cancelled => counters.cancelled.fetch_add(1, Ordering::Relaxed),
-            _ => 0,
-        };
         // Before the answer leaves: the client may use the id again as soon as it has seen it.
         if !matches!(self.reply, Reply::Nowhere) {
             self.link.finish(&self.id);
@@ -477,7 +577,7 @@ impl Call {
     }
 
     /// Tells the handler to stop and makes this the end of the request.
-    fn stop(&self, json: Option<Vec<u8>>, outcome: Outcome, flush: Flush) -> bool {
+    pub(super) fn stop(&self, json: Option<Vec<u8>>, outcome: Outcome, flush: Flush) -> bool {
         // In this order: a handler that returns at once when it is told to stop would otherwise be the first to answer.
         let first = self.conclude(json, 200, outcome, flush);
         self.cancel.cancel();
@@ -488,17 +588,29 @@ impl Call {
     pub(crate) fn cancel(&self, reason: Option<&str>) {
         if self.stop(None, Outcome::Cancelled, Flush::Later) {
             log::debug!(
-                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
                 "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
     }
 
-    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> ToolError {
-        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    /// The handler returned what its tool does not promise: a fault of the server, which no model can mend.
+    pub(crate) fn broke_its_word(&self, faults: &Faults) -> ToolError {
         let incident = self.mcp.incident();
         log::error!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), incident = incident.as_str();
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
+            incident = incident.as_str();
+            "{} returned what its outputSchema does not allow, incident {incident}:{faults:#}", self.describe()
+        );
+        ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
+    }
+
+    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> ToolError {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let incident = self.mcp.panic_incident();
+        log::error!(
+            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
+            incident = incident.as_str();
             "{} panicked, incident {incident}: {}", self.describe(), Escaped::short(text.unwrap_or("no message"))
         );
         ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
@@ -523,6 +635,9 @@ impl Call {
     /// Reports progress, if the client asked for it; gives the handler its time anew in any case.
     pub(crate) fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
         self.extend();
+        if let (Some(task), Some(message)) = (self.task(), message) {
+            task.say(message);
+        }
         let Some(token) = &self.speech.progress else { return };
         let mut state = self.state.lock();
         // The value MUST increase (2025-11-25, basic/utilities/progress).
@@ -542,6 +657,7 @@ impl Call {
                 total.filter(|total| total.is_finite()),
                 message,
                 self.speech.revision,
+                self.task().map(|task| &*task.id),
             );
         });
     }
@@ -553,14 +669,15 @@ impl Call {
             None if self.speech.revision.is_modern() => false,
             None => self.link.legacy().is_some_and(|legacy| legacy.wants(level)),
         };
-        if wanted {
-            self.notify(0, |out| notify::write_log_message(out, level, logger, data));
+        if wanted && self.link.may_log() {
+            let task = self.task().map(|task| &*task.id);
+            self.notify(0, |out| notify::write_log_message(out, level, logger, data, task));
         }
     }
 
-    /// Progress gives the time anew, up to the limit; a tool's own deadline stays.
+    /// Progress gives the time anew, up to the limit; a tool's own deadline stays, and so does a task's.
     fn extend(&self) {
-        if self.target.deadline().is_none() {
+        if self.target.deadline().is_none() && self.task().is_none() {
             let limits = self.mcp.limits();
             let paused = self.paused.load(Ordering::Acquire);
             let most = millis(limits.handler_deadline_extended.max(limits.handler_deadline)).saturating_add(paused);
@@ -620,16 +737,20 @@ impl Work for Call {
         if self.stopped() {
             return;
         }
-        let time = Duration::from_millis(self.time.load(Ordering::Acquire));
+        let time = match self.task() {
+            // Without what it has waited for a thread.
+            Some(_) => self.task_time(),
+            None => Duration::from_millis(self.time.load(Ordering::Acquire)),
+        };
         let message = format!("did not finish within {time:?} and was stopped");
         let mut json = Vec::new();
         match self.target {
-            Target::Tool(_) => self.write_output(&mut json, &ToolOutput::error(format!("the tool {message}"))),
+            Target::Tool(_) => self.write_output(&mut json, ToolOutput::error(format!("the tool {message}"))),
             _ => self.write_error(&mut json, &RpcError::internal(format!("the request {message}"))),
         };
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             log::warn!(
-                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
                 "{} stopped after {time:?}", self.describe()
             );
         }
@@ -637,26 +758,35 @@ impl Work for Call {
 
     fn abandon(&self, why: Abandon) {
         match why {
+            // It was accepted, and nothing of it is the connection's any more.
+            Abandon::Disconnected if self.is_notice() && !self.link.stays() => {}
             Abandon::Disconnected => {
                 self.stop(None, Outcome::Cancelled, Flush::Later);
             }
             Abandon::Stopping => {
                 let mut json = Vec::new();
-                let error = RpcError::busy(BusyReason::ShuttingDown, AFTER_STOP);
-                encode::write_error(&mut json, Some(&self.id), &error, Some(self.speech.revision));
+                self.write_error(&mut json, &RpcError::busy(BusyReason::ShuttingDown, AFTER_STOP));
                 self.stop(Some(json), Outcome::Busy, Flush::Elsewhere);
             }
         }
     }
 
     fn describe(&self) -> String {
-        match self.target {
-            Target::Tool(_) => format!("{}: tool {} (request {})", self.link.id, self.name(), self.id),
+        let mut text = match (&self.target, self.task()) {
+            (Target::Tool(_), Some(task)) => {
+                format!("{}: tool {} (task {})", self.link.id, self.name(), task.short_id())
+            }
+            (Target::Tool(_), None) => format!("{}: tool {} (request {})", self.link.id, self.name(), self.id),
             _ => {
                 let (method, name) = self.target.what();
                 format!("{}: {} {}", self.link.id, Escaped::short(method), Escaped::short(name.unwrap_or_default()))
             }
+        };
+        if let Some(trace) = self.trace() {
+            text.push_str(" in trace ");
+            text.push_str(trace.trace_id());
         }
+        text
     }
 }
 

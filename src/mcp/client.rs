@@ -2,14 +2,16 @@
 
 use super::asked::Asked;
 use super::call::Call;
-use super::http::stream::Stream;
+use super::http::streams::{RequestStream, Streams};
 use super::listen::Listen;
+use super::tasks::wait::Wait;
 use crate::audit::Party;
 use crate::engine::connection::Connection;
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::engine::pool::{Busy, Lane, Work};
 use crate::engine::{ConnectionId, Core};
 use crate::guard::address::ClientAddr;
+use crate::guard::rate::TokenBucket;
 use crate::principal::Principal;
 use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel, ServerCapabilities};
 use crate::protocol::encode;
@@ -93,6 +95,8 @@ impl Legacy {
 pub(crate) enum Pending {
     Call(Arc<Call>),
     Listen(Arc<Listen>),
+    /// For the end of a task.
+    Wait(Arc<Wait>),
 }
 
 /// Which way messages take that belong to no request.
@@ -102,7 +106,9 @@ pub(crate) enum Outlet {
     /// None: what is asked over this connection is answered, and nothing else (HTTP without a session).
     Answers(Arc<Connection>),
     /// The stream that the client has opened for that, or will open (HTTP with a session).
-    Stream(Arc<Stream>),
+    Session(Arc<Streams>),
+    /// None, and there is no connection (a task of 2026-07-28).
+    Nowhere,
 }
 
 /// What the connection's thread, the workers and the handles share of one client.
@@ -119,6 +125,8 @@ pub(crate) struct Link {
     pending: Mutex<HashMap<RequestId, Pending>>,
     /// What the client was asked.
     pub(crate) asked: Asked,
+    /// How much it is sent of what handlers log.
+    logs: Mutex<TokenBucket>,
 }
 
 impl Link {
@@ -133,6 +141,12 @@ impl Link {
         Arc::new(Self::on(connection, principal, Outlet::Answers(Arc::clone(connection))))
     }
 
+    /// Of a client that may have left: who it was, without the way to it.
+    pub(crate) fn of_nobody(other: &Self) -> Arc<Self> {
+        let (core, lane, principal) = (Arc::clone(&other.core), Arc::clone(&other.lane), other.principal.clone());
+        Arc::new(Self::with(other.id, other.address, principal, other.since, core, lane, Outlet::Nowhere))
+    }
+
     fn on(connection: &Arc<Connection>, principal: Option<Principal>, outlet: Outlet) -> Self {
         let (core, lane) = (Arc::clone(&connection.core), Arc::clone(&connection.lane));
         Self::with(connection.id, connection.address, principal, connection.since, core, lane, outlet)
@@ -140,7 +154,7 @@ impl Link {
 
     /// Whether the client is there between its requests.
     pub(crate) fn stays(&self) -> bool {
-        !matches!(self.outlet, Outlet::Answers(_))
+        !matches!(self.outlet, Outlet::Answers(_) | Outlet::Nowhere)
     }
 
     /// Who it is, for the audit log.
@@ -149,11 +163,11 @@ impl Link {
     }
 
     /// Of a session that outlives its connections.
-    pub(crate) fn of_stream(
+    pub(crate) fn of_session(
         core: &Arc<Core>,
         address: ClientAddr,
         principal: Option<Principal>,
-        stream: Arc<Stream>,
+        streams: Arc<Streams>,
     ) -> Self {
         let lane = Lane::new(core.limits.calls_per_connection);
         Self::with(
@@ -163,7 +177,7 @@ impl Link {
             SystemTime::now(),
             Arc::clone(core),
             lane,
-            Outlet::Stream(stream),
+            Outlet::Session(streams),
         )
     }
 
@@ -177,7 +191,14 @@ impl Link {
         outlet: Outlet,
     ) -> Self {
         let (legacy, pending, asked) = (OnceLock::new(), Mutex::new(HashMap::new()), Asked::default());
-        Self { id, address, principal, since, core, lane, outlet, legacy, pending, asked }
+        let rate = u64::from(core.limits.log_rate);
+        let logs = Mutex::new(TokenBucket::new(rate, rate * 10));
+        Self { id, address, principal, since, core, lane, outlet, legacy, pending, asked, logs }
+    }
+
+    /// Takes one log message from what the client may be sent. False if it is not to be sent.
+    pub(crate) fn may_log(&self) -> bool {
+        self.logs.lock().take(self.core.uptime(), 1).is_ok()
     }
 
     /// The legacy session, once `initialize` was answered.
@@ -196,8 +217,8 @@ impl Link {
         match &self.outlet {
             // A connection that takes no more is being closed; who waits for this learns it from that.
             Outlet::Socket(connection) => connection.send(connection.framing.text(json).keyed(key), flush),
-            Outlet::Answers(_) => Err(Refused::Closed),
-            Outlet::Stream(stream) => stream.send(json, key, flush),
+            Outlet::Answers(_) | Outlet::Nowhere => Err(Refused::Closed),
+            Outlet::Session(streams) => streams.send(json, key, flush),
         }
     }
 
@@ -205,7 +226,7 @@ impl Link {
     pub(crate) fn send_notice(&self, json: Body, key: u64, flush: Flush) -> Result<(), Refused> {
         match &self.outlet {
             Outlet::Socket(connection) => connection.send_notice(connection.framing.text(json).keyed(key), flush),
-            Outlet::Answers(_) | Outlet::Stream(_) => self.send(json, key, flush),
+            Outlet::Answers(_) | Outlet::Session(_) | Outlet::Nowhere => self.send(json, key, flush),
         }
     }
 
@@ -213,7 +234,26 @@ impl Link {
     pub(crate) fn spawn(&self, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
         match &self.outlet {
             Outlet::Socket(connection) | Outlet::Answers(connection) => connection.spawn(work, bytes),
-            Outlet::Stream(stream) => stream.spawn(&self.core, &self.lane, work, bytes),
+            Outlet::Session(streams) => streams.spawn(&self.core, &self.lane, work, bytes),
+            // Tasks have a place of their own, and begin no calls.
+            Outlet::Nowhere => Err(Busy::Overloaded),
+        }
+    }
+
+    /// Whether what belongs to no request would reach the client now.
+    pub(crate) fn is_listening(&self) -> bool {
+        match &self.outlet {
+            Outlet::Socket(_) => true,
+            Outlet::Answers(_) | Outlet::Nowhere => false,
+            Outlet::Session(streams) => streams.is_open(),
+        }
+    }
+
+    /// Takes a message of that key back that still waits for its client to open a streams.
+    pub(crate) fn take_back(&self, key: u64) -> Option<Body> {
+        match &self.outlet {
+            Outlet::Session(streams) => streams.take_back(key),
+            Outlet::Socket(_) | Outlet::Answers(_) | Outlet::Nowhere => None,
         }
     }
 
@@ -221,7 +261,7 @@ impl Link {
     pub(crate) fn flush(&self) {
         match &self.outlet {
             Outlet::Socket(connection) | Outlet::Answers(connection) => connection.outbox.flush(),
-            Outlet::Stream(_) => {}
+            Outlet::Session(_) | Outlet::Nowhere => {}
         }
     }
 
@@ -231,14 +271,16 @@ impl Link {
             Outlet::Socket(connection) | Outlet::Answers(connection) => {
                 connection.close(code, reason, flush);
             }
-            Outlet::Stream(stream) => stream.close(),
+            Outlet::Session(streams) => streams.close(),
+            Outlet::Nowhere => {}
         }
     }
 
     fn queued_bytes(&self) -> usize {
         match &self.outlet {
             Outlet::Socket(connection) | Outlet::Answers(connection) => connection.outbox.queued().0,
-            Outlet::Stream(stream) => stream.queued_bytes(),
+            Outlet::Session(streams) => streams.queued_bytes(),
+            Outlet::Nowhere => 0,
         }
     }
 
@@ -247,7 +289,8 @@ impl Link {
             Outlet::Socket(connection) | Outlet::Answers(connection) => {
                 !connection.is_gone() && !connection.is_closing()
             }
-            Outlet::Stream(stream) => !stream.is_closed(),
+            Outlet::Session(streams) => !streams.is_closed(),
+            Outlet::Nowhere => false,
         }
     }
 
@@ -281,7 +324,7 @@ impl Link {
     pub(crate) fn listens(&self) -> Vec<Arc<Listen>> {
         let listen = |pending: &Pending| match pending {
             Pending::Listen(listen) => Some(Arc::clone(listen)),
-            Pending::Call(_) => None,
+            Pending::Call(_) | Pending::Wait(_) => None,
         };
         self.pending.lock().values().filter_map(listen).collect()
     }
@@ -294,9 +337,39 @@ impl Link {
                 listens.push(Arc::clone(listen));
                 false
             }
-            Pending::Call(_) => true,
+            Pending::Call(_) | Pending::Wait(_) => true,
         });
         listens
+    }
+
+    /// How many of its requests wait for the end of a task.
+    pub(crate) fn waits(&self) -> usize {
+        self.pending.lock().values().filter(|pending| matches!(pending, Pending::Wait(_))).count()
+    }
+
+    /// A request that waited for the end of a task is over; false if it was before.
+    pub(crate) fn finish_wait(&self, id: &RequestId, wait: &Wait) -> bool {
+        self.take_wait(id, |other| std::ptr::eq(other, wait)).is_some()
+    }
+
+    /// A client that waited for the end of a task has hung up.
+    pub(crate) fn hung_up(&self, id: &RequestId, stream: &Arc<RequestStream>) {
+        if let Some(wait) = self.take_wait(id, |wait| wait.is_over(stream)) {
+            wait.leave();
+        }
+    }
+
+    fn take_wait(&self, id: &RequestId, which: impl FnOnce(&Wait) -> bool) -> Option<Arc<Wait>> {
+        let mut pending = self.pending.lock();
+        match pending.get(id) {
+            // Its client may use the id again as soon as it has seen the answer.
+            Some(Pending::Wait(wait)) if which(wait) => {
+                let wait = Arc::clone(wait);
+                pending.remove(id);
+                Some(wait)
+            }
+            _ => None,
+        }
     }
 }
 

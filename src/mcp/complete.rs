@@ -2,7 +2,7 @@
 
 use super::ctx::Ctx;
 use super::tool_error::ToolResult;
-use crate::protocol::content::Implementation;
+use crate::protocol::content::{Implementation, MetaMap};
 use crate::protocol::encode::{begin_result, end_result};
 use crate::protocol::error::RpcError;
 use crate::protocol::json::{self, Object};
@@ -109,6 +109,7 @@ pub(crate) fn encode_completion(
     values: &[String],
     revision: Revision,
     server: Option<&Implementation>,
+    meta: Option<&MetaMap>,
 ) {
     let mut result = begin_result(out, revision);
     let mut completion = Object::begin(result.key("completion"));
@@ -117,5 +118,5 @@ pub(crate) fn encode_completion(
     completion.u64("total", values.len() as u64);
     completion.bool("hasMore", shown.len() < values.len());
     completion.end();
-    end_result(result, revision, server, None);
+    end_result(result, revision, server, meta);
 }

@@ -2,6 +2,7 @@
 //! author's code goes to the pool.
 
 use super::batch::Reply;
+use super::cache::{Cacheable, Hint};
 use super::call::{Arguments, Job, Target};
 use super::catalog::{Catalog, Listed};
 use super::client::Legacy;
@@ -37,15 +38,24 @@ impl Session {
         match &*request.method {
             method::RESOURCES_LIST => {
                 has(offered.resources.is_some())?;
-                self.list("resources", &registry.resources, &registry, request, &caller).map(Done::Answer)
+                self.list("resources", &registry.resources, registry.cache.of(Cacheable::Resources), request, &caller)
+                    .map(Done::Answer)
             }
             method::RESOURCE_TEMPLATES_LIST => {
                 has(offered.resources.is_some())?;
-                self.list("resourceTemplates", &registry.templates, &registry, request, &caller).map(Done::Answer)
+                self.list(
+                    "resourceTemplates",
+                    &registry.templates,
+                    registry.cache.of(Cacheable::Templates),
+                    request,
+                    &caller,
+                )
+                .map(Done::Answer)
             }
             method::PROMPTS_LIST => {
                 has(offered.prompts.is_some())?;
-                self.list("prompts", &registry.prompts, &registry, request, &caller).map(Done::Answer)
+                self.list("prompts", &registry.prompts, registry.cache.of(Cacheable::Prompts), request, &caller)
+                    .map(Done::Answer)
             }
             method::RESOURCES_READ => {
                 has(offered.resources.is_some())?;
@@ -87,7 +97,7 @@ impl Session {
         &self,
         key: &'static str,
         catalog: &Catalog<T>,
-        registry: &Registry,
+        (ttl_ms, scope): Hint,
         request: &Request<'_>,
         caller: &Caller<'_>,
     ) -> Result<Vec<u8>, RpcError> {
@@ -96,7 +106,6 @@ impl Session {
         let size: usize = page.iter().map(|item| item.listed(revision).len() + 1).sum();
         let mut json = Vec::with_capacity(256 + size);
         encode::write_response(&mut json, &request.id, |out| {
-            let (ttl_ms, scope) = registry.cache;
             let server = Some(&self.mcp().identity);
             let page_of = encode::Page { key, next_cursor: next.as_deref(), revision, ttl_ms, scope, server };
             encode::encode_page(out, page_of, page, |out, item| out.extend_from_slice(item.listed(revision)));
@@ -114,7 +123,7 @@ impl Session {
         let uri = resource::uri_of(request.params.uri.as_deref())?;
         let (handler, variables) =
             registry.resource(uri).ok_or_else(|| RpcError::resource_not_found(uri, caller.revision().era()))?;
-        let target = Target::Resource { handler, uri: uri.into(), cache: registry.cache };
+        let target = Target::Resource { handler, uri: uri.into(), cache: registry.cache.of(Cacheable::Contents) };
         self.run(request, caller, target, registry, Arguments::Copied(variables.into()), reply)
     }
 

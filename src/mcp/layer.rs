@@ -160,8 +160,8 @@ impl Reply {
     pub fn is_error(&self) -> bool {
         match &self.0 {
             Kind::Handler(Ok(product)) => product.is_error(),
-            // A question is an answer of its own kind.
-            Kind::Handler(Err(error)) => !error.is_asking(),
+            // A question is an answer of its own kind, and so is a task.
+            Kind::Handler(Err(error)) => !error.is_asking() && !error.is_detaching(),
             Kind::Protocol(result) => result.is_err(),
         }
     }
@@ -189,8 +189,9 @@ impl Layer for LogRequests {
         let started = Instant::now();
         let reply = next.run(request);
         let outcome = if reply.is_error() { "error" } else { "ok" };
+        let trace = request.ctx.and_then(Ctx::trace).map_or("", |trace| trace.trace_id());
         log::info!(
-            target: "mcp_blocking::request", connection = request.client.id().0, outcome;
+            target: "mcp_blocking::request", connection = request.client.id().0, trace, outcome;
             "{}: {} {} {outcome} {:?}",
             request.client.id(), Escaped::short(request.method), Escaped::short(request.name.unwrap_or("-")), started.elapsed()
         );

@@ -4,12 +4,14 @@ use super::Mcp;
 use super::batch::Reply;
 use super::client::Link;
 use crate::engine::budget::Reservation;
+use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};
 use crate::protocol::content::Implementation;
 use crate::protocol::encode;
 use crate::protocol::id::RequestId;
 use crate::protocol::notify::{self, ListKind};
 use crate::protocol::subscribe::ListenFilter;
+use crate::protocol::tasks::{self, Detail, TaskView};
 use std::sync::{Arc, Weak};
 
 pub(crate) struct Listen {
@@ -53,7 +55,7 @@ impl Listen {
         if wanted {
             let mut json = Vec::with_capacity(160);
             notify::write_list_changed(&mut json, kind, Some(&self.id));
-            self.send(json, self.key + place);
+            self.send(json, self.key + place, Flush::Now);
         }
     }
 
@@ -62,14 +64,22 @@ impl Listen {
         if self.filter.watches(uri) {
             let mut json = Vec::with_capacity(160 + uri.len());
             notify::write_resource_updated(&mut json, uri, Some(&self.id));
-            self.send(json, mcp.key_of(self.key, uri));
+            self.send(json, mcp.key_of(self.key, uri), Flush::Now);
         }
     }
 
-    fn send(&self, json: Vec<u8>, key: u64) {
+    /// A task is not what it was. `key` is the task's own.
+    pub(crate) fn task_changed(&self, key: u64, task: TaskView<'_>, detail: &Detail<'_>) {
+        let mut json = Vec::with_capacity(512);
+        tasks::write_changed(&mut json, task, detail, &self.id);
+        // The timer may be who has ended it, and never writes.
+        self.send(json, key::pair(self.key, key), Flush::Elsewhere);
+    }
+
+    fn send(&self, json: Vec<u8>, key: u64, flush: Flush) {
         if let Some(link) = self.link.upgrade() {
             // A client that cannot take even this is closed: it would go on with what is out of date.
-            let _ = self.reply.send(&link, json, key, Flush::Now);
+            let _ = self.reply.send(&link, json, key, flush);
         }
     }
 

@@ -3,18 +3,25 @@
 pub(crate) mod ask;
 pub(crate) mod asked;
 pub(crate) mod batch;
+pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod client;
 pub(crate) mod complete;
+#[cfg_attr(not(feature = "validation"), path = "conform/off.rs")]
+pub(crate) mod conform;
 pub(crate) mod ctx;
+pub(crate) mod fault;
 pub(crate) mod features;
 pub(crate) mod handler;
 pub(crate) mod hooks;
 pub(crate) mod http;
+pub(crate) mod keywords;
 pub(crate) mod layer;
 pub(crate) mod listen;
+pub(crate) mod meta;
 pub(crate) mod method;
+pub(crate) mod outline;
 pub(crate) mod output;
 pub(crate) mod product;
 pub(crate) mod prompt;
@@ -22,15 +29,17 @@ pub(crate) mod registry;
 pub(crate) mod resource;
 pub(crate) mod schema;
 pub(crate) mod session;
+pub(crate) mod tasks;
 pub(crate) mod tool;
 pub(crate) mod tool_error;
+pub(crate) mod trace;
 
 use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::{ConnectionId, Core};
 use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
-use crate::protocol::content::Implementation;
+use crate::protocol::content::{Implementation, MetaMap};
 use crate::protocol::notify::{self, ListKind};
 use crate::protocol::sealed::Keys;
 use crate::service::{ClosedBy, Ended, Message, Peer, Service};
@@ -45,6 +54,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tasks::TaskStore;
 
 /// The WebSocket subprotocol of MCP.
 pub(crate) const SUBPROTOCOL: &str = "mcp";
@@ -70,12 +80,14 @@ pub(crate) struct Mcp {
     pub(crate) replays: Replays,
     /// Those over HTTP.
     pub(crate) sessions: Sessions,
+    pub(crate) tasks: Arc<TaskStore>,
     registry: RwLock<Arc<Registry>>,
     /// One edit at a time, so that none is lost.
     editing: Mutex<()>,
     links: RwLock<HashMap<ConnectionId, Arc<Link>>>,
     sequence: AtomicU64,
     hasher: RandomState,
+    incidents: AtomicU64,
     /// Distinguishes the incident numbers of one run of the process from those of another.
     run: u16,
 }
@@ -83,19 +95,22 @@ pub(crate) struct Mcp {
 impl Mcp {
     pub(crate) fn new(plan: Plan, core: Arc<Core>) -> Arc<Self> {
         let Plan { identity, instructions, registry, hooks, keys, replays } = plan;
+        let tasks = TaskStore::new(&core);
         Arc::new(Self {
             identity,
             instructions,
+            sessions: Sessions::new(core.limits.memory_bytes),
             core,
+            tasks,
             hooks,
             keys,
             replays,
-            sessions: Sessions::default(),
             registry: RwLock::new(Arc::new(registry)),
             editing: Mutex::new(()),
             links: RwLock::new(HashMap::new()),
             sequence: AtomicU64::new(key::FIRST_FREE),
             hasher: RandomState::new(),
+            incidents: AtomicU64::new(0),
             run: RandomState::new().hash_one(std::process::id()) as u16,
         })
     }
@@ -190,8 +205,19 @@ impl Mcp {
 
     /// A number that stands in an answer for what is told in the log only.
     pub(crate) fn incident(&self) -> String {
-        let number = self.core.counters.panics.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.incidents.fetch_add(1, Ordering::Relaxed) + 1;
         format!("{:04x}-{number}", self.run)
+    }
+
+    /// Whether there is anything to say about tasks: tools that can be some, or tasks of tools that were there.
+    pub(crate) fn offers_tasks(&self) -> bool {
+        self.registry().has_tasks() || !self.tasks.is_empty()
+    }
+
+    /// The same for a panic.
+    pub(crate) fn panic_incident(&self) -> String {
+        self.core.counters.panics.fetch_add(1, Ordering::Relaxed);
+        self.incident()
     }
 
     /// What is offered right now.
@@ -204,6 +230,8 @@ impl Mcp {
             resources: resources.then_some(ResourcesCapability { subscribe: true, list_changed: true }),
             completions: !registry.completions.is_empty(),
             logging: true,
+            tasks: registry.has_tasks(),
+            extensions: MetaMap::clone(&registry.extensions),
             ..ServerCapabilities::default()
         }
     }
@@ -249,6 +277,7 @@ impl Service for Arc<Mcp> {
     fn close(&self, session: Session, peer: &Peer, ended: Ended) {
         self.remove_link(peer.id());
         session.link().asked.close();
+        self.tasks.end_session(peer.id());
         self.hooks.disconnected(session.link(), ended);
     }
 

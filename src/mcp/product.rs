@@ -1,11 +1,13 @@
 //! What a handler has come to, before it is written for somebody's revision.
 
 use super::ask::flow::Round;
+use super::cache::Hint;
 use super::tool_error::{ToolError, ToolResult};
-use crate::protocol::content::{ResourceContents, ToolOutput};
-use crate::protocol::encode::CacheScope;
+use crate::protocol::content::{MetaMap, ResourceContents, ToolOutput};
+use crate::protocol::json;
 use crate::protocol::prompt::PromptOutput;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub(crate) enum Product {
@@ -14,11 +16,11 @@ pub(crate) enum Product {
     /// Of a custom method: a JSON object.
     Object(Box<RawValue>),
     /// Of a resource, with how long it may be kept.
-    Contents(Vec<ResourceContents>, (u64, CacheScope)),
+    Contents(Vec<ResourceContents>, Hint, Option<MetaMap>),
     /// Of a prompt.
     Prompt(PromptOutput),
     /// Of a completion.
-    Completion(Vec<String>),
+    Completion(Vec<String>, Option<MetaMap>),
     /// Questions to the client, instead of an answer.
     Questions(Round),
     /// Of a notification.
@@ -36,7 +38,36 @@ impl Product {
         Err(ToolError::new("the result of a method has to be a JSON object"))
     }
 
+    /// Adds what the handler has said of its result. What is in the result already stays.
+    pub(crate) fn with_meta(mut self, meta: MetaMap) -> Self {
+        if meta.is_empty() {
+            return self;
+        }
+        match &mut self {
+            Self::Output(ToolOutput { meta: own, .. })
+            | Self::Prompt(PromptOutput { meta: own, .. })
+            | Self::Contents(.., own)
+            | Self::Completion(_, own) => add(own.get_or_insert_default(), meta),
+            Self::Object(object) => {
+                if let Ok(mut members) = serde_json::from_str::<MetaMap>(object.get())
+                    && let Value::Object(own) = members.entry("_meta").or_insert_with(|| MetaMap::new().into())
+                {
+                    add(own, meta);
+                    *object = json::to_raw(&members).unwrap_or_else(|_| std::mem::take(object));
+                }
+            }
+            Self::Questions(_) | Self::Nothing => {}
+        }
+        self
+    }
+
     pub(crate) fn is_error(&self) -> bool {
         matches!(self, Self::Output(output) if output.is_error)
+    }
+}
+
+fn add(own: &mut MetaMap, more: MetaMap) {
+    for (key, value) in more {
+        own.entry(key).or_insert(value);
     }
 }

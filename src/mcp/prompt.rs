@@ -8,6 +8,7 @@ use super::tool_error::{ToolError, ToolResult};
 use crate::error::Problem;
 use crate::protocol::content::{Content, Icon, MetaMap};
 use crate::protocol::error::codes;
+use crate::protocol::meta_key;
 use crate::protocol::prompt::{PromptArgument, PromptInfo, PromptMessage, PromptOutput, encode_prompt_info};
 use crate::protocol::revision::Revision;
 use schemars::JsonSchema;
@@ -58,7 +59,8 @@ impl Prompt {
         self
     }
 
-    /// A member of the prompt's `_meta` (2025-06-18 and later).
+    /// A member of the prompt's `_meta` (2025-06-18 and later). `bind` reports keys that the protocol does not allow, see
+    /// [`Ctx::set_meta`](crate::Ctx::set_meta).
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.meta.get_or_insert_default().insert(key.into(), value.into());
@@ -134,6 +136,7 @@ where
     if prompt.name.is_empty() || prompt.name.len() > 128 || prompt.name.chars().any(char::is_control) {
         return Err(problem("its name has to have 1 to 128 bytes, without control characters".into()));
     }
+    meta_key::check_all(prompt.meta.as_ref()).map_err(problem)?;
     let arguments = schema::of_prompt::<A>().map_err(problem)?;
     let Prompt { name, title, description, icons, meta } = prompt;
     let info = PromptInfo { name, title, description: Some(description), arguments, icons, meta };
@@ -156,8 +159,9 @@ pub(crate) fn arguments_of(schema: &Value) -> Result<Vec<PromptArgument>, String
         if !texts {
             return Err(format!("its argument `{name}` has to be a text: a prompt is filled with nothing else"));
         }
-        let description = field.get("description").and_then(Value::as_str).map(str::to_owned);
-        Ok(PromptArgument { name: name.clone(), description, required: required(name) })
+        let text = |key: &str| field.get(key).and_then(Value::as_str).map(str::to_owned);
+        let (title, description) = (text("title"), text("description"));
+        Ok(PromptArgument { name: name.clone(), title, description, required: required(name) })
     };
     fields.iter().map(argument).collect()
 }

@@ -1,27 +1,30 @@
 //! What is registered: the tools, in the order they are listed in.
 
+use super::cache::Cache;
 use super::catalog::Catalog;
 use super::complete::{CompletionHandler, Subject};
 use super::ctx::Ctx;
-use super::handler::{Handler, typed};
-use super::http::headers::Mirrored;
+use super::handler::{Contract, Handler, raw, typed};
+use super::http::headers::{self, Mirrored};
 use super::layer::Layers;
 use super::method::Methods;
 use super::output::IntoToolOutput;
 use super::prompt::{self, IntoPrompt, Prompt, PromptEntry};
 use super::resource::{self, IntoResource, ResourceEntry, ResourceHandler, TemplateEntry};
-use super::schema;
-use super::tool::Tool;
+use super::schema::{self, Input};
+use super::tool::{TaskPlan, Tool};
 use super::tool_error::ToolResult;
 use crate::error::Problem;
 use crate::limits::clamp_time;
-use crate::protocol::content::{ResourceLink, ToolInfo};
+use crate::protocol::content::{MetaMap, ResourceLink, TaskSupport, ToolInfo};
 use crate::protocol::convert;
-use crate::protocol::encode::CacheScope;
+use crate::protocol::json;
+use crate::protocol::meta_key;
 use crate::protocol::notify::ListKind;
 use crate::protocol::revision::Revision;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::panic::Location;
@@ -33,6 +36,7 @@ use std::time::Duration;
 pub(crate) struct Entry {
     pub(crate) info: ToolInfo,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) task: TaskPlan,
     pub(crate) handler: Handler,
     /// Arguments that HTTP clients say again in headers.
     pub(crate) mirrored: Vec<Mirrored>,
@@ -101,10 +105,12 @@ pub struct Registry {
     pub(crate) templates: Catalog<TemplateEntry>,
     pub(crate) prompts: Catalog<PromptEntry>,
     pub(crate) completions: HashMap<(Subject, String), CompletionHandler>,
-    /// How long, and by whom, lists and resources may be kept.
-    pub(crate) cache: (u64, CacheScope),
+    /// How long, and by whom, what it says may be kept.
+    pub(crate) cache: Cache,
     pub(crate) methods: Methods,
     pub(crate) layers: Layers,
+    /// What is offered beyond the protocol, with its settings.
+    pub(crate) extensions: Arc<MetaMap>,
 }
 
 impl Registry {
@@ -207,6 +213,11 @@ impl Registry {
         self.tools.is_empty()
     }
 
+    /// Whether a tool can be run as a task.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.tools.iter().any(|entry| entry.info.task_support != TaskSupport::Forbidden)
+    }
+
     /// A page of tools behind a position, and whether there are more.
     pub(crate) fn page(&self, after: Option<(i32, &str)>, size: usize) -> (&[Arc<Entry>], bool) {
         let from = after.map_or(0, |after| self.tools.partition_point(|entry| entry.position() <= after));
@@ -261,31 +272,58 @@ where
     R: IntoToolOutput,
     F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
 {
-    let problem = |what: String| Problem::new(format!("tool `{}`", tool.name), what);
-    let input = schema::of_input::<A>().map_err(problem)?;
-    let output = R::output_schema().transpose().map_err(problem)?;
-    entry(tool, input, output, typed(handler))
+    let problem = problem_of(&tool.name);
+    let input = schema::of_input::<A>().map_err(&problem)?;
+    let output = R::output_schema().transpose().map_err(&problem)?;
+    entry(tool, input, output, |contract| typed(contract, handler)).map_err(problem)
 }
 
 /// An entry whose schema the author brings.
-pub(crate) fn raw_entry(tool: Tool, input: Box<RawValue>, handler: Handler) -> Result<Entry, Problem> {
-    let object = serde_json::from_str::<serde_json::Value>(input.get()).ok();
-    if object.as_ref().and_then(|object| object.get("type")).is_none_or(|kind| kind != "object") {
-        return Err(Problem::new(
-            format!("tool `{}`", tool.name),
-            "its schema has to have \"type\": \"object\" at its root",
-        ));
+pub(crate) fn raw_entry<R, F>(tool: Tool, schema: &Value, handler: F) -> Result<Entry, Problem>
+where
+    R: IntoToolOutput,
+    F: Fn(&Ctx, Value) -> ToolResult<R> + Send + Sync + 'static,
+{
+    let problem = problem_of(&tool.name);
+    if schema.get("type").is_none_or(|kind| kind != "object") {
+        return Err(problem("its schema has to have \"type\": \"object\" at its root".into()));
     }
-    entry(tool, input, None, handler)
+    let input = Input { shown: schema.clone(), checked: schema.clone() };
+    let output = R::output_schema().transpose().map_err(&problem)?;
+    entry(tool, input, output, |contract| raw(contract, handler)).map_err(problem)
 }
 
-fn entry(tool: Tool, input: Box<RawValue>, output: Option<Box<RawValue>>, handler: Handler) -> Result<Entry, Problem> {
-    check_name(&tool.name).map_err(|what| Problem::new(format!("tool `{}`", tool.name.escape_debug()), what))?;
+fn problem_of(name: &str) -> impl Fn(String) -> Problem + use<> {
+    let subject = format!("tool `{}`", name.escape_debug());
+    move |what| Problem::new(subject.clone(), what)
+}
+
+fn entry(
+    tool: Tool,
+    mut input: Input,
+    output: Option<Box<RawValue>>,
+    handler: impl FnOnce(Contract) -> Handler,
+) -> Result<Entry, String> {
+    check_name(&tool.name)?;
+    meta_key::check_all(tool.meta.as_ref())?;
+    if tool.task.detaches && tool.task_support == TaskSupport::Forbidden {
+        return Err("it says where its task begins, and may not be one: see `Tool::task`".into());
+    }
+    for (argument, header) in &tool.headers {
+        headers::annotate(&mut input.shown, argument, header)?;
+    }
+    let mirrored = Mirrored::of_schema(&input.shown)?;
+    let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
+    let output = match &tool.output_schema {
+        Some(own) => Some(json::to_raw(own).map_err(|error| format!("its outputSchema cannot be written: {error}"))?),
+        None => output,
+    };
+    let contract = Contract::new(&tool, input.checked, output.as_deref())?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
-    let schema: serde_json::Value = serde_json::from_str(input.get()).unwrap_or_default();
-    let mirrored = Mirrored::of_schema(&schema).map_err(|what| Problem::new(format!("tool `{}`", tool.name), what))?;
-    let info = tool.into_info(input, output);
-    Ok(Entry { info, deadline, handler, mirrored, rank, quick, slow: AtomicU32::new(0), listed: Default::default() })
+    let task = tool.task.clone();
+    let info = tool.into_info(shown, output);
+    let (handler, slow, listed) = (handler(contract), AtomicU32::new(0), Default::default());
+    Ok(Entry { info, deadline, task, handler, mirrored, rank, quick, slow, listed })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.
@@ -294,10 +332,14 @@ fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > 128 {
         return Err("its name has to have 1 to 128 letters".into());
     }
-    match name.bytes().all(letter) {
-        true => Ok(()),
-        false => Err("its name may hold only letters and digits of ASCII and _ . - /".into()),
+    if !name.bytes().all(letter) {
+        return Err("its name may hold only letters and digits of ASCII and _ . - /".into());
     }
+    if name.len() > 64 {
+        // Hosts put a prefix before it, and models' providers take 64 letters in all.
+        log::warn!(target: "mcp_blocking::registry", "the name of tool {name} has {} letters: some clients take 64 at the most", name.len());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

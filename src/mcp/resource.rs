@@ -8,6 +8,7 @@ use crate::protocol::content::{Blob, ResourceBody, ResourceContents, ResourceLin
 use crate::protocol::convert;
 use crate::protocol::error::{RpcError, codes};
 use crate::protocol::json;
+use crate::protocol::meta_key;
 use crate::protocol::revision::Revision;
 use crate::protocol::uri_template::{MAX_URI, UriTemplate};
 use serde::de::DeserializeOwned;
@@ -102,7 +103,8 @@ where
     R: IntoResource,
     F: Fn(&Ctx) -> ToolResult<R> + Send + Sync + 'static,
 {
-    check_uri(&info.uri).map_err(|what| Problem::new(format!("resource `{}`", info.uri.escape_debug()), what))?;
+    let problem = |what| Problem::new(format!("resource `{}`", info.uri.escape_debug()), what);
+    check_uri(&info.uri).and_then(|()| meta_key::check_all(info.meta.as_ref())).map_err(problem)?;
     let mime_type = info.mime_type.clone();
     let handler: ResourceHandler =
         Arc::new(move |ctx, uri, _| Ok(handler(ctx)?.into_contents(uri, mime_type.as_deref())));
@@ -117,6 +119,7 @@ where
 {
     let problem = |what| Problem::new(format!("template `{}`", info.uri.escape_debug()), what);
     let template = UriTemplate::parse(&info.uri).map_err(problem)?;
+    meta_key::check_all(info.meta.as_ref()).map_err(problem)?;
     let mime_type = info.mime_type.clone();
     let handler: ResourceHandler = Arc::new(move |ctx, uri, variables| {
         // Variables that cannot be read name no resource.

@@ -3,13 +3,16 @@
 use super::Mcp;
 use super::ask::flow::Given;
 use super::batch::{Batch, Reply};
+use super::cache::Cacheable;
 use super::call::{Arguments, Call, Job, Speech, Target, http_status};
 use super::client::{Client, Legacy, Link, Pending};
 use super::http::headers;
 use super::layer;
 use super::listen::Listen;
+use super::meta::RequestMeta;
+use super::tasks::methods::Way;
 use super::tool_error::ToolError;
-use crate::audit::Called;
+use crate::audit::{Called, Party};
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Busy, Work};
 use crate::guard::rate::TokenBucket;
@@ -21,7 +24,7 @@ use crate::protocol::classify::{
     classify_request,
 };
 use crate::protocol::cursor;
-use crate::protocol::encode::{self, CacheScope};
+use crate::protocol::encode;
 use crate::protocol::envelope::{self, Incoming, Malformed, Notification, ParseLimits, Request};
 use crate::protocol::error::{BusyReason, RpcError, codes};
 use crate::protocol::id::RequestId;
@@ -42,8 +45,6 @@ use std::time::{Duration, Instant};
 const BUSY_MS: u64 = 100;
 /// How long a client is asked to wait for a disk.
 const UNRECORDED_MS: u64 = 1_000;
-/// How long lists may be kept (2026-07-28): stale at once, as tools may come and go at any time.
-const CACHE_MS: u64 = 0;
 
 /// One connection's conversation.
 pub(crate) struct Session {
@@ -56,13 +57,13 @@ pub(crate) struct Session {
 pub(crate) type Rate = Arc<Mutex<TokenBucket>>;
 
 /// Who is asking, for a method that both eras have.
-pub(super) enum Caller<'a> {
+pub(crate) enum Caller<'a> {
     Legacy(&'a Legacy),
     Modern(ModernRequest<'a>),
 }
 
 impl Caller<'_> {
-    pub(super) fn revision(&self) -> Revision {
+    pub(crate) fn revision(&self) -> Revision {
         match self {
             Self::Legacy(legacy) => legacy.revision,
             Self::Modern(request) => request.revision,
@@ -94,7 +95,11 @@ impl Session {
         Arc::new(Mutex::new(TokenBucket::new(limits.rate.into(), limits.burst.into())))
     }
 
-    pub(super) fn mcp(&self) -> &Arc<Mcp> {
+    pub(crate) fn own_rate(&self) -> &Rate {
+        &self.rate
+    }
+
+    pub(crate) fn mcp(&self) -> &Arc<Mcp> {
         &self.mcp
     }
 
@@ -212,12 +217,7 @@ impl Session {
 
     /// Takes one message from the client's rate.
     fn within_rate(&self) -> bool {
-        let within = self.rate.lock().take(self.mcp.core.uptime(), 1).is_ok();
-        if !within {
-            self.mcp.core.audit.limited(self.link.party(), "rate");
-            self.mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
-        }
-        within
+        take(&self.rate, &self.mcp, self.link.party()).is_ok()
     }
 
     fn error(&self, id: Option<&RequestId>, error: &RpcError) -> Vec<u8> {
@@ -231,12 +231,9 @@ impl Session {
         let counters = &self.mcp.core.counters;
         let counted = Method::of(&request.method);
         counters.requests.fetch_add(1, Ordering::Relaxed);
-        if let Err(retry) = self.rate.lock().take(self.mcp.core.uptime(), 1) {
-            counters.rate_limited.fetch_add(1, Ordering::Relaxed);
-            self.mcp.core.audit.limited(self.link.party(), "rate");
+        if let Err(error) = take(&self.rate, &self.mcp, self.link.party()) {
             counters.request(counted, Outcome::RateLimited, Duration::ZERO);
-            let after = u64::try_from(retry.0.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-            return (Done::Answer(self.error(Some(&request.id), &RpcError::rate_limited(after))), 429);
+            return (Done::Answer(self.error(Some(&request.id), &error)), 429);
         }
         let received = Instant::now();
         let handling = match self.link.is_pending(&request.id) {
@@ -286,8 +283,8 @@ impl Session {
         (done.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error))), status)
     }
 
-    /// Tells the audit log of a call that was not begun; one that was tells of its own end.
-    fn record(&self, request: &Request<'_>, outcome: Outcome, took: Duration) {
+    /// Tells the audit log of a call that was not begun, or goes on as a task; any other tells of its own end.
+    pub(super) fn record(&self, request: &Request<'_>, outcome: Outcome, took: Duration) {
         if outcome == Outcome::Busy && self.mcp.core.audit.refuses() {
             // Summed up as a limit: the room in the queue is for calls under way.
             return;
@@ -343,7 +340,7 @@ impl Session {
             }
             Ok(layer::Kind::Handler(Ok(_))) => Err(RpcError::internal("a layer kept the reply of another request")),
             Err(_) => {
-                let incident = self.mcp.incident();
+                let incident = self.mcp.panic_incident();
                 log::error!(
                     target: "mcp_blocking::session", connection = self.link.id.0, incident = incident.as_str();
                     "{}: a layer panicked at {}, incident {incident}", self.link.id, request.method
@@ -371,6 +368,9 @@ impl Session {
                 legacy.set_level(LogLevel::from_param(level)?);
                 Ok(Done::Answer(self.empty(request)))
             }
+            method::TASKS_GET | method::TASKS_RESULT | method::TASKS_LIST | method::TASKS_CANCEL => {
+                self.legacy_task(request, legacy, reply)
+            }
             _ => self.feature(text, own, request, Caller::Legacy(legacy), reply),
         }
     }
@@ -387,7 +387,8 @@ impl Session {
             method::DISCOVER => Ok(Done::Answer(self.discover(request))),
             method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern)).map(Done::Answer),
             method::TOOLS_CALL => self.call_tool(text, request, Caller::Modern(modern), reply),
-            method::LISTEN => self.listen(request, reply),
+            method::LISTEN => self.listen(request, &modern, reply),
+            method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => self.modern_task(request, &modern),
             _ => self.feature(text, own, request, Caller::Modern(modern), reply),
         }
     }
@@ -429,11 +430,13 @@ impl Session {
     }
 
     fn discover(&self, request: &Request<'_>) -> Vec<u8> {
-        let capabilities = self.mcp.capabilities(&self.mcp.registry());
+        let registry = self.mcp.registry();
+        let capabilities = self.mcp.capabilities(&registry);
+        let (ttl_ms, scope) = registry.cache.of(Cacheable::Discover);
         let mut json = Vec::with_capacity(384);
         encode::write_response(&mut json, &request.id, |out| {
             let (identity, instructions) = (Some(&self.mcp.identity), self.mcp.instructions.as_deref());
-            encode::encode_discover_result(out, &capabilities, identity, instructions, CACHE_MS, CacheScope::Private);
+            encode::encode_discover_result(out, &capabilities, identity, instructions, ttl_ms, scope);
         });
         json
     }
@@ -454,6 +457,7 @@ impl Session {
             cursor::encode_cursor(&format!("{rank} {name}"))
         });
         let revision = caller.revision();
+        let (ttl_ms, scope) = registry.cache.of(Cacheable::Tools);
         let mut json =
             Vec::with_capacity(256 + page.iter().map(|entry| entry.listed(revision).len() + 1).sum::<usize>());
         encode::write_response(&mut json, &request.id, |out| {
@@ -461,8 +465,8 @@ impl Session {
                 key: "tools",
                 next_cursor: next.as_deref(),
                 revision,
-                ttl_ms: registry.cache.0,
-                scope: registry.cache.1,
+                ttl_ms,
+                scope,
                 server: Some(&self.mcp.identity),
             };
             encode::encode_page(out, page_of, page, |out, entry| out.extend_from_slice(entry.listed(revision)));
@@ -486,6 +490,7 @@ impl Session {
         let params = &request.params;
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
         let entry = Arc::clone(registry.tool(name).ok_or_else(|| RpcError::unknown("tool", name))?);
+        let way = Way::of(&entry, &caller, params.task)?;
         let arguments = object(params.arguments)?.map(RawValue::get);
         if let (Some(head), Caller::Modern(_)) = (reply.head(), &caller) {
             headers::check_params(head, &entry.mirrored, arguments)?;
@@ -493,6 +498,10 @@ impl Session {
         let layers = Arc::clone(&registry.layers);
         drop(registry);
         let arguments = Arguments::of(text, arguments);
+        if let Way::Task(ttl) = way {
+            let speech = self.speech(request, caller)?;
+            return self.begin_task(request, speech, (entry, arguments, ttl), reply);
+        }
         let job = Job { target: Target::Tool(entry), layers, arguments, reply: reply.clone() };
         let call = self.call(request, caller, job)?;
         if call.is_quick() {
@@ -538,15 +547,22 @@ impl Session {
     }
 
     pub(super) fn call(&self, request: &Request<'_>, caller: Caller<'_>, job: Job) -> Result<Arc<Call>, RpcError> {
+        let speech = self.speech(request, caller)?;
+        Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
+    }
+
+    /// What a request says about itself, or its session did.
+    fn speech(&self, request: &Request<'_>, caller: Caller<'_>) -> Result<Speech, RpcError> {
         let progress = request.params.progress_token()?;
         self.refuse_if_unrecorded()?;
-        let speech = match caller {
+        Ok(match caller {
             Caller::Legacy(legacy) => Speech {
                 revision: legacy.revision,
                 capabilities: Arc::clone(&legacy.capabilities),
                 level: None,
                 progress,
                 given: Given::default(),
+                meta: RequestMeta::read(&request.params),
             },
             Caller::Modern(modern) => Speech {
                 revision: modern.revision,
@@ -557,9 +573,9 @@ impl Session {
                     state: request.params.request_state.as_deref().map(Box::from),
                     responses: request.params.input_responses.map(RawValue::to_owned),
                 },
+                meta: RequestMeta::read(&request.params),
             },
-        };
-        Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
+        })
     }
 
     pub(super) fn refuse_if_stopping(&self) -> Result<(), RpcError> {
@@ -576,7 +592,7 @@ impl Session {
         Err(RpcError::busy(BusyReason::Unrecorded, UNRECORDED_MS))
     }
 
-    fn busy(&self, busy: Busy) -> RpcError {
+    pub(crate) fn busy(&self, busy: Busy) -> RpcError {
         self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
         let (audit, party) = (&self.mcp.core.audit, self.link.party());
         match busy {
@@ -592,25 +608,27 @@ impl Session {
         }
     }
 
-    fn listen(&self, request: &Request<'_>, reply: &Reply) -> Result<Done, RpcError> {
-        let filter = ListenFilter::parse(request.params.notifications)?;
+    fn listen(&self, request: &Request<'_>, modern: &ModernRequest<'_>, reply: &Reply) -> Result<Done, RpcError> {
+        let mut filter = ListenFilter::parse(request.params.notifications)?;
         let registry = self.mcp.registry();
         let capabilities = self.mcp.capabilities(&registry);
         if capabilities.tools.is_none() && capabilities.prompts.is_none() && capabilities.resources.is_none() {
             // Nothing that could be listened for is offered.
             return Err(RpcError::method_not_found(&request.method));
         }
+        let tasks = self.tasks_to_tell(&filter.task_ids, modern)?;
+        // Others do not exist, as far as this client is concerned.
+        filter.task_ids = tasks.iter().map(|task| (*task.id).to_owned()).collect();
         if self.mcp.core.stopping() {
             return Err(self.busy(Busy::Stopping));
         }
         if self.link.listens().len() >= self.mcp.limits().listens_per_connection {
             return Err(RpcError::internal("too many open subscriptions on this connection; cancel one first"));
         }
-        if let Reply::Exchange(exchange) = reply {
-            if !exchange.stream(&[], Flush::Later) {
-                return Err(RpcError::invalid_request("a subscription is a stream: accept text/event-stream"));
-            }
-            exchange.keep_alive();
+        if let Reply::Exchange(exchange) = reply
+            && !exchange.stream(&[], Flush::Later)
+        {
+            return Err(RpcError::invalid_request("a subscription is a stream: accept text/event-stream"));
         }
         let filter = filter.honoured(&capabilities);
         let cost = size_of::<Listen>() + request.id.heap_bytes() + filter.heap_bytes();
@@ -622,6 +640,9 @@ impl Session {
         // What happened between the acknowledgement and this is made good for.
         for kind in self.mcp.registry().changed_since(&registry) {
             listen.list_changed(kind);
+        }
+        for task in tasks {
+            task.tell(&listen);
         }
         if self.mcp.core.stopping() && self.link.finish(&request.id).is_some() {
             listen.finish(&self.mcp.identity);
@@ -658,6 +679,7 @@ impl Session {
                 level: None,
                 progress: None,
                 given: Given::default(),
+                meta: RequestMeta::read(&notification.params),
             },
             None => Speech {
                 revision: Revision::R2026_07_28,
@@ -665,6 +687,7 @@ impl Session {
                 level: None,
                 progress: None,
                 given: Given::default(),
+                meta: RequestMeta::read(&notification.params),
             },
         };
         let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));
@@ -684,9 +707,23 @@ impl Session {
         let Ok(Some(id)) = params.cancelled_id() else { return };
         match self.link.finish(&id) {
             Some(Pending::Call(call)) => call.cancel(params.reason.as_deref()),
+            Some(Pending::Wait(wait)) => wait.cancel(),
             Some(Pending::Listen(_)) | None => {}
         }
     }
+}
+
+/// Takes one message from a rate.
+///
+/// # Errors
+/// -31002: it comes too soon.
+pub(crate) fn take(rate: &Rate, mcp: &Mcp, party: Party<'_>) -> Result<(), RpcError> {
+    let taken = rate.lock().take(mcp.core.uptime(), 1);
+    taken.map_err(|retry| {
+        mcp.core.audit.limited(party, "rate");
+        mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+        RpcError::rate_limited(u64::try_from(retry.0.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
+    })
 }
 
 /// `arguments` has to be an object, or may be left out.

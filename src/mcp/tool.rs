@@ -1,6 +1,6 @@
 //! The description of a tool, and arguments for one that takes none.
 
-use crate::protocol::content::{Icon, ToolAnnotations, ToolInfo};
+use crate::protocol::content::{Icon, TaskSupport, ToolAnnotations, ToolInfo};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
@@ -24,9 +24,24 @@ pub struct Tool {
     pub(crate) annotations: ToolAnnotations,
     pub(crate) icons: Vec<Icon>,
     pub(crate) meta: Option<Map<String, Value>>,
+    pub(crate) output_schema: Option<Value>,
+    /// Arguments that HTTP clients say again in a header, and its name.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) quick: bool,
+    pub(crate) task_support: TaskSupport,
+    pub(crate) task: TaskPlan,
+    pub(crate) unchecked: bool,
     pub(crate) rank: i32,
+}
+
+/// How a tool runs as a task.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TaskPlan {
+    /// Its handler says where the task begins.
+    pub(crate) detaches: bool,
+    /// What the model is told until there is a result.
+    pub(crate) immediate: Option<String>,
 }
 
 impl Tool {
@@ -39,8 +54,13 @@ impl Tool {
             annotations: ToolAnnotations::default(),
             icons: Vec::new(),
             meta: None,
+            output_schema: None,
+            headers: Vec::new(),
             deadline: None,
             quick: false,
+            task_support: TaskSupport::Forbidden,
+            task: TaskPlan::default(),
+            unchecked: false,
             rank: 0,
         }
     }
@@ -94,15 +114,55 @@ impl Tool {
         self
     }
 
-    /// A member of the tool's `_meta` (2025-06-18 and later).
+    /// A member of the tool's `_meta` (2025-06-18 and later). `bind` reports keys that the protocol does not allow, see
+    /// [`Ctx::set_meta`](crate::Ctx::set_meta).
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.meta.get_or_insert_default().insert(key.into(), value.into());
         self
     }
 
-    /// How long a call may take, instead of [`Limits::handler_deadline`](crate::Limits::handler_deadline). A deadline
-    /// of a tool's own is not extended by progress.
+    /// The schema of the tool's structured results, for [`Server::tool_raw`](crate::Server::tool_raw) and handlers that return a
+    /// [`ToolOutput`](crate::content::ToolOutput); [`Json`](crate::Json) brings its own. Any JSON Schema; clients of 2025-06-18 and 2025-11-25 see it if it is one
+    /// of objects.
+    ///
+    /// The handler then has to return structured content that fits, unless it returns a failure. What does not fit does not leave: it is
+    /// logged, and the client is answered -32603 with an incident number, as no model could mend it.
+    #[must_use]
+    pub fn output_schema(mut self, schema: impl Into<Value>) -> Self {
+        self.output_schema = Some(schema.into());
+        self
+    }
+
+    /// Has clients of 2026-07-28 repeat an argument in the HTTP header `Mcp-Param-<name>`, for proxies that do not read bodies
+    /// (`x-mcp-header`, `server/tools`). The server refuses calls whose header is missing or says something else. Not for secrets.
+    ///
+    /// ```
+    /// # use mcp_blocking::Tool;
+    /// let tool = Tool::new("deploy", "Deploy to a region").header("region", "Region").header("target/cluster", "Cluster");
+    /// ```
+    ///
+    /// The argument has to be a string, an integer or a boolean; `/` leads to a member of an object. The same can be said of a
+    /// field by `#[schemars(extend("x-mcp-header" = "Region"))]`. `bind` reports what does not fit.
+    #[must_use]
+    pub fn header(mut self, argument: impl Into<String>, name: impl Into<String>) -> Self {
+        self.headers.push((argument.into(), name.into()));
+        self
+    }
+
+    /// Leaves out the checks of arguments and results against their schemas, for a tool that is called very often and checks for
+    /// itself. Arguments are still read as the handler's type.
+    ///
+    /// What it saves: nothing worth it where all arguments are strings, numbers and booleans; else about what it takes to read the arguments once more. Without the
+    /// feature `validation` nothing is checked in any case.
+    #[must_use]
+    pub fn unchecked(mut self) -> Self {
+        self.unchecked = true;
+        self
+    }
+
+    /// How long a call may take, instead of [`Limits::handler_deadline`](crate::Limits::handler_deadline); or a task, instead of
+    /// [`Limits::task_deadline`](crate::Limits::task_deadline). A deadline of a tool's own is not extended by progress.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -116,6 +176,58 @@ impl Tool {
     #[must_use]
     pub fn quick(mut self) -> Self {
         self.quick = true;
+        self
+    }
+
+    /// Calls run as tasks: the client is answered at once that there is one, looks after it when it likes, and fetches the result. The handler is
+    /// written as ever, and serves both ways and both eras:
+    ///
+    /// ```
+    /// # use mcp_blocking::{NoArgs, Server, TaskSupport, Tool};
+    /// # use std::time::Duration;
+    /// let server = Server::new("books", "1.0.0").tool_with(
+    ///     Tool::new("index", "Index all books").task(TaskSupport::Optional),
+    ///     |ctx, NoArgs| {
+    ///         for book in 1..=100 {
+    ///             ctx.report(f64::from(book), Some(100.0), Some(&format!("book {book} of 100")))?;
+    ///             ctx.sleep(Duration::from_millis(1))?;
+    ///         }
+    ///         Ok("indexed")
+    ///     },
+    /// );
+    /// ```
+    ///
+    /// - Clients of 2026-07-28 that declare the extension `io.modelcontextprotocol/tasks` get a task from every call. It belongs to their principal, and
+    ///   outlives their connection. Without authentication it belongs to whoever knows its id, which nobody can guess.
+    /// - Clients of 2025-11-25 get one when they ask for it. It belongs to their session, and ends with it.
+    /// - To all others the result is the answer. With [`TaskSupport::Required`] they get an error instead: -32021 (2026-07-28), -32601
+    ///   (2025-11-25), -32602 before that.
+    ///
+    /// In a task, words of [`Ctx::report`](crate::Ctx::report) and [`Ctx::task_status`](crate::Ctx::task_status) are what the client sees of it. Questions
+    /// ([`Ctx::ask`](crate::Ctx::ask)) wait in it for their answers; for those that have to be answered before there is a task, see
+    /// [`detaches`](Self::detaches). A client that cancels its task cancels the handler's context.
+    ///
+    /// How many tasks there may be, how long they run and are kept: [`Limits::tasks`](crate::Limits::tasks) and those behind it. They are in the memory of
+    /// the process, and end with it.
+    #[must_use]
+    pub fn task(mut self, support: TaskSupport) -> Self {
+        self.task_support = support;
+        self
+    }
+
+    /// The handler says where its task begins, by [`Ctx::detach`](crate::Ctx::detach); until then a call is like any other. So questions can be asked
+    /// first, and what is done quickly needs no task at all. For tools with [`task`](Self::task), and clients of 2026-07-28: a task that
+    /// a client of 2025-11-25 has asked for begins at once.
+    #[must_use]
+    pub fn detaches(mut self) -> Self {
+        self.task.detaches = true;
+        self
+    }
+
+    /// What the model is told when a task has begun, until there is a result (2025-11-25, for clients that hand it on).
+    #[must_use]
+    pub fn immediate_response(mut self, text: impl Into<String>) -> Self {
+        self.task.immediate = Some(text.into());
         self
     }
 
@@ -133,6 +245,7 @@ impl Tool {
         info.description = Some(self.description);
         info.output_schema = output;
         info.annotations = self.annotations;
+        info.task_support = self.task_support;
         info.icons = self.icons;
         info.meta = self.meta;
         info

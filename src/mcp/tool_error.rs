@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Stopped,
     /// The answer is a question; the context knows which.
     Asked,
+    /// The answer is that a task goes on.
+    Detached,
     /// The client lacks a capability.
     Capability(serde_json::Value),
 }
@@ -92,12 +94,21 @@ impl ToolError {
         matches!(*self.0, Kind::Asked)
     }
 
+    /// Whether this says that the request goes on as a task ([`Ctx::detach`](crate::Ctx::detach)).
+    pub fn is_detaching(&self) -> bool {
+        matches!(*self.0, Kind::Detached)
+    }
+
     pub(crate) fn from_rpc(error: RpcError) -> Self {
         Self::from_kind(Kind::Rpc(error))
     }
 
     pub(crate) fn asking() -> Self {
         Self::from_kind(Kind::Asked)
+    }
+
+    pub(crate) fn detaching() -> Self {
+        Self::from_kind(Kind::Detached)
     }
 
     pub(crate) fn stopped() -> Self {
@@ -112,6 +123,7 @@ impl ToolError {
             Kind::Failed(message) | Kind::Denied(message) => RpcError::internal(message),
             Kind::Stopped => RpcError::internal("the request was cancelled"),
             Kind::Asked => RpcError::internal("a question that nobody has asked"),
+            Kind::Detached => RpcError::internal("a task that nobody has begun"),
         }
     }
 
@@ -148,6 +160,7 @@ impl fmt::Display for ToolError {
             Kind::Rpc(error) => write!(f, "{} ({})", error.message, error.code),
             Kind::Stopped => f.write_str("the request was cancelled or ran out of time"),
             Kind::Asked => f.write_str("a question to the client is on its way"),
+            Kind::Detached => f.write_str("the request goes on as a task"),
             Kind::Capability(required) => write!(f, "the client lacks a capability: {required}"),
         }
     }

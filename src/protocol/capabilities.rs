@@ -7,11 +7,14 @@ use crate::protocol::error::RpcError;
 use crate::protocol::json::{self, Object};
 use crate::protocol::revision::Revision;
 use crate::protocol::show::cut;
+use crate::protocol::tasks;
 
 /// Most extensions of a client that are remembered; further ones count as not declared.
 pub(crate) const MAX_EXTENSIONS: usize = 32;
 /// Longest extension id that is remembered, in bytes.
 const MAX_EXTENSION_BYTES: usize = 256;
+/// Bytes of the settings of all extensions of a client; those that do not fit count as not declared.
+const MAX_SETTINGS_BYTES: usize = 8 << 10;
 /// Most characters kept of a client's name or version.
 const MAX_INFO_CHARS: usize = 128;
 
@@ -35,6 +38,8 @@ pub struct ClientCapabilities {
     pub elicitation_url: bool,
     /// Ids of the extensions it supports, at most 32.
     pub extensions: Vec<Box<str>>,
+    /// Those with their settings, as the text of an object.
+    settings: Box<str>,
 }
 
 impl ClientCapabilities {
@@ -68,7 +73,7 @@ impl ClientCapabilities {
                     found.elicitation_url = declares("url");
                     found.elicitation_form = declares("form") || !found.elicitation_url;
                 }
-                "extensions" => found.extensions = extension_ids(value),
+                "extensions" => (found.extensions, found.settings) = extensions(value),
                 _ => {}
             }
         });
@@ -79,21 +84,46 @@ impl ClientCapabilities {
     pub fn has_extension(&self, id: &str) -> bool {
         self.extensions.iter().any(|known| &**known == id)
     }
+
+    /// The settings that the client declared for this extension; `None` if it did not declare it.
+    pub fn extension(&self, id: &str) -> Option<Map<String, Value>> {
+        let mut settings = None;
+        json::for_each_member(&self.settings, |known, value| {
+            if known == id {
+                settings = serde_json::from_str(value.get()).ok();
+            }
+        });
+        settings
+    }
+
+    /// The memory that the extensions hold.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.settings.len() + self.extensions.iter().map(|id| id.len() + size_of::<Box<str>>()).sum::<usize>()
+    }
 }
 
 /// The value is no JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotAnObject;
 
-fn extension_ids(raw: &RawValue) -> Vec<Box<str>> {
+/// The ids, and the text of an object with their settings.
+fn extensions(raw: &RawValue) -> (Vec<Box<str>>, Box<str>) {
     let mut ids: Vec<Box<str>> = Vec::new();
+    let (mut text, mut bytes) = (Vec::new(), 0);
+    let mut settings = Object::begin(&mut text);
     json::for_each_member(raw.get(), |key, value| {
-        let fits = ids.len() < MAX_EXTENSIONS && key.len() <= MAX_EXTENSION_BYTES;
-        if fits && json::is_object(value) && !ids.iter().any(|known| **known == *key) {
+        let more = bytes + value.get().len();
+        let fits = ids.len() < MAX_EXTENSIONS && key.len() <= MAX_EXTENSION_BYTES && more <= MAX_SETTINGS_BYTES;
+        // What cannot be read as a whole is not declared either.
+        let readable = || serde_json::from_str::<Map<String, Value>>(value.get()).is_ok();
+        if fits && !ids.iter().any(|known| **known == *key) && readable() {
+            settings.any_key(&key).extend_from_slice(value.get().as_bytes());
+            bytes = more;
             ids.push(key.into());
         }
     });
-    ids
+    settings.end();
+    (ids, String::from_utf8(text).unwrap_or_default().into())
 }
 
 /// Who the client says it is. For display and logs; nothing may be decided on it (2026-07-28, basic/index).
@@ -199,6 +229,8 @@ pub(crate) struct ServerCapabilities {
     pub logging: bool,
     /// Completes arguments. There is no such capability in 2024-11-05, only the method.
     pub completions: bool,
+    /// Runs tools as tasks: a capability of 2025-11-25, an extension of 2026-07-28.
+    pub tasks: bool,
     /// Extensions by id, each with its settings object (2025-11-25 and later).
     pub extensions: Map<String, Value>,
     /// Experiments by name, each with its settings object.
@@ -243,8 +275,17 @@ impl ServerCapabilities {
             let flags = [("subscribe", resources.subscribe), ("listChanged", resources.list_changed)];
             write_flags(object.key("resources"), &flags);
         }
-        if !self.extensions.is_empty() && revision >= Revision::R2025_11_25 {
-            write_settings(object.key("extensions"), &self.extensions);
+        if self.tasks && revision == Revision::R2025_11_25 {
+            // Requests of no other type can be tasks (2025-11-25, basic/utilities/tasks).
+            object.key("tasks").extend_from_slice(br#"{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}"#);
+        }
+        let tasks = self.tasks && revision.is_modern();
+        if (tasks || !self.extensions.is_empty()) && revision >= Revision::R2025_11_25 {
+            let mut extensions = self.extensions.clone();
+            if tasks {
+                extensions.entry(tasks::EXTENSION).or_insert_with(|| Map::new().into());
+            }
+            write_settings(object.key("extensions"), &extensions);
         }
         object.end();
     }
@@ -289,6 +330,8 @@ mod tests {
         assert!(all.roots && all.roots_list_changed && all.sampling && all.sampling_tools && all.sampling_context);
         assert!(all.elicitation_form && all.elicitation_url);
         assert!(all.has_extension("io.modelcontextprotocol/ui") && !all.has_extension("bad"));
+        assert_eq!(all.extension("io.modelcontextprotocol/ui").map(Value::from), Some(json!({ "a": 1 })));
+        assert_eq!((all.extension("bad"), all.extension("none")), (None, None));
         for odd in
             [r#"{"sampling":null,"roots":true,"elicitation":5}"#, r#"{"sampling":[],"roots":"x","elicitation":1.5e3}"#]
         {
@@ -319,6 +362,16 @@ mod tests {
         assert_eq!(found.extensions.len(), MAX_EXTENSIONS);
         let long = format!("{{\"extensions\":{{\"{}\":{{}}}}}}", "x".repeat(257));
         assert!(client(&long).extensions.is_empty());
+        let large =
+            format!(r#"{{"extensions":{{"a.b/large":{{"x":"{}"}},"a.b/small":{{"y":[1]}}}}}}"#, "x".repeat(9_000));
+        let found = client(&large);
+        assert!(!found.has_extension("a.b/large") && found.extension("a.b/large").is_none());
+        assert_eq!(found.extension("a.b/small").map(Value::from), Some(json!({ "y": [1] })));
+        assert!(
+            client(r#"{"extensions":{"a.b/x":{"n":1e999}}}"#)
+                .extension("a.b/x")
+                .is_none_or(|settings| settings.len() == 1)
+        );
     }
 
     #[test]
@@ -365,5 +418,21 @@ mod tests {
         assert_eq!(written(Revision::R2025_03_26), expected);
         expected.as_object_mut().unwrap().remove("completions");
         assert_eq!(written(Revision::R2024_11_05), expected);
+    }
+
+    #[test]
+    fn each_era_has_its_own_tasks() {
+        let mut all = ServerCapabilities { tasks: true, ..Default::default() };
+        all.extensions.insert("a.b/c".into(), json!({"x": 1}));
+        let written = |revision| {
+            let mut out = Vec::new();
+            all.write_to(&mut out, revision);
+            serde_json::from_slice::<Value>(&out).unwrap()
+        };
+        let extensions = json!({"a.b/c": {"x": 1}, "io.modelcontextprotocol/tasks": {}});
+        assert_eq!(written(Revision::R2026_07_28), json!({"extensions": extensions}));
+        let tasks = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+        assert_eq!(written(Revision::R2025_11_25), json!({"extensions": {"a.b/c": {"x": 1}}, "tasks": tasks}));
+        assert_eq!(written(Revision::R2025_06_18), json!({}));
     }
 }

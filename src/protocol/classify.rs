@@ -13,7 +13,7 @@ use crate::protocol::envelope::{Notification, Request};
 use crate::protocol::error::RpcError;
 use crate::protocol::json;
 use crate::protocol::method;
-use crate::protocol::params::{Meta, Params, meta_keys};
+use crate::protocol::params::{Params, meta_keys};
 use crate::protocol::revision::{Revision, negotiate};
 use crate::protocol::show::cut;
 
@@ -79,7 +79,8 @@ pub(crate) struct ModernClaim<'a> {
     /// The version that it names.
     pub version: Cow<'a, str>,
     capabilities: ClientCapabilities,
-    meta: Meta<'a>,
+    client_info: Option<&'a RawValue>,
+    log_level: Option<&'a RawValue>,
 }
 
 /// Decides how to serve a request on a stream (stdio, WebSocket) with the session's revision, if it has one.
@@ -123,7 +124,7 @@ pub(crate) fn classify_notification(
 
 /// What the `_meta` of a message claims.
 pub(crate) fn claim<'a>(params: &Params<'a>) -> Claim<'a> {
-    let Some(raw) = params.meta.and_then(|meta| meta.protocol_version) else {
+    let Some(raw) = params.meta.as_ref().and_then(|meta| meta.protocol_version) else {
         return Claim::None;
     };
     match json::as_str(raw) {
@@ -142,13 +143,15 @@ impl<'a> ModernClaim<'a> {
     ///
     /// -32602, naming the key.
     pub(crate) fn read(params: &Params<'a>) -> Result<Self, RpcError> {
-        let meta = params.meta.unwrap_or_default();
+        let meta = params.meta.as_ref();
         let wrong = |key, kind| RpcError::invalid_params(format!("params._meta[\"{key}\"] must be {kind}"));
-        let version = meta.protocol_version.and_then(json::as_str);
+        let version = meta.and_then(|meta| meta.protocol_version).and_then(json::as_str);
         let version = version.ok_or_else(|| wrong(meta_keys::PROTOCOL_VERSION, "a string"))?;
-        let capabilities = meta.client_capabilities.and_then(|raw| ClientCapabilities::parse(raw).ok());
+        let capabilities = meta.and_then(|meta| meta.client_capabilities);
+        let capabilities = capabilities.and_then(|raw| ClientCapabilities::parse(raw).ok());
         let capabilities = capabilities.ok_or_else(|| wrong(meta_keys::CLIENT_CAPABILITIES, "an object"))?;
-        Ok(Self { version, capabilities, meta })
+        let client_info = meta.and_then(|meta| meta.client_info);
+        Ok(Self { version, capabilities, client_info, log_level: meta.and_then(|meta| meta.log_level) })
     }
 
     /// Checks the version, then the log level.
@@ -162,14 +165,14 @@ impl<'a> ModernClaim<'a> {
             Some(revision) => return Err(RpcError::version_needs_initialize(revision.as_str())),
             None => return Err(RpcError::unsupported_version(&self.version)),
         };
-        let log_level = match self.meta.log_level {
+        let log_level = match self.log_level {
             None => None,
             Some(raw) => match json::as_str(raw) {
                 Some(text) => Some(LogLevel::from_param(&text)?),
                 None => return Err(RpcError::invalid_params("the log level must be a string")),
             },
         };
-        Ok(ModernRequest { revision, capabilities: self.capabilities, client_info: self.meta.client_info, log_level })
+        Ok(ModernRequest { revision, capabilities: self.capabilities, client_info: self.client_info, log_level })
     }
 }
 

@@ -215,10 +215,24 @@ pub struct ToolInfo {
     pub output_schema: Option<Box<RawValue>>,
     /// Hints on what it does.
     pub annotations: ToolAnnotations,
+    /// Whether it can be run as a task (2025-11-25).
+    pub task_support: TaskSupport,
     /// Pictures of it.
     pub icons: Vec<Icon>,
     /// `_meta` of the tool (2025-06-18 and later).
     pub meta: Option<MetaMap>,
+}
+
+/// Whether calls of a tool run as tasks: in the background, to be fetched later. See [`Tool::task`](crate::Tool::task).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TaskSupport {
+    /// They never do.
+    #[default]
+    Forbidden,
+    /// They do for clients that know tasks; all others get the result as the answer.
+    Optional,
+    /// They do, and clients that do not know tasks cannot call it.
+    Required,
 }
 
 /// What a tool returns.
@@ -272,7 +286,7 @@ impl Content {
     /// Says how important the block is, from 0 to 1; what lies outside is moved to the nearer end.
     #[must_use]
     pub fn priority(mut self, priority: f64) -> Self {
-        self.annotations_mut().priority = Some(priority.clamp(0.0, 1.0)).filter(|priority| !priority.is_nan());
+        self.annotations_mut().set_priority(priority);
         self
     }
 
@@ -283,7 +297,8 @@ impl Content {
         self
     }
 
-    /// Adds one member to the block's `_meta`.
+    /// Adds one member to the block's `_meta`. A key that the protocol does not allow
+    /// ([`Ctx::set_meta`](crate::Ctx::set_meta)) is left out when the block is sent.
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.meta_mut().get_or_insert_default().insert(key.into(), value.into());
@@ -375,6 +390,35 @@ impl ResourceLink {
         self.icons.push(icon);
         self
     }
+
+    /// Says whom it is for.
+    #[must_use]
+    pub fn audience(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
+        self.annotations.audience = roles.into_iter().collect();
+        self
+    }
+
+    /// Says how important it is, from 0 to 1; what lies outside is moved to the nearer end.
+    #[must_use]
+    pub fn priority(mut self, priority: f64) -> Self {
+        self.annotations.set_priority(priority);
+        self
+    }
+
+    /// Says when it last changed, as an ISO 8601 time such as `2025-01-12T15:00:58Z`.
+    #[must_use]
+    pub fn last_modified(mut self, time: impl Into<String>) -> Self {
+        self.annotations.last_modified = Some(time.into());
+        self
+    }
+
+    /// Adds one member to its `_meta`. For a resource or template that is registered, `bind` reports keys that the protocol
+    /// does not allow ([`Ctx::set_meta`](crate::Ctx::set_meta)).
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.meta.get_or_insert_default().insert(key.into(), value.into());
+        self
+    }
 }
 
 impl ResourceContents {
@@ -395,7 +439,7 @@ impl ResourceContents {
         self
     }
 
-    /// Adds one member to the `_meta` of the contents.
+    /// Adds one member to the `_meta` of the contents, likewise.
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.meta.get_or_insert_default().insert(key.into(), value.into());
@@ -435,6 +479,10 @@ impl<const N: usize> From<&[u8; N]> for Blob {
 }
 
 impl Annotations {
+    fn set_priority(&mut self, priority: f64) {
+        self.priority = Some(priority.clamp(0.0, 1.0)).filter(|priority| !priority.is_nan());
+    }
+
     /// Whether nothing is said at all.
     pub fn is_empty(&self) -> bool {
         self.audience.is_empty() && self.priority.is_none() && self.last_modified.is_none()
@@ -513,8 +561,20 @@ impl ToolInfo {
             input_schema,
             output_schema: None,
             annotations: ToolAnnotations::default(),
+            task_support: TaskSupport::Forbidden,
             icons: Vec::new(),
             meta: None,
+        }
+    }
+}
+
+impl TaskSupport {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::Optional => "optional",
+            Self::Required => "required",
         }
     }
 }
@@ -547,7 +607,8 @@ impl ToolOutput {
         self
     }
 
-    /// Adds one member to the result's `_meta`.
+    /// Adds one member to the result's `_meta`. A key that the protocol does not allow
+    /// ([`Ctx::set_meta`](crate::Ctx::set_meta)) is left out when the result is sent.
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.meta.get_or_insert_default().insert(key.into(), value.into());

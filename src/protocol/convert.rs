@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 
 use crate::protocol::content::{
     Annotations, Content, EmbeddedResource, Icon, Implementation, MediaContent, MetaMap, ResourceBody,
-    ResourceContents, ResourceLink, TextContent, ToolAnnotations, ToolInfo,
+    ResourceContents, ResourceLink, TaskSupport, TextContent, ToolAnnotations, ToolInfo,
 };
 use crate::protocol::json::{self, Object};
+use crate::protocol::meta_key;
 use crate::protocol::revision::Revision;
 
 use Revision::{R2025_03_26 as R2, R2025_06_18 as R3, R2025_11_25 as R4, R2026_07_28 as R5};
@@ -61,6 +62,12 @@ pub(crate) fn encode_tool_info(out: &mut Vec<u8>, tool: &ToolInfo, revision: Rev
     }
     if revision >= R2 {
         write_tool_annotations(&mut object, tool, revision);
+    }
+    if revision == R4 && tool.task_support != TaskSupport::Forbidden {
+        // What is absent is forbidden (2025-11-25, basic/utilities/tasks); in other revisions there is no such member.
+        let mut execution = Object::begin(object.key("execution"));
+        execution.str("taskSupport", tool.task_support.as_str());
+        execution.end();
     }
     write_icons(&mut object, &tool.icons, revision);
     write_item_meta(&mut object, tool.meta.as_ref(), revision);
@@ -237,9 +244,9 @@ pub(super) fn write_item_meta(object: &mut Object<'_>, meta: Option<&MetaMap>, r
     }
 }
 
-/// Writes the members of a `_meta` that pass `keep`.
+/// Writes the members of a `_meta` that pass `keep`, and whose keys the protocol allows.
 pub(super) fn write_meta_members(object: &mut Object<'_>, meta: &MetaMap, keep: impl Fn(&str) -> bool) {
-    for (key, value) in meta.iter().filter(|(key, _)| keep(key)) {
+    for (key, value) in meta.iter().filter(|(key, _)| keep(key) && meta_key::is_key(key)) {
         let out = object.any_key(key);
         if json::write_value(out, value).is_err() {
             out.extend_from_slice(b"null");

@@ -167,6 +167,16 @@ pub(crate) fn encode_input_required<'q>(
 ) {
     let mut result = Object::begin(out);
     result.str("resultType", "input_required");
+    write_input_requests(&mut result, questions);
+    result.str("requestState", state);
+    end_result(result, revision, server, None);
+}
+
+/// Adds questions to the client, each with its key, method and parameters.
+pub(crate) fn write_input_requests<'q>(
+    result: &mut Object<'_>,
+    questions: impl IntoIterator<Item = (&'q str, &'q str, &'q RawValue)>,
+) {
     let mut requests = Object::begin(result.key("inputRequests"));
     for (key, method, params) in questions {
         let mut request = Object::begin(requests.any_key(key));
@@ -175,8 +185,6 @@ pub(crate) fn encode_input_required<'q>(
         request.end();
     }
     requests.end();
-    result.str("requestState", state);
-    end_result(result, revision, server, None);
 }
 
 /// About how many bytes a response with this output takes: enough, unless much of its text has to be escaped.
@@ -283,11 +291,12 @@ pub(crate) fn encode_read_result(
     revision: Revision,
     cache: (u64, CacheScope),
     server: Option<&Implementation>,
+    meta: Option<&MetaMap>,
 ) {
     let mut result = begin_result(out, revision);
     json::write_array(result.key("contents"), contents, |out, one| encode_resource_contents(out, one, revision));
     write_cache_hints(&mut result, revision, cache.0, cache.1);
-    end_result(result, revision, server, None);
+    end_result(result, revision, server, meta);
 }
 
 /// Appends the result of `initialize` (2024-11-05 to 2025-11-25, basic/lifecycle).

@@ -174,21 +174,21 @@ fn notices_of_a_subscription_carry_its_id_with_its_type() {
 fn progress_has_a_message_from_the_second_revision_on() {
     let token = RequestId::from("t");
     for revision in Revision::ALL {
-        let value = written(|out| write_progress(out, &token, 1.0, Some(2.5), Some("half"), revision));
+        let value = written(|out| write_progress(out, &token, 1.0, Some(2.5), Some("half"), revision, None));
         let mut expected = json!({"progressToken": "t", "progress": 1, "total": 2.5, "message": "half"});
         if revision == R1 {
             expected.as_object_mut().unwrap().remove("message");
         }
         assert_eq!(value["params"], expected);
     }
-    let value = written(|out| write_progress(out, &token, f64::NAN, None, None, R5));
+    let value = written(|out| write_progress(out, &token, f64::NAN, None, None, R5, None));
     assert_eq!(value["params"], json!({"progressToken": "t", "progress": 0}));
 }
 
 #[test]
 fn log_messages_and_cancellations_are_written() {
     let data = json::to_raw(&json!({"k": [1]})).unwrap();
-    let value = written(|out| write_log_message(out, LogLevel::Warning, Some("db"), &data));
+    let value = written(|out| write_log_message(out, LogLevel::Warning, Some("db"), &data, None));
     assert_eq!(
         value,
         json!({"jsonrpc": "2.0", "method": "notifications/message",

@@ -416,6 +416,18 @@ impl<'o> Object<'o> {
     }
 }
 
+/// Appends a segment of a JSON Pointer (RFC 6901).
+pub(crate) fn push_segment(pointer: &mut String, segment: &str) {
+    pointer.push('/');
+    for c in segment.chars() {
+        match c {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            c => pointer.push(c),
+        }
+    }
+}
+
 /// Appends an array, each element by `each`.
 pub(crate) fn write_array<T>(
     out: &mut Vec<u8>,

@@ -1,6 +1,6 @@
 //! Which methods belong to which revision, and which parameters do they read?
 //!
-//! All names are case-sensitive. The table follows the schemas of the five revisions; extensions are not in it.
+//! All names are case-sensitive. The tables follow the schemas of the five revisions; extensions have one of their own.
 
 use crate::protocol::params::Field;
 use crate::protocol::revision::Revision;
@@ -89,6 +89,9 @@ const REQUESTS: &[Row] = &[
     (TASKS_CANCEL, R4, R4, TASK),
 ];
 
+/// What only extensions have: here the one for tasks, which has `tasks/get` and `tasks/cancel` as well.
+const EXTENSIONS: &[Row] = &[(TASKS_UPDATE, R5, R5, &[Field::TaskId, ANSWERS])];
+
 const NOTIFICATIONS: &[Row] = &[
     (INITIALIZED, R1, R4, &[]),
     (CANCELLED, R1, R5, &[Field::RequestId, Field::Reason]),
@@ -110,12 +113,16 @@ pub(crate) fn is_notification_of(method: &str, revision: Revision) -> bool {
 /// The parameters that the protocol defines for a method of any revision: these must have the right type. None
 /// for methods of the application, whose parameters are its own.
 pub(crate) fn fields(method: &str) -> &'static [Field] {
-    find(REQUESTS, method).or_else(|| find(NOTIFICATIONS, method)).map_or(&[], |row| row.3)
+    find_any(method).map_or(&[], |row| row.3)
 }
 
-/// Whether the protocol defines this method or notification, in any revision.
+/// Whether the protocol or one of its extensions defines this method or notification, in any revision.
 pub(crate) fn is_known(method: &str) -> bool {
-    find(REQUESTS, method).or_else(|| find(NOTIFICATIONS, method)).is_some()
+    find_any(method).is_some()
+}
+
+fn find_any(method: &str) -> Option<&'static Row> {
+    [REQUESTS, NOTIFICATIONS, EXTENSIONS].into_iter().find_map(|rows| find(rows, method))
 }
 
 fn find(rows: &'static [Row], method: &str) -> Option<&'static Row> {
@@ -148,7 +155,8 @@ mod tests {
             assert_eq!(is_notification_of(INITIALIZED, revision), !modern);
             assert_eq!(is_notification_of(TASKS_STATUS, revision), revision == R4);
         }
-        assert!(fields("acme/search").is_empty());
+        assert!(is_known(TASKS_UPDATE) && fields(TASKS_UPDATE).contains(&Field::TaskId));
+        assert!(fields("acme/search").is_empty() && !is_known("acme/search"));
         assert!(fields(TOOLS_CALL).contains(&Field::RequestState));
     }
 }

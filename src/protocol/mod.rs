@@ -6,8 +6,10 @@
 //! | file | question |
 //! | --- | --- |
 //! | `revision` | which revisions are there, and which one does a handshake get? |
+//! | `meta_key` | what may a key of `_meta`, or the id of an extension, be? |
 //! | `method` | which methods belong to which revision? |
 //! | `json` | how is JSON text checked, walked through and written? |
+//! | `exact` | does JSON text say each thing once, and in numbers that can be kept? |
 //! | `show` | how is a peer's text shown to a person without doing harm? |
 //! | `id` | what is a request id? |
 //! | `error` | how does a JSON-RPC error look, and which code means what? |
@@ -21,10 +23,12 @@
 //! | `notify` | how does a notification from the server look? |
 //! | `form` | which forms may a user be asked to fill in, and does an answer fit? |
 //! | `sealed` | what does a client carry between the rounds of a request? |
+//! | `percent` | what does text with `%` escapes say? |
 //! | `prompt` | what is a prompt, and what does it say? |
 //! | `uri_template` | does a URI fit a template, and what do its variables say? |
 //! | `cursor` | what is a page cursor? |
 //! | `subscribe` | what does a `subscriptions/listen` ask for? |
+//! | `tasks` | how does a task look? |
 
 #![allow(
     dead_code,
@@ -39,17 +43,21 @@ pub(crate) mod cursor;
 pub(crate) mod encode;
 pub(crate) mod envelope;
 pub(crate) mod error;
+pub(crate) mod exact;
 pub(crate) mod form;
 pub(crate) mod id;
 pub(crate) mod json;
+pub(crate) mod meta_key;
 pub(crate) mod method;
 pub(crate) mod notify;
 pub(crate) mod params;
+pub(crate) mod percent;
 pub(crate) mod prompt;
 pub(crate) mod revision;
 pub(crate) mod sealed;
 pub(crate) mod show;
 pub(crate) mod subscribe;
+pub(crate) mod tasks;
 pub(crate) mod uri_template;
 
 #[cfg(any(test, feature = "_fuzz"))]

@@ -13,6 +13,7 @@ use crate::protocol::method;
 use crate::protocol::params::meta_keys;
 use crate::protocol::revision::Revision;
 use crate::protocol::subscribe::ListenFilter;
+use crate::protocol::tasks;
 
 /// A list that clients can be told about when it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +37,8 @@ impl ListKind {
     }
 }
 
-/// Appends `notifications/progress`: how far the request with this token has come. `message` from 2025-03-26 on.
+/// Appends `notifications/progress`: how far the request with this token has come. `message` from 2025-03-26 on; `task` is the one that it
+/// runs as (2025-11-25).
 pub(crate) fn write_progress(
     out: &mut Vec<u8>,
     token: &ProgressToken,
@@ -44,6 +46,7 @@ pub(crate) fn write_progress(
     total: Option<f64>,
     message: Option<&str>,
     revision: Revision,
+    task: Option<&str>,
 ) {
     write_notification_with(
         out,
@@ -56,13 +59,20 @@ pub(crate) fn write_progress(
                 params.f64("total", total);
             }
             params.opt_str("message", message.filter(|_| revision >= Revision::R2025_03_26));
+            write_related_task(&mut params, task);
             params.end();
         }),
     );
 }
 
 /// Appends `notifications/message`: a log message. The data must be free of secrets (all revisions: MUST NOT).
-pub(crate) fn write_log_message(out: &mut Vec<u8>, level: LogLevel, logger: Option<&str>, data: &RawValue) {
+pub(crate) fn write_log_message(
+    out: &mut Vec<u8>,
+    level: LogLevel,
+    logger: Option<&str>,
+    data: &RawValue,
+    task: Option<&str>,
+) {
     write_notification_with(
         out,
         "notifications/message",
@@ -71,6 +81,7 @@ pub(crate) fn write_log_message(out: &mut Vec<u8>, level: LogLevel, logger: Opti
             params.str("level", level.as_str());
             params.opt_str("logger", logger);
             params.raw("data", data);
+            write_related_task(&mut params, task);
             params.end();
         }),
     );
@@ -138,7 +149,13 @@ pub(crate) fn write_cancelled(out: &mut Vec<u8>, request: &RequestId, reason: Op
     );
 }
 
-fn write_subscription(params: &mut Object<'_>, id: &RequestId) {
+fn write_related_task(params: &mut Object<'_>, task: Option<&str>) {
+    if let Some(task) = task {
+        tasks::write_related(params.key("_meta"), task);
+    }
+}
+
+pub(crate) fn write_subscription(params: &mut Object<'_>, id: &RequestId) {
     let mut meta = Object::begin(params.key("_meta"));
     id.write_to(meta.key(meta_keys::SUBSCRIPTION_ID));
     meta.end();

@@ -28,6 +28,10 @@ pub(crate) mod meta_keys {
     pub(crate) const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
     /// Which listen request a modern notification belongs to.
     pub(crate) const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+    /// Which task a message belongs to (2025-11-25).
+    pub(crate) const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+    /// What a model is told while a task runs (2025-11-25).
+    pub(crate) const IMMEDIATE_RESPONSE: &str = "io.modelcontextprotocol/model-immediate-response";
 }
 
 /// The parameters of any method of the protocol, as far as they are there; everything else is ignored.
@@ -77,8 +81,11 @@ pub(crate) struct Params<'a> {
     pub meta: Option<Meta<'a>>,
 }
 
-/// The members of a request's `_meta` that the protocol gives a meaning, unchecked.
-#[derive(Debug, Clone, Copy, Default)]
+/// Members of `_meta` without a meaning in the protocol that are kept; further ones are ignored.
+const MAX_META_OTHERS: usize = 64;
+
+/// The members of a request's `_meta`, unchecked.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Meta<'a> {
     /// `io.modelcontextprotocol/protocolVersion`. `null` is kept: any value here claims the modern era.
     pub protocol_version: Option<&'a RawValue>,
@@ -96,6 +103,8 @@ pub(crate) struct Meta<'a> {
     pub tracestate: Option<&'a RawValue>,
     /// `baggage` of W3C baggage.
     pub baggage: Option<&'a RawValue>,
+    /// All others, in their order: for handlers that read keys of their own.
+    pub others: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
 /// The members of `params` that are known here.
@@ -144,29 +153,6 @@ pub(crate) enum Field {
     #[serde(rename = "_meta")]
     Meta,
     /// Anything else.
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(field_identifier)]
-enum MetaKey {
-    #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
-    ProtocolVersion,
-    #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
-    ClientCapabilities,
-    #[serde(rename = "io.modelcontextprotocol/clientInfo")]
-    ClientInfo,
-    #[serde(rename = "io.modelcontextprotocol/logLevel")]
-    LogLevel,
-    #[serde(rename = "progressToken")]
-    ProgressToken,
-    #[serde(rename = "traceparent")]
-    TraceParent,
-    #[serde(rename = "tracestate")]
-    TraceState,
-    #[serde(rename = "baggage")]
-    Baggage,
     #[serde(other)]
     Other,
 }
@@ -385,23 +371,39 @@ impl<'de> Visitor<'de> for Fill<'_, Option<Meta<'de>>> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let meta = self.0.insert(Meta::default());
         let mut seen = Seen::default();
-        while let Some(key) = map.next_key::<MetaKey>()? {
-            if key != MetaKey::Other {
-                seen.note(key as u32)?;
-            }
-            match key {
-                MetaKey::ProtocolVersion => meta.protocol_version = Some(map.next_value()?),
-                MetaKey::ClientCapabilities => meta.client_capabilities = Some(map.next_value()?),
-                MetaKey::ClientInfo => meta.client_info = map.next_value()?,
-                MetaKey::LogLevel => meta.log_level = map.next_value()?,
-                MetaKey::ProgressToken => meta.progress_token = map.next_value()?,
-                MetaKey::TraceParent => meta.traceparent = map.next_value()?,
-                MetaKey::TraceState => meta.tracestate = map.next_value()?,
-                MetaKey::Baggage => meta.baggage = map.next_value()?,
-                MetaKey::Other => {
-                    map.next_value::<IgnoredAny>()?;
+        while let Some(Str(key)) = map.next_key::<Str<'de>>()? {
+            let (slot, place) = match &*key {
+                // `null` is kept for these two: any value claims the modern era.
+                meta_keys::PROTOCOL_VERSION => {
+                    seen.note(0)?;
+                    meta.protocol_version = Some(map.next_value()?);
+                    continue;
                 }
-            }
+                meta_keys::CLIENT_CAPABILITIES => {
+                    seen.note(1)?;
+                    meta.client_capabilities = Some(map.next_value()?);
+                    continue;
+                }
+                meta_keys::CLIENT_INFO => (&mut meta.client_info, 2),
+                meta_keys::LOG_LEVEL => (&mut meta.log_level, 3),
+                "progressToken" => (&mut meta.progress_token, 4),
+                "traceparent" => (&mut meta.traceparent, 5),
+                "tracestate" => (&mut meta.tracestate, 6),
+                "baggage" => (&mut meta.baggage, 7),
+                _ if meta.others.len() >= MAX_META_OTHERS => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                _ if meta.others.iter().any(|(other, _)| *other == key) => {
+                    return Err(serde::de::Error::custom("duplicate member"));
+                }
+                _ => {
+                    meta.others.push((key, map.next_value()?));
+                    continue;
+                }
+            };
+            seen.note(place)?;
+            *slot = map.next_value()?;
         }
         Ok(())
     }
@@ -416,9 +418,4 @@ pub(crate) fn raw_params(message: &str) -> Option<&RawValue> {
         }
     });
     found.filter(|raw| whole && !json::is_null(raw))
-}
-
-/// The whole `_meta` of a message's `params` as JSON text: for handlers that read keys of their own.
-pub(crate) fn raw_meta(message: &str) -> Option<&RawValue> {
-    raw_params(message).and_then(|params| json::member(params, "_meta")).filter(|raw| json::is_object(raw))
 }

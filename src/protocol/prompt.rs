@@ -5,6 +5,7 @@ use crate::protocol::convert::{encode_content, write_icons, write_item_meta};
 use crate::protocol::encode::{begin_result, end_result};
 use crate::protocol::json::{self, Object};
 use crate::protocol::revision::Revision;
+use serde_json::Value;
 
 /// How a prompt is described to clients.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,6 +22,7 @@ pub(crate) struct PromptInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PromptArgument {
     pub name: String,
+    pub title: Option<String>,
     pub description: Option<String>,
     pub required: bool,
 }
@@ -65,6 +67,14 @@ impl PromptOutput {
         Self { messages: messages.into_iter().collect(), ..Self::default() }
     }
 
+    /// Adds one member to the result's `_meta`. A key that the protocol does not allow
+    /// ([`Ctx::set_meta`](crate::Ctx::set_meta)) is left out when the result is sent.
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.meta.get_or_insert_default().insert(key.into(), value.into());
+        self
+    }
+
     /// Says what it is about.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
@@ -85,6 +95,9 @@ pub(crate) fn encode_prompt_info(out: &mut Vec<u8>, prompt: &PromptInfo, revisio
         json::write_array(object.key("arguments"), &prompt.arguments, |out, argument| {
             let mut inner = Object::begin(out);
             inner.str("name", &argument.name);
+            if revision >= Revision::R2025_06_18 {
+                inner.opt_str("title", argument.title.as_deref());
+            }
             inner.opt_str("description", argument.description.as_deref());
             inner.bool("required", argument.required);
             inner.end();

@@ -69,6 +69,11 @@ impl Revision {
     pub const fn has_batches(self) -> bool {
         matches!(self, Self::R2025_03_26)
     }
+
+    /// Whether a server may close a stream before the answer and have the client come back for it (2025-11-25, basic/transports).
+    pub(crate) const fn has_polling(self) -> bool {
+        matches!(self, Self::R2025_11_25)
+    }
 }
 
 impl fmt::Display for Revision {

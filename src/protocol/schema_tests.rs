@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::protocol::capabilities::{LogLevel, ServerCapabilities};
 use crate::protocol::content::{
-    Content, Icon, Implementation, ResourceContents, ResourceLink, Role, Theme, ToolInfo, ToolOutput,
+    Content, Icon, Implementation, ResourceContents, ResourceLink, Role, TaskSupport, Theme, ToolInfo, ToolOutput,
 };
 use crate::protocol::encode::*;
 use crate::protocol::error::{BusyReason, RpcError};
@@ -118,6 +118,7 @@ fn tools() -> Vec<ToolInfo> {
     rich.annotations.destructive = Some(true);
     rich.annotations.idempotent = Some(true);
     rich.annotations.open_world = Some(false);
+    rich.task_support = TaskSupport::Required;
     rich.icons = vec![icon()];
     rich.meta = Some(serde_json::Map::from_iter([("a.b/c".to_owned(), json!(1))]));
     let mut list = ToolInfo::new("list", raw(json!({"type": "object", "anyOf": [{"required": ["a"]}, {}]})));
@@ -130,6 +131,7 @@ fn capabilities() -> ServerCapabilities {
     all.tools = Some(ListCapability { list_changed: true });
     all.prompts = Some(ListCapability { list_changed: false });
     all.resources = Some(ResourcesCapability { subscribe: true, list_changed: true });
+    all.tasks = true;
     all.extensions.insert("io.modelcontextprotocol/ui".into(), json!({}));
     all.experimental.insert("x".into(), json!({"y": 1}));
     all
@@ -221,9 +223,10 @@ fn notifications_are_valid() {
             checker.check(definition, |out| write_list_changed(out, kind, subscription));
         }
         checker.check("ResourceUpdatedNotification", |out| write_resource_updated(out, "a://b", subscription));
-        checker.check("ProgressNotification", |out| write_progress(out, &id, 1.5, Some(3.0), Some("m"), revision));
+        checker
+            .check("ProgressNotification", |out| write_progress(out, &id, 1.5, Some(3.0), Some("m"), revision, None));
         for level in LogLevel::ALL {
-            checker.check("LoggingMessageNotification", |out| write_log_message(out, level, Some("l"), &data));
+            checker.check("LoggingMessageNotification", |out| write_log_message(out, level, Some("l"), &data, None));
         }
         checker.check("CancelledNotification", |out| write_cancelled(out, &id, Some("r")));
         if revision.is_modern() {

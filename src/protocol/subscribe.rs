@@ -9,9 +9,9 @@ use crate::protocol::capabilities::ServerCapabilities;
 use crate::protocol::error::RpcError;
 use crate::protocol::json;
 
-/// Most resources that one subscription can watch.
+/// Most resources, and most tasks, that one subscription can watch.
 pub(crate) const MAX_URIS: usize = 1_024;
-/// Longest URI that can be watched, in bytes.
+/// Longest URI or id that can be watched, in bytes.
 pub(crate) const MAX_URI_BYTES: usize = 4 * 1024;
 
 /// The kinds of change that a subscription wants to hear of: only what was asked for may be sent.
@@ -30,6 +30,9 @@ pub(crate) struct ListenFilter {
     /// Single resources, each once, at most [`MAX_URIS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resource_subscriptions: Vec<String>,
+    /// Single tasks, each once, at most [`MAX_URIS`] (extension `io.modelcontextprotocol/tasks`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub task_ids: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -42,7 +45,7 @@ impl ListenFilter {
     ///
     /// # Errors
     ///
-    /// -32602 if it is missing or no object, a flag is no boolean, a URI no string, or there is too much of it.
+    /// -32602 if it is missing or no object, a flag is no boolean, a URI or id no string, or there is too much of it.
     pub(crate) fn parse(notifications: Option<&RawValue>) -> Result<Self, RpcError> {
         let wrong = |what: &str| RpcError::invalid_params(format!("params.notifications{what}"));
         let Some(raw) = notifications else {
@@ -56,9 +59,11 @@ impl ListenFilter {
                 "toolsListChanged" => &mut filter.tools_list_changed,
                 "promptsListChanged" => &mut filter.prompts_list_changed,
                 "resourcesListChanged" => &mut filter.resources_list_changed,
-                "resourceSubscriptions" => {
-                    match uris(value) {
-                        Ok(uris) => filter.resource_subscriptions = uris,
+                "resourceSubscriptions" | "taskIds" => {
+                    let tasks = key == "taskIds";
+                    let slot = if tasks { &mut filter.task_ids } else { &mut filter.resource_subscriptions };
+                    match texts(value, &key) {
+                        Ok(texts) => *slot = texts,
                         Err(problem) => fault = fault.take().or(Some(problem)),
                     }
                     return;
@@ -77,7 +82,8 @@ impl ListenFilter {
         }
     }
 
-    /// The part of this filter that a server with these capabilities can deliver: what the acknowledgement names.
+    /// The part of this filter that a server with these capabilities can deliver: what the acknowledgement names. Which tasks there are is not among
+    /// them.
     #[must_use]
     pub(crate) fn honoured(&self, capabilities: &ServerCapabilities) -> Self {
         let resources = capabilities.resources.unwrap_or_default();
@@ -88,6 +94,7 @@ impl ListenFilter {
             prompts_list_changed: self.prompts_list_changed && changes(capabilities.prompts),
             resources_list_changed: self.resources_list_changed && resources.list_changed,
             resource_subscriptions: if resources.subscribe { self.resource_subscriptions.clone() } else { Vec::new() },
+            task_ids: self.task_ids.clone(),
         }
     }
 
@@ -97,6 +104,7 @@ impl ListenFilter {
             && !self.prompts_list_changed
             && !self.resources_list_changed
             && self.resource_subscriptions.is_empty()
+            && self.task_ids.is_empty()
     }
 
     /// Whether it watches exactly this resource.
@@ -104,31 +112,34 @@ impl ListenFilter {
         self.resource_subscriptions.iter().any(|watched| watched == uri)
     }
 
-    /// Bytes held for the URIs: for the budgets that count what a peer makes us keep.
+    /// Bytes held for the URIs and ids: for the budgets that count what a peer makes us keep.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let slots = self.resource_subscriptions.capacity() * size_of::<String>();
-        self.resource_subscriptions.iter().fold(slots, |sum, uri| sum + uri.capacity())
+        [&self.resource_subscriptions, &self.task_ids].into_iter().fold(0, |sum, texts| {
+            let slots = texts.capacity() * size_of::<String>();
+            sum + texts.iter().fold(slots, |sum, text| sum + text.capacity())
+        })
     }
 }
 
-fn uris(raw: &RawValue) -> Result<Vec<String>, RpcError> {
-    let wrong = |what: &str| RpcError::invalid_params(format!("params.notifications.resourceSubscriptions {what}"));
+/// The texts of a list, each once.
+fn texts(raw: &RawValue, member: &str) -> Result<Vec<String>, RpcError> {
+    let wrong = |what: &str| RpcError::invalid_params(format!("params.notifications.{member} {what}"));
     let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong("must be an array of strings"))?;
     if entries.len() > MAX_URIS {
         return Err(wrong(&format!("may hold {MAX_URIS} entries at most")));
     }
     let mut seen = HashSet::with_capacity(entries.len());
-    let mut uris = Vec::with_capacity(entries.len());
+    let mut texts = Vec::with_capacity(entries.len());
     for entry in entries {
-        let uri = json::as_str(entry).ok_or_else(|| wrong("must be an array of strings"))?;
-        if uri.len() > MAX_URI_BYTES {
-            return Err(wrong(&format!("may hold URIs of {MAX_URI_BYTES} bytes at most")));
+        let text = json::as_str(entry).ok_or_else(|| wrong("must be an array of strings"))?;
+        if text.len() > MAX_URI_BYTES {
+            return Err(wrong(&format!("may hold texts of {MAX_URI_BYTES} bytes at most")));
         }
-        if seen.insert(uri.clone()) {
-            uris.push(uri.into_owned());
+        if seen.insert(text.clone()) {
+            texts.push(text.into_owned());
         }
     }
-    Ok(uris)
+    Ok(texts)
 }
 
 #[cfg(test)]
@@ -152,7 +163,7 @@ mod tests {
         assert!(filter.watches("a://2") && !filter.watches("a://"));
         assert_eq!(
             serde_json::to_value(&filter).unwrap(),
-            json!({"toolsListChanged": true, "resourceSubscriptions": ["a://1", "a://2"]})
+            json!({"toolsListChanged": true, "resourceSubscriptions": ["a://1", "a://2"], "taskIds": ["x"]})
         );
         assert!(read("{}").unwrap().is_empty());
         assert_eq!(serde_json::to_value(ListenFilter::default()).unwrap(), json!({}));
@@ -167,6 +178,7 @@ mod tests {
             (r#"{"resourceSubscriptions":"a"}"#, "array of strings"),
             (r#"{"resourceSubscriptions":[1]}"#, "array of strings"),
             (r#"{"resourceSubscriptions":{}}"#, "array of strings"),
+            (r#"{"taskIds":[{}]}"#, ".taskIds must be an array of strings"),
         ] {
             let error = read(text).unwrap_err();
             assert_eq!(error.code, -32602);

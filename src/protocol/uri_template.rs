@@ -4,6 +4,7 @@
 //! it spans several segments of a path). Two variables have to have a literal between them. A variable ends at the first place where the
 //! literal behind it stands, the last one at the end: so a match takes one pass, whatever a peer sends.
 
+use crate::protocol::percent;
 use std::fmt;
 
 /// Longest URI that is looked at, in bytes.
@@ -121,28 +122,14 @@ fn decode(value: &str, reserved: bool) -> Option<String> {
     if value.is_empty() {
         return None;
     }
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                let (high, low) = (digit()?, digit()?);
-                bytes.push(u8::try_from(high * 16 + low).ok()?);
-            }
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => bytes.push(byte),
-            // RFC 6570 has these encoded; people write them as they are.
-            0x80.. => bytes.push(byte),
-            b':' | b'/' | b'?' | b'#' | b'[' | b']' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+'
-            | b',' | b';' | b'='
-                if reserved =>
-            {
-                bytes.push(byte);
-            }
-            _ => return None,
-        }
-    }
-    String::from_utf8(bytes).ok()
+    percent::decode(value, |byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => true,
+        // RFC 6570 has these encoded; people write them as they are.
+        0x80.. => true,
+        b':' | b'/' | b'?' | b'#' | b'[' | b']' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+'
+        | b',' | b';' | b'=' => reserved,
+        _ => false,
+    })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) struct Conversation {
 }
 
 /// Where an answer is waited for until when.
-struct Wait {
+pub(super) struct Wait {
     until: Instant,
     patience: Duration,
 }
@@ -47,7 +47,7 @@ impl Conversation {
             to_server,
             from_server,
             revision: how.revision,
-            capabilities: how.capabilities.clone(),
+            capabilities: how.declared(),
             rest: Vec::new(),
             notifications: VecDeque::new(),
             last_id: 0,
@@ -140,7 +140,7 @@ impl Conversation {
         Ok(std::mem::take(&mut self.notifications).into())
     }
 
-    fn send_request(&mut self, wait: &Wait, method: &str, mut params: MetaMap) -> Result<u64, ClientError> {
+    pub(super) fn send_request(&mut self, wait: &Wait, method: &str, mut params: MetaMap) -> Result<u64, ClientError> {
         self.last_id += 1;
         if method != "initialize"
             && let Value::Object(meta) = params.entry("_meta").or_insert_with(|| json!({}))
@@ -201,6 +201,25 @@ impl Conversation {
         self.handle().clients().first()?.0.asked.key_of(id.as_u64()?)
     }
 
+    /// The next state of a task that a subscription tells of.
+    pub(super) fn change_of(&mut self, wait: &Wait, task: &Value, subscription: u64) -> Result<Value, ClientError> {
+        loop {
+            let told = self.notifications.iter().position(|notice| {
+                notice.get("method").is_some_and(|method| method == "notifications/tasks")
+                    && notice.pointer("/params/taskId") == Some(task)
+            });
+            if let Some(params) = told.and_then(|at| self.notifications.remove(at)?.get_mut("params").map(Value::take))
+            {
+                return Ok(params);
+            }
+            let message = self.next(wait)?;
+            if let Some(outcome) = self.sort(message, subscription) {
+                // Its result is its end.
+                return outcome.and(Err(ClientError::Closed));
+            }
+        }
+    }
+
     /// Keeps a notification; returns the outcome of the request with this id.
     fn sort(&mut self, mut message: Value, id: u64) -> Option<Result<Value, ClientError>> {
         if message.get("method").is_some() {
@@ -248,7 +267,7 @@ impl Conversation {
 }
 
 impl Wait {
-    fn of(how: &How) -> Self {
+    pub(super) fn of(how: &How) -> Self {
         let now = Instant::now();
         // A patience beyond what the clock can tell is one of a day.
         let until = now.checked_add(how.patience).unwrap_or(now + Duration::from_secs(86_400));
@@ -261,7 +280,7 @@ fn client_info() -> Value {
 }
 
 /// What the test says to a question, an object with `method` and `params`.
-fn answer(how: &How, key: Option<&str>, question: &Value) -> Result<Value, ClientError> {
+pub(super) fn answer(how: &How, key: Option<&str>, question: &Value) -> Result<Value, ClientError> {
     let method = question.get("method").and_then(Value::as_str).unwrap_or_default();
     let params = question.get("params").unwrap_or(&Value::Null);
     how.answers.result(key, method, params).ok_or_else(|| ClientError::Unanswered {
@@ -270,7 +289,7 @@ fn answer(how: &How, key: Option<&str>, question: &Value) -> Result<Value, Clien
     })
 }
 
-fn rpc(error: &mut Value) -> ClientError {
+pub(super) fn rpc(error: &mut Value) -> ClientError {
     let Some(code) = error.get("code").and_then(Value::as_i64) else {
         return ClientError::Unexpected(format!("an error without a code: {error}"));
     };

@@ -33,6 +33,7 @@
 
 mod answers;
 mod conversation;
+mod tasks;
 
 use crate::content::MetaMap;
 use crate::error::Error;
@@ -59,6 +60,7 @@ impl Server {
             capabilities: json!({
                 "elicitation": { "form": {}, "url": {} }, "sampling": { "tools": {} }, "roots": { "listChanged": true },
             }),
+            tasks: false,
             answers: Answers::default(),
             patience: Duration::from_secs(30),
         };
@@ -82,6 +84,8 @@ pub struct InMemory {
 struct How {
     revision: Revision,
     capabilities: Value,
+    /// Tools are called as tasks.
+    tasks: bool,
     answers: Answers,
     patience: Duration,
 }
@@ -114,6 +118,14 @@ impl InMemory {
     #[must_use]
     pub fn capabilities(mut self, capabilities: impl Into<Value>) -> Self {
         self.how.capabilities = capabilities.into();
+        self
+    }
+
+    /// Knows tasks, likewise: tools that can be tasks ([`Tool::task`](crate::Tool::task)) are called as such, in 2025-11-25 and
+    /// 2026-07-28, and [`call`](Self::call) waits for their results. In other revisions nothing changes.
+    #[must_use]
+    pub fn tasks(mut self) -> Self {
+        self.how.tasks = true;
         self
     }
 
@@ -160,7 +172,7 @@ impl InMemory {
         if !arguments.is_null() {
             params.insert("arguments".into(), arguments);
         }
-        Called::of(self.request("tools/call", params)?)
+        Called::of(self.with(|conversation| conversation.call(&self.how, params))?)
     }
 
     /// All tools, page after page, as they are described to clients of this revision.

@@ -149,7 +149,7 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// A seat for a connection that a test has accepted itself.
-    #[cfg(any(test, feature = "_fuzz"))]
+    #[cfg(feature = "_fuzz")]
     pub(crate) fn take(door: &Arc<Door>, address: ClientAddr) -> Self {
         let place = door.seats.lock().try_admit(address).ok();
         Self { door: Arc::clone(door), place, _thread: door.core.threads.reserve(1).expect("a thread") }
@@ -195,7 +195,20 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     let serving = core.serving();
     let accepted = Instant::now();
     let spawned = std::thread::Builder::new().name(format!("mcp-conn-{number}")).stack_size(STACK).spawn(move || {
-        opening::run(link::plain(stream), address, seat, accepted);
+        let core = &seat.door().core;
+        let link = match &core.tls {
+            None => Ok(link::plain(stream)),
+            Some(tls) => {
+                let link = tls.link(stream);
+                // It has looked for new ones.
+                core.record_certificates(tls);
+                link
+            }
+        };
+        match link {
+            Ok(link) => opening::run(link, address, seat, accepted),
+            Err(error) => log::error!(target: "mcp_blocking::accept", "no TLS for {address}: {error}"),
+        }
         drop(serving);
     });
     if let Err(error) = spawned {
@@ -214,6 +227,10 @@ fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, label: &'stat
     door.core.audit.refused(address, label, 503);
     if let Some(missed) = door.log.turn() {
         log::warn!(target: "mcp_blocking::accept", reason = label; "{address} refused: {refused}{missed}");
+    }
+    if door.core.tls.is_some() {
+        // It would take an answer in plain text for garbage.
+        return send_last(stream, &link::TLS_TURNED_AWAY);
     }
     let answer = Response::new(503).header("Retry-After", "1").text(format!("{refused}\n")).to_bytes();
     send_last(stream, &answer);

@@ -33,6 +33,8 @@ pub(crate) struct Gate {
     pub(crate) tokens: Tokens,
     /// The author's own way to find out who a caller is.
     pub(crate) authenticate: Option<Authenticate>,
+    /// A client's certificate stands for a token that it does not send.
+    pub(crate) certificate_suffices: bool,
     pub(crate) routes: Vec<Route>,
     /// Answers probes on the main port, if the author wants that.
     pub(crate) health: Option<Arc<Health>>,
@@ -72,13 +74,31 @@ const ALLOWED_HEADERS: &str =
 
 impl Gate {
     /// Host, Origin, authentication, then method and path: an unknown or foreign caller learns nothing of what is served.
-    pub(crate) fn check(&self, head: &Head, address: ClientAddr) -> Result<Admitted, Refusal> {
+    /// `certificate` is who the caller has proven to be by one, if TLS asks for those.
+    pub(crate) fn check(
+        &self,
+        head: &Head,
+        address: ClientAddr,
+        certificate: Option<&Principal>,
+    ) -> Result<Admitted, Refusal> {
         let host = self.hosts.check_host(head)?;
         let origin = self.origins.check_origin(head, &host)?;
         if let Some(answer) = self.preflight(head, origin.is_some()) {
             return Ok(Admitted::Answered(answer));
         }
-        let principal = self.authenticate(head, address)?;
+        // A page that may use this server may read why it was turned away, and how to authenticate.
+        let cors = cors(head, origin.is_some());
+        let principal = self.authenticate(head, address, certificate);
+        principal.and_then(|principal| self.admit(head, principal, &cors)).map_err(|refusal| refusal.with(cors))
+    }
+
+    /// What becomes of the request of a caller who is known.
+    fn admit(
+        &self,
+        head: &Head,
+        principal: Option<Principal>,
+        cors: &[(&'static str, String)],
+    ) -> Result<Admitted, Refusal> {
         if let Some(health) = self.health.as_ref().filter(|_| Health::is_at(head.path())) {
             return Ok(Admitted::Answered(health.answer(head).to_bytes()));
         }
@@ -88,7 +108,7 @@ impl Gate {
                 return Err(Refusal::new(405, "method", "use GET, POST or DELETE").header("Allow", METHODS));
             }
             let (service, path) = (Arc::clone(service), Arc::clone(&route.path));
-            return Ok(Admitted::Http(HttpPassed { service, path, principal, headers: cors(head, origin.is_some()) }));
+            return Ok(Admitted::Http(HttpPassed { service, path, principal, headers: cors.to_vec() }));
         }
         let upgrade = upgrade::check(head)?;
         let protocol = upgrade.choose(route.service.subprotocols()).map(str::to_owned);
@@ -113,9 +133,9 @@ impl Gate {
         if !served || !foreign || head.method != "OPTIONS" || !head.body().is_ok_and(BodyLength::is_empty) {
             return None;
         }
-        // Which of a tool's parameters are mirrored in headers is the tool's business.
+        // Which of a tool's parameters are mirrored in headers is the tool's business, and more of the protocol's may come.
         let asked = head.list("access-control-request-headers").filter(|name| {
-            name.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("mcp-param-")) && is_token(name.as_bytes())
+            name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("mcp-")) && is_token(name.as_bytes())
         });
         let mut allowed = ALLOWED_HEADERS.to_owned();
         for name in asked {
@@ -131,17 +151,26 @@ impl Gate {
         Some(response.to_bytes())
     }
 
-    fn authenticate(&self, head: &Head, address: ClientAddr) -> Result<Option<Principal>, Refusal> {
+    fn authenticate(
+        &self,
+        head: &Head,
+        address: ClientAddr,
+        certificate: Option<&Principal>,
+    ) -> Result<Option<Principal>, Refusal> {
         let by_token = self.tokens.check(head);
         match (&self.authenticate, by_token) {
             (_, Ok(Some(name))) => Ok(Some(Principal::new(name.to_owned()))),
-            (None, by_token) => by_token.map(|_| None),
+            (None, Ok(None)) => Ok(certificate.cloned()),
+            (None, Err(refusal)) => {
+                let suffices = self.certificate_suffices && head.values("authorization").next().is_none();
+                certificate.filter(|_| suffices).cloned().map(Some).ok_or(refusal)
+            }
             (Some(authenticate), _) => {
                 let denied = |Denied| {
                     Refusal::new(401, "auth", "the credentials are missing or not accepted")
                         .header("WWW-Authenticate", "Bearer realm=\"mcp\"")
                 };
-                authenticate(&RequestHead::new(head, address)).map(Some).map_err(denied)
+                authenticate(&RequestHead::new(head, address, certificate)).map(Some).map_err(denied)
             }
         }
     }

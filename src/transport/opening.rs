@@ -6,7 +6,7 @@ use super::gate::{Admitted, Passed};
 use super::websocket::frames::WebSocketFraming;
 use super::{http, websocket};
 use crate::engine::connection::Connection;
-use crate::engine::link::{Link, ReadHalf};
+use crate::engine::link::{Failure, Link, ReadHalf};
 use crate::engine::outbox::{Flush, Frame, Outbox};
 use crate::engine::reading;
 use crate::engine::settle::settle;
@@ -16,6 +16,7 @@ use crate::http::head::{Head, HeadErrorKind};
 use crate::http::reader::{HeadLimits, HeadReader, Progress};
 use crate::http::refusal::Refusal;
 use crate::http::upgrade;
+use crate::principal::Principal;
 use crate::service::{Ended, MessageLimits, Peer, SessionBox};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,9 +35,10 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
     let limits = &door.core.limits;
     let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
     let head = read_head(&mut *read, head_limits, accepted + limits.head_deadline, &door.tls_log);
+    let certificate = read.certificate();
     let passed = head.and_then(|read| {
         let Some((head, ahead)) = read else { return Ok(None) };
-        match check(&door, &head, address)? {
+        match check(&door, &head, address, certificate.as_ref())? {
             Admitted::WebSocket(_) if !ahead.is_empty() => Err(early_bytes()),
             Admitted::WebSocket(_) if door.core.audit.refuses() => Err(unrecorded()),
             admitted => Ok(Some((admitted, head, ahead))),
@@ -53,15 +55,28 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
             seat.established();
             http::serve(read, &outbox, address, (head, passed), ahead, &door);
         }
-        // Gone without having said anything worth an answer.
-        Ok(_) => outbox.close(),
+        Ok(_) => match read.failure() {
+            // Gone without having said anything worth an answer.
+            None => outbox.close(),
+            Some(Failure::Plain) => refuse(read, &outbox, address, &plain_text(), &door),
+            Some(Failure::Handshake(reason)) => {
+                log_failed_handshake(&door, address, &reason);
+                outbox.push_last(None, false, Flush::Now);
+                websocket::finish(read, &outbox, limits.close_deadline);
+            }
+        },
         Err(refusal) => refuse(read, &outbox, address, &refusal, &door),
     }
 }
 
 /// Asks the gate. An author's authentication that panics lets nobody in.
-pub(crate) fn check(door: &Door, head: &Head, address: ClientAddr) -> Result<Admitted, Refusal> {
-    catch_unwind(AssertUnwindSafe(|| door.gate.check(head, address))).unwrap_or_else(|_| {
+pub(crate) fn check(
+    door: &Door,
+    head: &Head,
+    address: ClientAddr,
+    certificate: Option<&Principal>,
+) -> Result<Admitted, Refusal> {
+    catch_unwind(AssertUnwindSafe(|| door.gate.check(head, address, certificate))).unwrap_or_else(|_| {
         log::error!(target: "mcp_blocking::gate", "the authentication panicked at a caller from {address}");
         Err(Refusal::new(500, "auth", "the server could not find out who this is"))
     })
@@ -97,6 +112,11 @@ pub(crate) fn read_head(
 /// To who may send nothing behind a head (RFC 6455, 4.1: not before the answer to its handshake).
 pub(crate) fn early_bytes() -> Refusal {
     Refusal::new(400, "early-bytes", "send nothing behind the request head before it is answered")
+}
+
+/// To who speaks plain text to a port that encrypts.
+fn plain_text() -> Refusal {
+    Refusal::new(400, "plain-on-tls", "this port speaks TLS: use wss:// or https://")
 }
 
 /// Reads some bytes of a head. `None` at the end.
@@ -142,6 +162,18 @@ pub(crate) fn log_refusal(door: &Door, address: ClientAddr, refusal: &Refusal) {
         log::warn!(
             target: "mcp_blocking::gate", address:% = address, status = refusal.status, reason = refusal.label;
             "{address} refused with {}: {}{missed}", refusal.status, Escaped::short(&refusal.reason)
+        );
+    }
+}
+
+/// The same for a client that cannot be answered: its alert has been sent.
+fn log_failed_handshake(door: &Door, address: ClientAddr, reason: &str) {
+    door.core.counters.refuse("tls");
+    door.core.audit.refused(address, "tls", 0);
+    if let Some(missed) = door.log.turn() {
+        log::warn!(
+            target: "mcp_blocking::gate", address:% = address, reason = "tls";
+            "{address} refused in the TLS handshake: {}{missed}", Escaped::short(reason)
         );
     }
 }

@@ -3,17 +3,19 @@
 use crate::guard::address::ClientAddr;
 use crate::guard::bearer::bearer;
 use crate::http::head::Head;
+use crate::principal::Principal;
 use std::fmt;
 
 /// The head of a request that wants to come in: `Host` and `Origin` have been checked already.
 pub struct RequestHead<'a> {
     head: &'a Head,
     address: ClientAddr,
+    certificate: Option<&'a Principal>,
 }
 
 impl<'a> RequestHead<'a> {
-    pub(crate) fn new(head: &'a Head, address: ClientAddr) -> Self {
-        Self { head, address }
+    pub(crate) fn new(head: &'a Head, address: ClientAddr, certificate: Option<&'a Principal>) -> Self {
+        Self { head, address, certificate }
     }
 
     /// The bearer token, if there is exactly one, well-formed, in the `Authorization` header. A token in the query
@@ -30,6 +32,12 @@ impl<'a> RequestHead<'a> {
     /// The path, without the query.
     pub fn path(&self) -> &'a str {
         self.head.path()
+    }
+
+    /// Who the caller has proven to be by its certificate, if TLS asks for one (feature `tls`): with an id such as
+    /// `cert:dns:agent.example.com`, and with what else the certificate says.
+    pub fn client_certificate(&self) -> Option<&'a Principal> {
+        self.certificate
     }
 
     /// Where the connection comes from.

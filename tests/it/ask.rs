@@ -2,6 +2,7 @@
 
 use crate::demo::demo;
 use crate::peer::{MODERN, PATIENCE, Peer, serve, until};
+use crate::web::Web;
 use mcp_blocking::ask::{Form, Roots, Sampling};
 use mcp_blocking::{Answer, NoArgs, Running, Server, Tool, ToolError, ToolResult};
 use schemars::JsonSchema;
@@ -557,29 +558,67 @@ fn a_question_ends_with_its_time_its_call_or_its_client() {
     until("nobody waits", || handle.status().workers_parked == 0 && handle.status().calls_in_flight == 0);
 }
 
-/// 200 calls that wait for people, on the workers that there are by default.
+/// A server whose handlers may wait for 200 people, on the workers that there are by default.
+fn patient() -> Running {
+    serve(asking().limits(|limits| limits.parked_calls = 200))
+}
+
+/// With 200 calls that wait, others are served, and one more question fails at once.
+fn others_are_served(running: &Running) {
+    let handle = running.handle();
+    until("all wait", || handle.status().workers_parked == 200);
+    let busy = |error: &Value| {
+        assert_eq!(error["code"], -31001, "{error}");
+        assert!(error["data"]["retryAfterMs"].as_u64().is_some(), "{error}");
+        assert_eq!(handle.status().workers_parked, 200, "it has not waited for a place");
+    };
+    let mut other = Peer::able(running, "2025-11-25", all());
+    let mut web = Web::able(running, "2025-11-25", all());
+    for _ in 0..50 {
+        assert_eq!(other.call("echo", json!({ "text": "on" }))["content"][0]["text"], "on");
+        assert_eq!(web.call("echo", json!({ "text": "on" }))["content"][0]["text"], "on");
+    }
+    busy(&other.call_error("greet", json!({})));
+    busy(&web.request("tools/call", json!({ "name": "greet" }))["error"]);
+    // A modern client's question waits nowhere.
+    let mut modern = Peer::able(running, MODERN, all());
+    assert_eq!(text(&play(&mut modern, "greet", agreeable)), "Ada of London");
+    let mut modern = Web::able(running, MODERN, all());
+    assert_eq!(modern.call("greet", json!({}))["resultType"], "input_required");
+}
+
 #[test]
 fn two_hundred_calls_that_wait_do_not_stop_the_others() {
-    let running: Running = serve(asking().limits(|limits| limits.parked_calls = 200));
+    let running = patient();
     let mut waiting: Vec<_> = (0..4).map(|_| Peer::able(&running, "2025-11-25", all())).collect();
     let calls: Vec<Vec<Value>> =
         waiting.iter_mut().map(|peer| (0..50).map(|_| peer.start_call("greet", json!({}))).collect()).collect();
-    let handle = running.handle();
-    until("all wait", || handle.status().workers_parked == 200);
-    let mut other = Peer::able(&running, "2025-11-25", all());
-    for _ in 0..100 {
-        assert_eq!(other.call("echo", json!({ "text": "on" }))["content"][0]["text"], "on");
-    }
-    assert_eq!(other.call_error("greet", json!({}))["code"], -31001);
-    // A modern client's question waits nowhere.
-    let mut modern = Peer::able(&running, MODERN, all());
-    assert_eq!(text(&play(&mut modern, "greet", agreeable)), "Ada of London");
+    others_are_served(&running);
     for (peer, calls) in waiting.iter_mut().zip(&calls) {
         for call in calls {
             peer.cancel(call);
         }
     }
-    until("nobody waits", || handle.status().workers_parked == 0);
+    until("nobody waits", || running.handle().status().workers_parked == 0);
+}
+
+#[test]
+fn two_hundred_calls_that_wait_over_http_do_not_stop_the_others() {
+    let running = patient();
+    let sessions: Vec<_> = (0..4).map(|_| Web::able(&running, "2025-11-25", all())).collect();
+    // Each counts on from the one before: ids are those of the session.
+    let connections = |web: &Web| std::iter::successors(Some(web.again()), |last| Some(last.again())).take(50);
+    let mut waiting: Vec<_> = sessions.iter().flat_map(connections).collect();
+    for web in &mut waiting {
+        web.start("tools/call", json!({ "name": "greet" }));
+    }
+    others_are_served(&running);
+    for web in &sessions {
+        let mut web = web.again();
+        web.ask("DELETE", &[("Mcp-Session-Id", &web.session.clone().expect("a session"))], "");
+        assert_eq!(web.empty(), 204);
+    }
+    until("nobody waits", || running.handle().status().workers_parked == 0);
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use super::demo::demo;
 use super::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, serve, until};
 use super::raw::{Head, Raw};
+use super::tasks::{R4, begin, knowing, reach};
 use super::web::Web;
 use mcp_blocking::audit::{Audit, Expect, FindingKind, Report, SyncPolicy, WhenFailing, read_key, verify_files};
-use mcp_blocking::{Error, NoArgs, Principal, Running, ToolError, ToolResult};
+use mcp_blocking::{Ctx, Error, NoArgs, Principal, Running, TaskSupport, Tool, ToolError, ToolResult};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -391,6 +394,84 @@ fn streams_and_the_answers_of_handlers_are_recorded_without_a_socket() {
 }
 
 #[test]
+fn a_call_that_goes_on_as_a_task_is_one_call_and_one_task_however_often_its_handler_runs() {
+    let folder = Folder::new();
+    let tool = |name: &str| Tool::new(name, "Asks").task(TaskSupport::Optional);
+    #[derive(Deserialize, JsonSchema)]
+    struct Sure {
+        _sure: bool,
+    }
+    let asks = |ctx: &Ctx| ctx.ask::<Sure>("sure", "Sure?").map(|_| "done");
+    let server = demo()
+        .tool_with(tool("asks"), move |ctx, NoArgs| asks(ctx))
+        .tool_with(tool("detaches").detaches(), move |ctx, NoArgs| {
+            ctx.detach()?;
+            asks(ctx)
+        })
+        .tool_with(tool("fails"), |_ctx, NoArgs| -> ToolResult<String> { Err(ToolError::denied("not you")) })
+        .audit(folder.audit());
+    let running = serve(server);
+    let mut modern = Peer::able(&running, MODERN, knowing());
+    for name in ["asks", "detaches"] {
+        let id = begin(&mut modern, MODERN, name, json!({}));
+        reach(&mut modern, &id, "input_required");
+        let answers = json!({ "sure": { "action": "decline" } });
+        modern.request("tasks/update", json!({ "taskId": id, "inputResponses": answers }));
+        reach(&mut modern, &id, "completed");
+    }
+    let waiting = begin(&mut modern, MODERN, "asks", json!({}));
+    reach(&mut modern, &waiting, "input_required");
+    modern.request("tasks/cancel", json!({ "taskId": waiting }));
+    let mut legacy = Peer::able(&running, R4, knowing());
+    let id = begin(&mut legacy, R4, "fails", json!({}));
+    legacy.request("tasks/result", json!({ "taskId": id }));
+    end(running);
+
+    folder.assert_sound();
+    let told = |event: &str| -> Vec<_> {
+        let lines = folder.events(event);
+        lines.iter().map(|line| (line["tool"].clone(), line["outcome"].clone())).collect()
+    };
+    let expected = |outcomes: [&str; 4]| {
+        let names = ["asks", "detaches", "asks", "fails"];
+        names.iter().zip(outcomes).map(|(name, outcome)| (json!(name), json!(outcome))).collect::<Vec<_>>()
+    };
+    assert_eq!(told("call"), expected(["ok"; 4]));
+    assert_eq!(told("task"), expected(["ok", "ok", "cancelled", "tool_error"]));
+    assert_eq!(folder.events("authorization").len(), 1);
+    let (tasks, calls) = (folder.events("task"), folder.events("call"));
+    assert_eq!(tasks[2]["task"], waiting[..8]);
+    for (task, call) in tasks.iter().zip(&calls) {
+        assert_eq!(task["arguments"], call["arguments"]);
+        assert!(task["duration_us"].as_u64() >= call["duration_us"].as_u64(), "{task} {call}");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn refused_handshakes_and_new_certificates_are_recorded() {
+    use super::certs::{Authority, Client, Files};
+    let authority = Authority::new("server");
+    let [old, new, third] = ["localhost"; 3].map(|name| authority.issue(&[name]));
+    let (folder, files) = (Folder::new(), Files::new());
+    let running = serve(demo().tls(files.put(&old).look_every(Duration::ZERO)).audit(folder.audit()));
+    let client = Client::new(&authority);
+    client.peer(&running, MODERN).barrier();
+    Client::new(&Authority::new("other")).try_connect(running.addr()).map(drop).expect_err("it is not trusted");
+    until("it is recorded", || folder.events("refusal").iter().any(|line| line["reason"] == "tls"));
+    // Told to, and found.
+    let _ = files.put(&new);
+    assert_eq!(running.handle().reload_tls().expect("good files").len(), 2);
+    let _ = files.put(&third);
+    client.peer(&running, MODERN).barrier();
+    client.peer(&running, MODERN).barrier();
+    end(running);
+    folder.assert_sound();
+    let reloads = folder.events("reload");
+    assert_eq!(reloads.iter().map(|line| line["what"].as_str()).collect::<Vec<_>>(), [Some("tls"); 2]);
+}
+
+#[test]
 fn a_flood_of_refusals_is_a_few_lines() {
     let folder = Folder::new();
     let running = serve(demo().audit(folder.audit()));
@@ -523,12 +604,14 @@ fn on_a_full_disk_calls_go_on_and_what_is_lost_is_told() {
     let lost = audit_status(&running).lost;
     fs::remove_file(folder.log()).expect("deleted");
     until("it works again", || !audit_status(&running).failing);
+    // The queue has room again, so that the end is not lost, too.
+    until("what waited is written", || audit_status(&running).events + lost > 9_000);
     drop(peer);
     end(running);
     let report = folder.assert_sound();
     assert!(report.notes.iter().any(|note| note.kind == FindingKind::Lost), "{report:#?}");
     let told: u64 = folder.events("lost").iter().filter_map(|line| line["count"].as_u64()).sum();
-    assert_eq!(told, lost);
+    assert_eq!(told, lost, "{:?}", counts(&folder.lines()));
     assert_eq!(folder.events("call").len() as u64 + lost, 9_001);
 }
 

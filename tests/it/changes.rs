@@ -243,3 +243,62 @@ fn a_wrong_filter_is_refused_and_too_many_subscriptions_as_well() {
     until("the connection is gone", || handle.status().connections == 0);
     handle.tools_changed();
 }
+
+#[test]
+fn notices_that_wait_for_a_slow_client_are_one_of_each_kind() {
+    const LARGE: usize = 12 << 20;
+    let server = demo()
+        .limits(|limits| limits.outbox_bytes = 2 * LARGE)
+        .tool("large", "More than a socket takes", |_ctx, NoArgs| Ok("x".repeat(LARGE)))
+        .prompt("prompt", "A prompt", |_ctx, NoArgs| Ok("x"))
+        .resource("a://one", "one", "text/plain", |_ctx| Ok("x"))
+        .resource("a://two", "two", "text/plain", |_ctx| Ok("x"));
+    let running = serve(server);
+    let handle = running.handle();
+    for revision in ALL {
+        let mut peer = Peer::of(&running, revision);
+        let watched = ["a://one", "a://two"];
+        if revision == MODERN {
+            let all = json!({ "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true,
+                "resourceSubscriptions": watched });
+            listen(&mut peer, &json!("l"), all);
+        } else {
+            watched.iter().for_each(|uri| _ = peer.request("resources/subscribe", json!({ "uri": uri })));
+        }
+        let id = peer.start_call("large", json!({}));
+        until("the socket is full", || handle.clients().iter().any(|client| client.queued_bytes() > LARGE / 4));
+        for _ in 0..50 {
+            handle.tools_changed();
+            handle.prompts_changed();
+            handle.resources_changed();
+            watched.iter().for_each(|uri| handle.resource_updated(uri));
+        }
+        peer.result(&id);
+        peer.barrier();
+        let mut told: Vec<_> = peer
+            .take_held()
+            .iter()
+            .map(|notice| {
+                format!(
+                    "{} {}",
+                    notice["method"].as_str().unwrap_or_default(),
+                    notice["params"]["uri"].as_str().unwrap_or_default()
+                )
+            })
+            .collect();
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "notifications/prompts/list_changed ",
+                "notifications/resources/list_changed ",
+                "notifications/resources/updated a://one",
+                "notifications/resources/updated a://two",
+                "notifications/tools/list_changed ",
+            ],
+            "{revision}"
+        );
+        peer.vanish();
+        until("it is gone", || handle.clients().is_empty());
+    }
+}

@@ -1,9 +1,12 @@
 //! Methods and notifications of an author's own, and layers around everything, in both eras.
 
-use crate::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, serve, turnstile, until};
+use crate::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, modern_meta, serve, turnstile, until};
+use crate::web::Web;
 use mcp_blocking::schemars::JsonSchema;
 use mcp_blocking::serde_json::value::RawValue;
-use mcp_blocking::{ConcurrencyLimit, Error, LogRequests, Next, NoArgs, Reply, Request, Server, Tool, ToolError};
+use mcp_blocking::{
+    ConcurrencyLimit, Error, LogRequests, Next, NoArgs, Reply, Request, Running, Server, Tool, ToolError,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::mpsc::channel;
@@ -44,7 +47,7 @@ fn a_custom_method_answers_in_both_eras() {
         assert_eq!(result.get("resultType").is_some(), revision == MODERN);
         let wrong = peer.request("acme/search", json!({ "text": 5 }))["error"].clone();
         assert_eq!(wrong["code"], -32602);
-        assert!(wrong["message"].as_str().is_some_and(|message| message.contains("`text`")), "{wrong}");
+        assert!(wrong["message"].as_str().is_some_and(|message| message.contains("`/text`")), "{wrong}");
         assert_eq!(peer.request("acme/other", json!({}))["error"]["code"], -32601);
     }
 }
@@ -256,4 +259,67 @@ fn names_that_are_taken_are_reported() {
         Err(Error::Setup(problems)) => assert_eq!(problems.len(), 4, "{problems:?}"),
         other => panic!("{other:?}"),
     }
+}
+
+/// Posts a notification of 2026-07-28 and leaves as soon as it is accepted.
+fn note_and_leave(running: &Running, method: &str, text: &str) {
+    let mut web = Web::of(running, MODERN);
+    let params = json!({ "text": text, "_meta": modern_meta(json!({})) });
+    web.post(&json!({ "jsonrpc": "2.0", "method": method, "params": params }), &[]);
+    assert_eq!(web.empty(), 202);
+    web.vanish();
+}
+
+#[test]
+fn a_notification_that_was_accepted_over_http_is_heard_when_its_client_has_gone() {
+    let (turnstile, keeper) = turnstile();
+    let (heard, hears) = channel();
+    let server = with_tools()
+        .limits(|limits| limits.workers = 1)
+        .tool("wait", "Keeps the only worker busy", move |_ctx, NoArgs| {
+            turnstile.pass();
+            Ok("done")
+        })
+        .notification("acme/seen", move |_ctx, Text { text }| {
+            let _ = heard.send(text);
+        });
+    let running = serve(server);
+    let mut peer = Peer::of(&running, MODERN);
+    let call = peer.start_call("wait", json!({}));
+    keeper.wait_entered();
+    note_and_leave(&running, "acme/seen", "gone");
+    let handle = running.handle();
+    until("it has gone", || handle.status().connections == 1);
+    assert!(hears.try_recv().is_err(), "no worker is free");
+    keeper.release();
+    assert_eq!(hears.recv_timeout(PATIENCE).expect("it is heard"), "gone");
+    peer.result(&call);
+}
+
+#[test]
+fn a_notification_whose_client_has_gone_ends_with_its_time_and_with_the_server() {
+    let (ended, ends) = channel();
+    let server = |deadline: Duration| {
+        let ended = ended.clone();
+        with_tools().limits(|limits| limits.handler_deadline = deadline).notification(
+            "acme/slow",
+            move |ctx, Text { text: _ }| {
+                let slept = ctx.sleep(PATIENCE * 2);
+                let _ = ended.send(slept.is_err());
+            },
+        )
+    };
+    let running = serve(server(Duration::from_millis(50)));
+    note_and_leave(&running, "acme/slow", "x");
+    assert!(ends.recv_timeout(PATIENCE).expect("its time ends"));
+    assert_eq!(running.handle().status().workers_written_off_ever, 0);
+    let running = serve(server(PATIENCE * 2));
+    note_and_leave(&running, "acme/slow", "x");
+    let handle = running.handle();
+    until("it runs, and its client has gone", || {
+        let status = handle.status();
+        (status.connections, status.calls_in_flight, status.calls_waiting) == (0, 1, 0)
+    });
+    running.shutdown(Duration::ZERO).expect("a clean end");
+    assert!(ends.recv_timeout(PATIENCE).expect("the server ends it"));
 }

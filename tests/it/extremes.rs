@@ -64,6 +64,7 @@ fn counts_may_be_as_large_as_their_types() {
         ("listens_per_connection", |limits| limits.listens_per_connection = usize::MAX),
         ("json_depth", |limits| limits.json_depth = usize::MAX),
         ("rate", |limits| (limits.rate, limits.burst) = (u32::MAX, u32::MAX)),
+        ("log_rate", |limits| limits.log_rate = u32::MAX),
         ("workers", |limits| limits.workers = usize::MAX),
         ("memory_bytes", |limits| limits.memory_bytes = usize::MAX),
         ("page_size", |limits| limits.page_size = usize::MAX),

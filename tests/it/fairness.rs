@@ -1,9 +1,9 @@
 //! How much may one client ask for, and what do the others notice of it?
 
 use super::demo::demo;
-use super::peer::{Keeper, LEGACY, MODERN, PATIENCE, Peer, serve, turnstile, until};
+use super::peer::{ALL, Keeper, LEGACY, MODERN, PATIENCE, Peer, serve, turnstile, until};
 use mcp_blocking::crossbeam_channel::unbounded;
-use mcp_blocking::{Limits, NoArgs, Running, ToolError};
+use mcp_blocking::{Limits, LogLevel, NoArgs, Running, ToolError};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -180,4 +180,29 @@ fn a_rate_of_zero_is_no_limit() {
         }
     }
     assert_eq!(running.handle().status().rate_limited, 0);
+}
+
+#[test]
+fn log_messages_beyond_the_rate_are_dropped_and_the_answer_comes() {
+    let talkative = |rate| {
+        let server = demo().limits(move |limits| limits.log_rate = rate);
+        serve(server.tool("talk", "Talks too much", |ctx, NoArgs| {
+            (0..900).for_each(|n| ctx.log(LogLevel::Info, n));
+            Ok("said")
+        }))
+    };
+    let heard = |running: &Running, revision| {
+        let mut peer = Peer::of(running, revision);
+        let meta = json!({ "io.modelcontextprotocol/logLevel": "info" });
+        let id = peer.start("tools/call", json!({ "name": "talk", "_meta": meta }));
+        assert_eq!(peer.result(&id)["content"][0]["text"], "said");
+        peer.take_held().len()
+    };
+    let running = talkative(10);
+    for revision in ALL {
+        // A burst of ten seconds, and what is refilled meanwhile.
+        let heard = heard(&running, revision);
+        assert!((100..300).contains(&heard), "{revision}: {heard}");
+    }
+    assert_eq!(heard(&talkative(0), MODERN), 900);
 }

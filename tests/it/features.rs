@@ -1,12 +1,12 @@
 //! Resources, templates, prompts and completion: in all revisions, over WebSocket and HTTP, each answer valid by its schema.
 
-use crate::peer::{ALL, LEGACY, MODERN, Peer, serve};
+use crate::everywhere;
+use crate::peer::{LEGACY, MODERN, Peer, serve};
 use crate::schema::Schema;
-use crate::web::Web;
 use mcp_blocking::content::{
     Annotations, Blob, Content, Icon, PromptMessage, PromptOutput, ResourceContents, ResourceLink, Role,
 };
-use mcp_blocking::{CacheScope, NoArgs, Prompt, Running, Server, ToolError, ToolResult};
+use mcp_blocking::{CacheScope, Cacheable, NoArgs, Prompt, Running, Server, ToolError, ToolResult};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -91,61 +91,16 @@ fn library() -> Server {
         })
 }
 
-/// A client of either transport.
-trait Speaks {
-    fn ask(&mut self, method: &str, params: Value) -> Value;
-}
-
-impl Speaks for Peer {
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        self.request(method, params)
-    }
-}
-
-impl Speaks for Web {
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        self.start(method, params);
-        let head = self.head();
-        self.messages(&head).pop().expect("an answer")
-    }
-}
-
-/// Runs a test for each revision with a client of each transport that has it; everything they are answered is checked.
-fn everywhere(server: fn() -> Server, test: impl Fn(&str, &mut dyn FnMut(&str, Value) -> Value)) {
-    let running = serve(server());
-    for revision in ALL {
-        let schema = Schema::of(revision);
-        let mut clients: Vec<Box<dyn Speaks>> = vec![Box::new(Peer::able(&running, revision, capabilities()))];
-        if revision != "2024-11-05" {
-            clients.push(Box::new(WithNames(Web::able(&running, revision, capabilities()))));
-        }
-        for mut client in clients {
-            test(revision, &mut |method, params| {
-                let answer = client.ask(method, params);
-                let questions = answer["result"]["resultType"] == "input_required";
-                schema.check_message(&answer, Some(method).filter(|_| !questions));
-                answer
-            });
-        }
-    }
-}
-
 fn capabilities() -> Value {
     json!({ "elicitation": {} })
 }
 
-/// Sends `Mcp-Name` for resources, too.
-struct WithNames(Web);
-
-impl Speaks for WithNames {
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        let message = self.0.make(method, params);
-        let uri = message["params"]["uri"].as_str().filter(|_| method == "resources/read").map(str::to_owned);
-        let more: Vec<_> = uri.iter().map(|uri| ("Mcp-Name", uri.as_str())).collect();
-        self.0.post(&message, &more);
-        let head = self.0.head();
-        self.0.messages(&head).pop().expect("an answer")
-    }
+/// Runs a test for each revision with a client of each transport.
+fn everywhere(server: fn() -> Server, test: impl Fn(&str, &mut dyn FnMut(&str, Value) -> Value)) {
+    everywhere::each(server(), capabilities(), |client| {
+        let revision = client.revision();
+        test(revision, &mut |method, params| client.ask(method, params));
+    });
 }
 
 #[test]
@@ -344,6 +299,71 @@ fn lists_come_in_pages_and_may_be_kept() {
 }
 
 #[test]
+fn each_list_and_each_resource_may_be_kept_for_a_time_of_its_own() {
+    fn kept() -> Server {
+        let seconds = Duration::from_secs;
+        let server = Server::new("kept", "1.0.0")
+            .cache_of(Cacheable::Discover, seconds(1), CacheScope::Public)
+            .cache_of(Cacheable::Tools, seconds(2), CacheScope::Public)
+            .cache_of(Cacheable::Contents, seconds(3), CacheScope::Private)
+            .cache(seconds(4), CacheScope::Private)
+            .cache_of(Cacheable::Prompts, Duration::MAX, CacheScope::Public);
+        server
+            .tool("t", "A tool", |_ctx, NoArgs| Ok("x"))
+            .prompt("p", "A prompt", |_ctx, NoArgs| Ok("x"))
+            .resource("r://plain", "r", "text/plain", |_ctx| Ok("x"))
+            .template("r://own/{n}", "r", "text/plain", |ctx, variables: Value| {
+                ctx.cache(Duration::from_millis(1_500), CacheScope::Public);
+                Ok(variables.to_string())
+            })
+            .resource("r://asks", "r", "text/plain", |ctx| {
+                ctx.cache(Duration::from_secs(9), CacheScope::Public);
+                Ok(ctx.ask::<Name>("name", "Your name?")?.accepted()?.name)
+            })
+    }
+    everywhere(kept, |revision, ask| {
+        for (method, params, time, scope) in [
+            ("server/discover", json!({}), 1_000, "public"),
+            ("tools/list", json!({}), 2_000, "public"),
+            ("resources/list", json!({}), 4_000, "private"),
+            ("resources/templates/list", json!({}), 4_000, "private"),
+            ("prompts/list", json!({}), 9_007_199_254_740_991_i64, "public"),
+            ("resources/read", json!({ "uri": "r://plain" }), 3_000, "private"),
+            ("resources/read", json!({ "uri": "r://own/1" }), 1_500, "public"),
+        ] {
+            if revision != MODERN && method == "server/discover" {
+                continue;
+            }
+            let result = ask(method, params)["result"].clone();
+            let (found, wanted) = ((result.get("ttlMs"), result.get("cacheScope")), (json!(time), json!(scope)));
+            match revision == MODERN {
+                true => assert_eq!(found, (Some(&wanted.0), Some(&wanted.1)), "{method}"),
+                false => assert_eq!(found, (None, None), "{method} {revision}"),
+            }
+        }
+        if revision == MODERN {
+            let asked = ask("resources/read", json!({ "uri": "r://asks" }))["result"].clone();
+            assert_eq!((&asked["resultType"], asked.get("ttlMs")), (&json!("input_required"), None));
+        }
+    });
+}
+
+#[test]
+fn arguments_of_a_prompt_have_titles() {
+    #[derive(Deserialize, JsonSchema)]
+    struct Titled {
+        #[schemars(title = "The code")]
+        code: String,
+    }
+    let server = || Server::new("titled", "1").prompt("p", "A prompt", |_ctx, Titled { code }| Ok(code));
+    everywhere(server, |revision, ask| {
+        let argument = ask("prompts/list", json!({}))["result"]["prompts"][0]["arguments"][0].clone();
+        let title = (revision >= "2025-06-18").then(|| json!("The code"));
+        assert_eq!((argument["name"].as_str(), argument.get("title")), (Some("code"), title.as_ref()), "{argument}");
+    });
+}
+
+#[test]
 fn prompts_and_resources_ask_like_tools() {
     let running = serve(library());
     let accept = json!({ "action": "accept", "content": { "name": "Ada" } });
@@ -431,17 +451,38 @@ fn what_cannot_be_served_is_reported_all_at_once() {
         #[allow(dead_code, reason = "only its schema is looked at")]
         n: u32,
     }
+    #[derive(JsonSchema)]
+    struct Library {
+        #[allow(dead_code, reason = "only its schema is looked at")]
+        books: Vec<String>,
+    }
     let server = Server::new("wrong", "1.0.0")
         .resource("no uri", "x", "text/plain", |_ctx| Ok("x"))
         .resource("a://b", "x", "text/plain", |_ctx| Ok("x"))
         .resource("a://b", "x", "text/plain", |_ctx| Ok("x"))
         .template("t://{", "x", "text/plain", |_ctx, _: Value| Ok("x"))
         .prompt("number", "Wants a number", |_ctx, Number { n: _ }| Ok("x"))
-        .prompt("", "Has no name", |_ctx, NoArgs| Ok("x"));
+        .prompt("", "Has no name", |_ctx, NoArgs| Ok("x"))
+        .prompt("same", "One", |_ctx, NoArgs| Ok("x"))
+        .prompt("same", "Another", |_ctx, NoArgs| Ok("x"))
+        .template("same://{x}", "x", "text/plain", |_ctx, _: Value| Ok("x"))
+        .template("same://{x}", "x", "text/plain", |_ctx, _: Value| Ok("x"))
+        .complete_prompt("same", "x", |_ctx, _prefix| Ok(Vec::new()))
+        .complete_prompt("same", "x", |_ctx, _prefix| Ok(Vec::new()))
+        .form::<Name>()
+        .form::<Library>();
     let problems = server.bind("127.0.0.1:0").expect_err("problems").to_string();
-    for what in
-        ["resource `no uri`", "its address is taken", "template `t://{`", "argument `n` has to be a text", "prompt ``"]
-    {
+    for what in [
+        "resource `no uri`",
+        "its address is taken",
+        "template `t://{`",
+        "argument `n` has to be a text",
+        "prompt ``",
+        "prompt `same`: its name is taken",
+        "template `same://{x}`: it is registered twice",
+        "completion of `x` in `same`: it is registered twice",
+        "form `Library`: field `books` is a list of something else than choices",
+    ] {
         assert!(problems.contains(what), "{what}: {problems}");
     }
     assert!(problems.contains("features.rs"), "the place of each: {problems}");

@@ -353,6 +353,72 @@ fn sessions_are_bounded_and_those_in_use_are_kept() {
     assert_eq!(used.call("echo", json!({ "text": "kept" }))["content"][0]["text"], "kept");
 }
 
+/// A session for who has that token, as far as `initialize`.
+fn session_of(running: &Running, token: &str) -> Web {
+    let mut web = Web::connect(running);
+    let params =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    web.post(&hello, &[("Authorization", &format!("Bearer {token}"))]);
+    let head = web.head();
+    assert_eq!(head.status, 200);
+    web.body(&head);
+    (web.session, web.revision) = (head.header("mcp-session-id").map(str::to_owned), "2025-11-25");
+    web
+}
+
+#[test]
+fn who_opens_many_sessions_pushes_out_his_own() {
+    let running = serve(demo().limits(|limits| limits.sessions = 3));
+    let mut honest = Web::of(&running, "2025-11-25");
+    // Nobody goes on with these.
+    let crowd: Vec<_> = (0..20).map(|_| session_of(&running, "0")).collect();
+    assert_eq!(honest.call("echo", json!({ "text": "kept" }))["content"][0]["text"], "kept");
+    drop(crowd);
+
+    let [ada, bob] = ["0123456789abcdef-ada", "0123456789abcdef-bob"];
+    let server = demo().bearer_token("ada", ada).bearer_token("bob", bob);
+    let running = serve(server.limits(|limits| limits.sessions = 3));
+    let mut honest = session_of(&running, ada);
+    for _ in 0..20 {
+        // In use for longer than the other.
+        let mut web = session_of(&running, bob);
+        let ready = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        web.post(&ready, &[("Authorization", &format!("Bearer {bob}"))]);
+        assert_eq!(web.empty(), 202);
+    }
+    let ping = honest.make("ping", json!({}));
+    honest.post(&ping, &[("Authorization", &format!("Bearer {ada}"))]);
+    assert_eq!(honest.json().0, 200);
+}
+
+#[test]
+fn handshakes_and_streams_count_as_messages_do() {
+    let running = serve(demo().limits(|limits| (limits.rate, limits.burst) = (1, 4)));
+    let mut web = Web::of(&running, "2025-11-25");
+    let mut other = web.again();
+    let statuses: Vec<_> = (0..8)
+        .map(|_| {
+            let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {} });
+            other.session = None;
+            other.post(&json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params }), &[]);
+            other.status()
+        })
+        .collect();
+    assert!(statuses[0] == 200 && statuses.contains(&429), "{statuses:?}");
+    let refused = (0..8).find_map(|_| {
+        let mut stream = web.again();
+        stream.get(None);
+        let head = stream.head();
+        (head.status != 200).then_some(head)
+    });
+    let head = refused.expect("too many");
+    assert_eq!((head.status, head.header("retry-after")), (429, Some("1")));
+    // It was that session and that connection, and nobody else.
+    web = Web::of(&running, "2025-11-25");
+    assert_eq!(web.call("echo", json!({ "text": "on" }))["content"][0]["text"], "on");
+}
+
 /// Requests beyond the rate have a status of their own.
 #[test]
 fn the_rate_holds_over_http() {

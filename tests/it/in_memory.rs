@@ -4,7 +4,7 @@ use crate::demo::demo;
 use crate::peer::PATIENCE;
 use mcp_blocking::ask::{Form, Roots, Sampling};
 use mcp_blocking::testing::{Called, ClientError};
-use mcp_blocking::{Answer, Era, Error, NoArgs, Revision, Server, Tool};
+use mcp_blocking::{Answer, Era, Error, NoArgs, Revision, Server, TaskSupport, Tool, ToolError, ToolResult};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -263,4 +263,40 @@ fn threads_take_turns_and_a_message_that_is_too_long_is_an_error() {
     let error = client.call("echo", json!({ "text": "x".repeat(20_000) })).expect_err("it is too long");
     assert!(matches!(error, ClientError::Rpc { code: -32700, .. }), "{error}");
     assert_eq!(client.call("echo", json!({ "text": "on" })).expect("an answer"), "on");
+}
+
+#[test]
+fn tools_are_called_as_tasks_and_answered_in_both_eras() {
+    let server = || {
+        demo()
+            .tool_with(Tool::new("greet", "Asks").task(TaskSupport::Required), |ctx, NoArgs| {
+                let Name { name } = ctx.ask("name", "What is your name?")?.accepted()?;
+                let (more, again) = ctx.ask_all((
+                    Form::<Name>::new("more", format!("And more, {name}?")),
+                    Form::<Name>::new("again", "And again?"),
+                ))?;
+                assert!(ctx.is_task());
+                Ok(format!("{name}, {}, {}", more.accepted()?.name, again.accepted()?.name))
+            })
+            .tool_with(
+                Tool::new("breaks", "Is an error").task(TaskSupport::Optional),
+                |_ctx, NoArgs| -> ToolResult<String> { Err(ToolError::rpc(-5, "it broke")) },
+            )
+    };
+    for era in BOTH {
+        let client = server().in_memory().in_era(era).tasks().answer("name", json!({ "name": "Ada" }));
+        // Nobody has said what to answer to the rest.
+        assert!(matches!(client.call("greet", ()), Err(ClientError::Unanswered { .. })), "{era:?}");
+        let client = server().in_memory().in_era(era).tasks().answer("name", json!({ "name": "Ada" }));
+        let client = client.answer("more", json!({ "name": "Bob" })).answer("again", json!({ "name": "Cy" }));
+        for _ in 0..100 {
+            assert_eq!(client.call("greet", ()).expect("a result"), "Ada, Bob, Cy");
+        }
+        assert_eq!(client.call("echo", json!({ "text": "no task" })).expect("a result"), "no task");
+        assert!(matches!(client.call("breaks", ()), Err(ClientError::Rpc { code: -5, .. })));
+        assert_eq!(client.handle().expect("it runs").status().tasks, 101);
+    }
+    let old = server().in_memory().in_revision(Revision::R2025_06_18).tasks();
+    assert!(matches!(old.call("greet", ()), Err(ClientError::Rpc { code: -32602, .. })));
+    assert!(matches!(old.call("breaks", ()), Err(ClientError::Rpc { code: -5, .. })));
 }

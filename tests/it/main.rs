@@ -5,10 +5,17 @@ mod ask;
 mod asked;
 mod audit;
 mod batches;
+#[cfg(feature = "tls")]
+mod certificates;
+#[cfg(feature = "tls")]
+mod certs;
 mod changes;
+mod cors;
 mod custom;
 mod demo;
 mod eras;
+mod everywhere;
+mod extensions;
 mod extremes;
 mod fairness;
 mod features;
@@ -16,18 +23,33 @@ mod gate;
 mod handlers;
 mod heads;
 mod http;
+mod http_attacks;
 mod in_memory;
 mod life;
 mod lines;
 mod malformed;
 mod messages;
+mod meta;
+mod mirrored;
 mod peer;
+#[allow(dead_code, reason = "shared with the tests of the examples, which use all of it")]
+mod process;
 mod raw;
 mod reports;
+mod resume;
+mod scenarios;
 mod schema;
 mod services;
+// They hold what the checks of arguments say.
+#[cfg(feature = "validation")]
 mod stories;
+mod tasks;
+mod tasks_asking;
+mod tasks_bounds;
+#[cfg(feature = "tls")]
+mod tls;
 mod tools;
 mod two;
+mod validation;
 mod web;
 mod websocket;

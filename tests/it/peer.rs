@@ -4,7 +4,7 @@ use mcp_blocking::crossbeam_channel::{Receiver, Sender, unbounded};
 use mcp_blocking::{Running, Server};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use tungstenite::client::IntoClientRequest;
@@ -41,9 +41,29 @@ pub fn modern_meta(capabilities: Value) -> Value {
     })
 }
 
+/// What a client talks over: a socket, or something that encrypts on one.
+pub trait Wire: Read + Write + Send {
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Wire for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+/// Connects a socket that never waits for longer than a test does.
+pub fn dial(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
+    stream.set_nodelay(true).expect("no delay");
+    stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
+    stream
+}
+
 /// A WebSocket client.
 pub struct Peer {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Box<dyn Wire>>,
     /// The revision it speaks in [`Peer::request`] and what is built on it; empty before any session.
     pub revision: &'static str,
     /// What it says that it can do.
@@ -66,11 +86,12 @@ impl Peer {
 
     /// Connects with more headers.
     pub fn connect_to(address: SocketAddr, headers: &[(&'static str, &str)]) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
-        stream.set_nodelay(true).expect("no delay");
-        stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
-        stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
-        let mut request = format!("ws://{address}/mcp").into_client_request().expect("a request");
+        Self::over(Box::new(dial(address)), &address.to_string(), headers)
+    }
+
+    /// The same over something that is connected, to a server of that name.
+    pub fn over(stream: Box<dyn Wire>, host: &str, headers: &[(&'static str, &str)]) -> Self {
+        let mut request = format!("ws://{host}/mcp").into_client_request().expect("a request");
         request.headers_mut().insert("Sec-WebSocket-Protocol", "mcp".parse().expect("a value"));
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a value"));
@@ -93,12 +114,17 @@ impl Peer {
     pub fn able(running: &Running, revision: &'static str, capabilities: Value) -> Self {
         let mut peer = Self::connect(running);
         peer.capabilities = capabilities;
+        peer.speaking(revision)
+    }
+
+    /// Speaks that revision from here on.
+    pub fn speaking(mut self, revision: &'static str) -> Self {
         if revision == MODERN {
-            peer.revision = revision;
+            self.revision = revision;
         } else {
-            peer.initialize(revision);
+            self.initialize(revision);
         }
-        peer
+        self
     }
 
     /// Opens a legacy session; returns the result of `initialize`.
@@ -282,7 +308,7 @@ impl Peer {
                 Received::Closed(code, reason) => frame = Some((code, reason)),
                 Received::Ended => {
                     // So that the server need not wait for more.
-                    let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
+                    let _ = self.socket.get_ref().socket().shutdown(std::net::Shutdown::Both);
                     return frame;
                 }
                 Received::Nothing => panic!("the connection is not closed within {PATIENCE:?}"),
@@ -298,7 +324,7 @@ impl Peer {
 
     /// Leaves without a word.
     pub fn vanish(self) {
-        let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
+        let _ = self.socket.get_ref().socket().shutdown(std::net::Shutdown::Both);
     }
 
     pub fn receive(&mut self, deadline: Instant) -> Received {
@@ -307,7 +333,7 @@ impl Peer {
             if left.is_zero() {
                 return Received::Nothing;
             }
-            self.socket.get_ref().set_read_timeout(Some(left)).expect("read timeout");
+            self.socket.get_ref().socket().set_read_timeout(Some(left)).expect("read timeout");
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
                     self.text = text.to_string();

@@ -38,8 +38,8 @@ fn wrong_arguments_are_a_result_that_names_the_field() {
         for (arguments, named) in [
             (json!({}), "items"),
             (json!({ "items": 5 }), "items"),
-            (json!({ "items": [{ "name": "a", "price": 1 }, { "name": "b", "price": "two" }] }), "items[1].price"),
-            (json!({ "items": [{ "name": "a", "price": -1 }] }), "items[0].price"),
+            (json!({ "items": [{ "name": "a", "price": 1 }, { "name": "b", "price": "two" }] }), "`/items/1/price`"),
+            (json!({ "items": [{ "name": "a", "price": -1 }] }), "`/items/0/price`"),
             (json!({ "items": [{ "name": "a" }] }), "price"),
             (json!({ "items": [], "shipBy": 256 }), "shipBy"),
             (json!({ "items": [], "note": ["x"] }), "note"),
@@ -52,7 +52,7 @@ fn wrong_arguments_are_a_result_that_names_the_field() {
         }
         let long = peer.call("order", json!({ "items": [{ "name": "a", "price": "x".repeat(50_000) }] }));
         let text = long["content"][0]["text"].as_str().expect("a text");
-        assert!(text.len() < 2_000 && text.contains("items[0].price"), "{text}");
+        assert!(text.len() < 2_000 && text.contains("`/items/0/price`"), "{text}");
         let good = json!({ "items": [{ "name": "tea", "price": 3 }], "future": true });
         assert_eq!(peer.call("order", good)["content"][0]["text"], "tea at 3 (None, None)");
     }

@@ -1,21 +1,24 @@
 //! A client of Streamable HTTP on a plain socket: one connection, request after request. Every read has a deadline.
 
-use crate::peer::{MODERN, PATIENCE, modern_meta};
+use crate::peer::{MODERN, Wire, dial, modern_meta};
 use mcp_blocking::Running;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 pub const BOTH: &str = "application/json, text/event-stream";
 
 pub struct Web {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     address: SocketAddr,
     buffer: Vec<u8>,
     /// The session, once there is one.
     pub session: Option<String>,
     pub revision: &'static str,
     pub capabilities: Value,
+    /// The id of the last event that had one.
+    pub last_event: Option<String>,
+    /// What the last event that said something about it had the client wait before it comes back.
+    pub retry: Option<u64>,
     last_id: i64,
 }
 
@@ -42,12 +45,14 @@ impl Web {
     }
 
     pub fn connect_to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
-        stream.set_nodelay(true).expect("no delay");
-        stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
-        stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
+        Self::over(Box::new(dial(address)), address)
+    }
+
+    /// The same over something that is connected.
+    pub fn over(stream: Box<dyn Wire>, address: SocketAddr) -> Self {
         let (buffer, capabilities) = (Vec::new(), json!({}));
-        Self { stream, address, buffer, session: None, revision: "", capabilities, last_id: 0 }
+        let (last_event, retry) = (None, None);
+        Self { stream, address, buffer, session: None, revision: "", capabilities, last_event, retry, last_id: 0 }
     }
 
     /// Speaks that revision: with a session, if it has sessions.
@@ -57,11 +62,17 @@ impl Web {
 
     pub fn able(running: &Running, revision: &'static str, capabilities: Value) -> Self {
         let mut web = Self::connect(running);
-        (web.revision, web.capabilities) = (revision, capabilities);
+        web.capabilities = capabilities;
+        web.speaking(revision)
+    }
+
+    /// Speaks that revision from here on.
+    pub fn speaking(mut self, revision: &'static str) -> Self {
+        self.revision = revision;
         if revision != MODERN {
-            web.initialize();
+            self.initialize();
         }
-        web
+        self
     }
 
     /// One more connection of the same client.
@@ -105,6 +116,11 @@ impl Web {
 
     /// Posts a message as a client of this revision does, with more headers.
     pub fn post(&mut self, message: &Value, more: &[(&str, &str)]) {
+        self.post_text(message, &message.to_string(), more);
+    }
+
+    /// The same with a text of one's own for the message.
+    pub fn post_text(&mut self, message: &Value, text: &str, more: &[(&str, &str)]) {
         let session = self.session.clone();
         let mut headers = vec![("Content-Type", "application/json")];
         if !more.iter().any(|(name, _)| *name == "Accept") {
@@ -113,16 +129,23 @@ impl Web {
         if let Some(session) = &session {
             headers.push(("Mcp-Session-Id", session));
         }
-        if !self.revision.is_empty() && message["method"] != "initialize" {
+        if !self.revision.is_empty() && (self.revision == MODERN || message["method"] != "initialize") {
             headers.push(("MCP-Protocol-Version", self.revision));
         }
         if self.revision == MODERN {
-            for (name, value) in [("Mcp-Method", &message["method"]), ("Mcp-Name", &message["params"]["name"])] {
-                headers.extend(value.as_str().map(|value| (name, value)));
+            let (method, params) = (&message["method"], &message["params"]);
+            let name = match method.as_str() {
+                Some("resources/read") => &params["uri"],
+                Some("tasks/get" | "tasks/update" | "tasks/cancel") => &params["taskId"],
+                _ => &params["name"],
+            };
+            for (header, value) in [("Mcp-Method", method), ("Mcp-Name", name)] {
+                let given = more.iter().any(|(name, _)| *name == header);
+                headers.extend(value.as_str().filter(|_| !given).map(|value| (header, value)));
             }
         }
         headers.extend(more);
-        self.ask("POST", &headers, &message.to_string());
+        self.ask("POST", &headers, text);
     }
 
     /// A request of this revision, with an id of its own.
@@ -166,21 +189,54 @@ impl Web {
     /// All messages of an answer.
     pub fn messages(&mut self, head: &Head) -> Vec<Value> {
         if !head.is_stream() {
-            return vec![serde_json::from_slice(&self.body(head)).expect("JSON")];
+            let body = self.body(head);
+            let shown = || format!("{head:?} {}", String::from_utf8_lossy(&body));
+            return vec![serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{}", shown()))];
         }
         std::iter::from_fn(|| self.event()).collect()
     }
 
-    /// The next event of a stream; `None` at its end. Comments are passed over.
+    /// The next message of a stream; `None` at its end. Comments, and events without a message, are passed over.
     #[track_caller]
     pub fn event(&mut self) -> Option<Value> {
+        std::iter::from_fn(|| self.any_event())
+            .find(|data| !data.is_empty())
+            .map(|data| serde_json::from_str(&data).unwrap_or_else(|_| panic!("no JSON: {data:?}")))
+    }
+
+    /// The data of the next event of a stream, empty for one that has none; `None` at its end. Comments are passed over.
+    #[track_caller]
+    pub fn any_event(&mut self) -> Option<String> {
         loop {
             let text = String::from_utf8(self.chunk()?).expect("UTF-8");
-            if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
-                assert!(text.ends_with("\n\n"), "{text:?}");
-                return Some(serde_json::from_str(data).expect("JSON"));
+            assert!(text.ends_with("\n\n"), "{text:?}");
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            let id = field("id: ");
+            self.retry = field("retry: ").map(|time| time.parse().expect("a number")).or(self.retry);
+            let data = field("data: ").or(id.as_ref().map(|_| String::new()));
+            self.last_event = id.or(self.last_event.take());
+            if data.is_some() {
+                return data;
             }
         }
+    }
+
+    /// One more connection of the same client, which opens the session's stream, or goes on with one behind that event.
+    #[track_caller]
+    pub fn listen(&self, last_event: Option<&str>) -> Self {
+        let mut web = self.again();
+        web.get(last_event);
+        let head = web.head();
+        assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")), "{head:?}");
+        web
+    }
+
+    /// Asks for a stream of the session.
+    pub fn get(&mut self, last_event: Option<&str>) {
+        let session = self.session.clone().expect("a session");
+        let mut headers = vec![("Accept", "text/event-stream"), ("Mcp-Session-Id", session.as_str())];
+        headers.extend(last_event.map(|id| ("Last-Event-ID", id)));
+        self.ask("GET", &headers, "");
     }
 
     /// The next chunk of a body; `None` at its end.
@@ -250,13 +306,47 @@ impl Web {
         assert!(self.buffer.is_empty(), "more came: {}", String::from_utf8_lossy(&self.buffer));
     }
 
+    /// What is below, for bytes that no client sends.
+    #[cfg(feature = "tls")]
+    pub fn socket(&self) -> &TcpStream {
+        self.stream.socket()
+    }
+
     pub fn vanish(self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.stream.socket().shutdown(Shutdown::Both);
+    }
+
+    /// Leaves as a program does that is killed with bytes unread: the connection is reset.
+    pub fn reset(self) {
+        socket2::SockRef::from(self.stream.socket()).set_linger(Some(std::time::Duration::ZERO)).expect("a setting");
+    }
+
+    /// Sends, unless the server takes no more.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Ends the connection when asked to, also while it is being read.
+    pub fn end(&self) -> impl FnOnce() + Send + use<> {
+        let stream = self.stream.socket().try_clone().expect("a second handle");
+        move || {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Waits until there is something to read; false at the end of the connection.
+    pub fn more(&mut self) -> bool {
+        let mut piece = [0; 4096];
+        if self.buffer.is_empty() {
+            let count = self.stream.read(&mut piece).unwrap_or(0);
+            self.buffer.extend_from_slice(&piece[..count]);
+        }
+        !self.buffer.is_empty()
     }
 
     /// Says that nothing more will be sent.
     pub fn half_close(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("shuts down");
+        self.stream.socket().shutdown(Shutdown::Write).expect("shuts down");
     }
 
     #[track_caller]

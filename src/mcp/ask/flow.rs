@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Most rounds of one request.
 const MAX_ROUNDS: u32 = 10;
+/// … of one task, which stays with the server: nobody else has to carry its state.
+const MAX_TASK_ROUNDS: u32 = 100;
 /// Most answers that are read of one request.
 const MAX_RESPONSES: usize = 64;
 
@@ -39,8 +41,12 @@ impl Given {
 pub(crate) struct Flow {
     /// What came back sealed.
     state: Option<State>,
-    /// What tells that state from all others.
-    state_id: Option<[u8; 16]>,
+    /// What tells the state that a client has carried from all others, and when it ends, in seconds since 1970.
+    carried: Option<([u8; 16], u64)>,
+    /// The request runs as a task.
+    in_task: bool,
+    /// The handler wants to go on as a task.
+    detaches: bool,
     /// The answers that came with this request.
     responses: BTreeMap<String, Box<RawValue>>,
     /// What was asked in this run, with the answers that are there.
@@ -80,8 +86,8 @@ impl Flow {
             })?;
             flow.id = Some(opened.state.flow.clone());
             flow.remembered.clone_from(&opened.state.remembered);
+            flow.carried = Some((opened.id, opened.state.expires));
             flow.state = Some(opened.state);
-            flow.state_id = Some(opened.id);
         }
         if let Some(responses) = &given.responses {
             let whole = json::for_each_member(responses.get(), |key, value| {
@@ -155,7 +161,21 @@ impl Flow {
     }
 
     pub(super) fn may_ask_again(&self) -> bool {
-        self.state.as_ref().is_none_or(|state| state.round < MAX_ROUNDS)
+        let most = if self.in_task { MAX_TASK_ROUNDS } else { MAX_ROUNDS };
+        self.state.as_ref().is_none_or(|state| state.round < most)
+    }
+
+    pub(super) fn in_task(&self) -> bool {
+        self.in_task
+    }
+
+    /// The handler wants to go on as a task.
+    pub(crate) fn detach(&mut self) {
+        self.detaches = true;
+    }
+
+    pub(crate) fn detaches(&self) -> bool {
+        self.detaches
     }
 
     /// The same text through all rounds of the request.
@@ -170,8 +190,15 @@ impl Flow {
 
     /// What tells the state that came from all others, and when it ends. `None` in the first round.
     pub(super) fn state_id(&self) -> Option<([u8; 16], Duration)> {
-        let expires = self.state.as_ref()?.expires;
-        Some((self.state_id?, Duration::from_secs(expires.saturating_sub(now()))))
+        let (id, expires) = self.carried?;
+        Some((id, Duration::from_secs(expires.saturating_sub(now()))))
+    }
+
+    /// Its use has been noted. In a task, the handler may come to that place again when it has got an answer.
+    pub(super) fn used(&mut self) {
+        if self.in_task {
+            self.carried = None;
+        }
     }
 
     pub(super) fn remembered(&self, key: &str) -> Option<&RawValue> {
@@ -193,18 +220,9 @@ impl Flow {
             return Ok(None);
         }
         let questions = std::mem::take(&mut self.open);
-        let answers = std::mem::take(&mut self.asked).into_iter().filter_map(|(key, asked)| {
-            let answer = asked.answer?;
-            Some((key, Recorded { question: asked.digest, answer }))
-        });
-        let state = State {
-            flow: self.id()?,
-            round: self.state.as_ref().map_or(0, |state| state.round) + 1,
-            expires: now().saturating_add(lifetime.as_secs().max(1)),
-            answers: answers.collect(),
-            open: questions.iter().map(|(key, question)| (key.clone(), question.digest.clone())).collect(),
-            remembered: std::mem::take(&mut self.remembered),
-        };
+        let mut state = self.next_state()?;
+        state.expires = now().saturating_add(lifetime.as_secs().max(1));
+        state.open = questions.iter().map(|(key, question)| (key.clone(), question.digest.clone())).collect();
         let state = keys.seal(&state, binding()).map_err(|error| match error {
             SealError::TooLarge(bytes) => ToolError::new(format!(
                 "the answers and what is remembered take {bytes} bytes, which is too much to carry on"
@@ -212,6 +230,64 @@ impl Flow {
             _ => ToolError::new("the state of this request cannot be sealed"),
         })?;
         Ok(Some(Round { questions, state }))
+    }
+
+    /// All that is known behind this run, for one more.
+    fn next_state(&mut self) -> ToolResult<State> {
+        let answers = std::mem::take(&mut self.asked).into_iter().filter_map(|(key, asked)| {
+            let answer = asked.answer?;
+            Some((key, Recorded { question: asked.digest, answer }))
+        });
+        Ok(State {
+            flow: self.id()?,
+            round: self.state.as_ref().map_or(0, |state| state.round) + 1,
+            answers: answers.collect(),
+            remembered: std::mem::take(&mut self.remembered),
+            ..State::default()
+        })
+    }
+
+    /// The same flow, of a request that runs as a task.
+    pub(crate) fn of_task(mut self) -> Self {
+        self.in_task = true;
+        self
+    }
+
+    /// What a task's next run begins with: all that is known behind this one.
+    pub(crate) fn next_run(&mut self) -> ToolResult<Self> {
+        let mut state = self.next_state()?;
+        for (key, known) in self.state.take().map(|state| state.answers).unwrap_or_default() {
+            // This run may not have come to it. Nobody has to carry it, so nobody is asked again.
+            state.answers.entry(key).or_insert(known);
+        }
+        let (id, remembered) = (Some(state.flow.clone()), state.remembered.clone());
+        Ok(Self { state: Some(state), carried: self.carried, in_task: true, id, remembered, ..Self::default() })
+    }
+
+    /// The questions that a task has to ask before its handler can get further; empty if there are none.
+    pub(crate) fn take_questions(&mut self) -> Vec<(String, Rendered)> {
+        std::mem::take(&mut self.open)
+    }
+
+    /// An answer has come between two runs of a task.
+    pub(crate) fn record(&mut self, key: String, question: &Rendered, answer: Box<RawValue>) {
+        let state = self.state.get_or_insert_default();
+        state.answers.insert(key, Recorded { question: question.digest.clone(), answer });
+    }
+
+    /// The memory that it holds between two runs.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_state = |state: &State| {
+            let answers = state.answers.iter().map(|(key, known)| key.len() + known.answer.get().len() + 64);
+            answers.sum::<usize>() + state.flow.len()
+        };
+        // Twice: in the state, and at hand.
+        let remembered = self.remembered.iter().map(|(key, value)| 2 * (key.len() + value.get().len() + 32));
+        let responses = self.responses.iter().map(|(key, value)| key.len() + value.get().len() + 32);
+        size_of::<Self>()
+            + self.state.as_ref().map_or(0, of_state)
+            + remembered.sum::<usize>()
+            + responses.sum::<usize>()
     }
 }
 

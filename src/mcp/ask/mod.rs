@@ -17,6 +17,7 @@ use crate::engine::{pool, reading};
 use crate::protocol::error::codes;
 use crate::protocol::json;
 use crate::protocol::revision::Revision;
+use crate::protocol::tasks;
 use crossbeam_channel::select;
 use flow::Found;
 use form::{Answer, Form, OpenUrl};
@@ -27,6 +28,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -57,6 +59,9 @@ impl Ctx {
     ///   comes back with the answer, **the handler runs again from its top**, and this call returns the answer. So what is before
     ///   the last question runs once for each round: keep it free of effects, or put it into [`remember`](Self::remember). Nothing is held
     ///   on the server meanwhile, and a server with the same [`state_key`](crate::Server::state_key) can take the next round.
+    /// - In a task ([`Tool::task`](crate::Tool::task)) it is the same for both: clients up to 2025-11-25 are sent a request; those of
+    ///   2026-07-28 find the question in the task, and the handler runs again from its top when they have answered. What is known of the task between its
+    ///   runs stays on the server.
     ///
     /// The key names the question within the handler. An answer counts for the very same question only: if its text has changed
     /// between rounds, it is asked again.
@@ -150,7 +155,8 @@ impl Ctx {
                 }
             }
         }
-        questions.read(&answers).map_err(|(key, what)| match revision.is_modern() {
+        let of_request = revision.is_modern() && !self.flow.lock().in_task();
+        questions.read(&answers).map_err(|(key, what)| match of_request {
             true => ToolError::rpc(
                 codes::INVALID_PARAMS,
                 format!("params.inputResponses: the answer to `{key}` does not fit: {what}"),
@@ -201,7 +207,10 @@ impl Ctx {
     pub fn once(&self) -> ToolResult<()> {
         let Some((id, lifetime)) = self.flow.lock().state_id() else { return Ok(()) };
         match self.call().mcp.replays.note(id, lifetime) {
-            Use::First => Ok(()),
+            Use::First => {
+                self.flow.lock().used();
+                Ok(())
+            }
             Use::Again => {
                 Err(ToolError::rpc(codes::INVALID_PARAMS, "params.requestState has been used; call again without it"))
             }
@@ -237,15 +246,20 @@ impl Call {
             return Err(RequestError::NoSession.into());
         }
         let _parked = pool::park().map_err(|_| ToolError::busy(Duration::from_secs(1)))?;
+        let task = self.task();
+        let _waiting = task.map(|task| task.wait_for_client());
         let patience = self.mcp.limits().question_deadline;
         let _time = self.pause(patience);
         let until = crossbeam_channel::at(Instant::now() + patience);
         let cancelled = self.cancel_signal().channel();
         let mut asked = Vec::with_capacity(questions.len());
         for (_, key, question) in questions {
-            asked.push(asked::Question::ask(&self.link, Some(key), question.method, &question.params, |message| {
-                self.send_request(message)
-            })?);
+            let params = match task {
+                Some(task) => Cow::Owned(tasks::with_related(&question.params, &task.id)),
+                None => Cow::Borrowed(&*question.params),
+            };
+            let send = |message| self.send_request(message);
+            asked.push(asked::Question::ask(&self.link, Some(self), Some(key), question.method, &params, send)?);
         }
         let mut answers = Vec::with_capacity(asked.len());
         for question in &asked {

@@ -1,5 +1,7 @@
 //! What all questions to a client have in common.
 
+use super::form::{Form, OpenUrl};
+use super::sampling::{Roots, Sampling};
 use crate::mcp::tool_error::{ToolError, ToolResult};
 use crate::protocol::capabilities::ClientCapabilities;
 use crate::protocol::json;
@@ -31,9 +33,9 @@ pub trait Question: Sealed {
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Rendered {
-    pub(super) method: &'static str,
-    pub(super) params: Box<RawValue>,
-    pub(super) digest: String,
+    pub(crate) method: &'static str,
+    pub(crate) params: Box<RawValue>,
+    pub(crate) digest: String,
     needs: Needs,
 }
 
@@ -64,6 +66,23 @@ impl Rendered {
             Needs::Roots => (client.roots, json!({ "roots": {} })),
         };
         if has { Ok(()) } else { Err(ToolError::missing_capability(required)) }
+    }
+
+    /// Whether that can be an answer, as far as it can be told without the handler, which knows the type that it wants.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn fits(&self, answer: &RawValue) -> Result<(), String> {
+        match self.needs {
+            Needs::Form => {
+                let params: Value = serde_json::from_str(self.params.get()).unwrap_or_default();
+                let schema = params.get("requestedSchema").unwrap_or(&Value::Null);
+                Form::raw("", "", schema).read(answer).map(drop)
+            }
+            Needs::Url => OpenUrl::new("", "", "").read(answer).map(drop),
+            Needs::Sampling | Needs::SamplingTools => Sampling::new("", "").read(answer).map(drop),
+            Needs::Roots => Roots::new("").read(answer).map(drop),
+        }
     }
 }
 

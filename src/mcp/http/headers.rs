@@ -2,6 +2,7 @@
 //! basic/transports/streamable-http): do they say the same?
 
 use crate::http::head::Head;
+use crate::mcp::keywords;
 use crate::protocol::classify::{Claim, Handling, ModernClaim, claim, classify_request};
 use crate::protocol::envelope::Request;
 use crate::protocol::error::RpcError;
@@ -120,65 +121,80 @@ impl Mirrored {
     /// The mirrored arguments of a schema.
     ///
     /// # Errors
-    /// What is wrong with an annotation (2026-07-28, server/tools).
+    /// What is wrong with an annotation, and what to change (2026-07-28, server/tools).
     pub(crate) fn of_schema(schema: &Value) -> Result<Vec<Self>, String> {
         let mut found: Vec<Self> = Vec::new();
-        collect(schema, &mut Vec::new(), &mut found)?;
-        let reachable = found.len();
-        if annotations(schema) != reachable {
-            return Err("`x-mcp-header` may stand only in properties, and in properties of those".into());
+        collect(schema, Some(&mut Vec::new()), &mut found)?;
+        if schema.get(ANNOTATION).is_some() {
+            return Err(format!(
+                "`{ANNOTATION}` stands at the root of its schema, and belongs to one of its properties"
+            ));
         }
-        let mut names: Vec<_> = found.iter().map(|one| one.header.as_str()).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err("two of its arguments have the same `x-mcp-header`".into());
+        for (place, one) in found.iter().enumerate() {
+            if found.iter().take(place).any(|other| other.header == one.header) {
+                return Err(format!(
+                    "two of its arguments have the same `{ANNOTATION}`, `{}`: give each its own",
+                    one.header
+                ));
+            }
         }
         Ok(found)
     }
 }
 
-fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirrored>) -> Result<(), String> {
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Ok(()) };
-    for (name, property) in properties {
-        path.push(name.clone());
-        if let Some(header) = property.get("x-mcp-header") {
+/// The keyword of a schema that names a header.
+const ANNOTATION: &str = "x-mcp-header";
+
+/// Finds the annotations of a schema. `path` leads to the argument, if there is a way by properties alone.
+fn collect(schema: &Value, mut path: Option<&mut Vec<String>>, found: &mut Vec<Mirrored>) -> Result<(), String> {
+    for sub in keywords::subschemas(schema) {
+        let mut below = path.as_deref_mut().filter(|_| sub.keyword == "properties");
+        let name = sub.member.as_deref().unwrap_or(sub.keyword);
+        if let Some(path) = &mut below {
+            path.push(name.to_owned());
+        }
+        if let Some(header) = sub.schema.get(ANNOTATION) {
+            let Some(path) = &below else {
+                return Err(format!(
+                    "`{ANNOTATION}` stands under `{}` of its schema, and may stand only in properties, and in properties of those",
+                    sub.keyword
+                ));
+            };
             let token = header.as_str().filter(|text| crate::http::head::is_token(text.as_bytes()));
-            let token = token.ok_or_else(|| format!("the `x-mcp-header` of `{name}` is no name of a header"))?;
-            let kind = property.get("type").and_then(Value::as_str);
+            let token = token.ok_or_else(|| {
+                format!("the `{ANNOTATION}` of `{name}` has to be the name of a header, say `Region`, and is {header}")
+            })?;
+            let kind = sub.schema.get("type").and_then(Value::as_str);
             if !matches!(kind, Some("string" | "integer" | "boolean")) {
                 return Err(format!(
-                    "`{name}` has an `x-mcp-header`, so it has to be a string, an integer or a boolean"
+                    "`{name}` has an `{ANNOTATION}`, so its type has to be string, integer or boolean"
                 ));
             }
-            let header = format!("mcp-param-{}", token.to_ascii_lowercase());
-            found.push(Mirrored { header, path: path.clone() });
+            found.push(Mirrored { header: format!("mcp-param-{}", token.to_ascii_lowercase()), path: path.to_vec() });
         }
-        collect(property, path, found)?;
-        path.pop();
+        let way = below.is_some();
+        collect(sub.schema, below, found)?;
+        if let (true, Some(path)) = (way, &mut path) {
+            path.pop();
+        }
     }
     Ok(())
 }
 
-/// How often the annotation stands anywhere where a schema can stand.
-fn annotations(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => items.iter().map(annotations).sum(),
-        Value::Object(members) => {
-            let here = usize::from(
-                members.contains_key("x-mcp-header") && !members.contains_key("properties") && is_schema(members),
-            );
-            here + members
-                .iter()
-                .filter(|(key, _)| !matches!(key.as_str(), "const" | "enum" | "default" | "examples"))
-                .map(|(_, value)| annotations(value))
-                .sum::<usize>()
-        }
-        _ => 0,
+/// Has an argument mirrored: writes the annotation into the schema.
+///
+/// # Errors
+/// There is no such argument.
+pub(crate) fn annotate(schema: &mut Value, argument: &str, header: &str) -> Result<(), String> {
+    let mut property = Some(schema);
+    for name in argument.split('/') {
+        property = property.and_then(|schema| schema.get_mut("properties")?.get_mut(name));
     }
-}
-
-fn is_schema(members: &serde_json::Map<String, Value>) -> bool {
-    members.get("x-mcp-header").is_some_and(Value::is_string)
+    let property = property.and_then(Value::as_object_mut);
+    let property = property
+        .ok_or_else(|| format!("it has no argument `{argument}` that could be said again in the header `{header}`"))?;
+    property.insert(ANNOTATION.into(), header.into());
+    Ok(())
 }
 
 /// Compares the headers of a call with its arguments.
@@ -193,6 +209,11 @@ pub(crate) fn check_params(head: &Head, mirrored: &[Mirrored], arguments: Option
     for one in mirrored {
         let argument =
             one.path.iter().try_fold(&arguments, |value, name| value.get(name)).filter(|value| !value.is_null());
+        if let Some(Value::Number(number)) = argument
+            && number.as_f64().is_some_and(|number| number.abs() > EXACT)
+        {
+            return Err(mismatch(&format!("the argument for {} is beyond what a header can say exactly", one.header)));
+        }
         let named = single(head, &one.header)?;
         match (argument, named) {
             // A header for an argument that is not there says nothing.
@@ -213,7 +234,7 @@ fn says_same(argument: &Value, named: &str) -> bool {
             number.to_string() == named
                 || matches!(
                     (number.as_f64(), named.parse::<f64>()),
-                    (Some(number), Ok(named)) if number == named && number.abs() <= EXACT
+                    (Some(number), Ok(named)) if number == named
                 )
         }
         // Wrong by its type, which is for the tool to say.
@@ -274,6 +295,7 @@ mod tests {
             (vec!["Mcp-Param-Region: =?base64?w6Q?="], r#"{"region":"ä"}"#),
             (vec!["Mcp-Param-Region: eu", "Mcp-Param-Region: eu"], r#"{"region":"eu"}"#),
             (vec!["Mcp-Param-Count: 43"], r#"{"deep":{"count":42}}"#),
+            (vec!["Mcp-Param-Count: 9007199254740993"], r#"{"deep":{"count":9007199254740993}}"#),
         ] {
             assert!(!check(&lines, arguments), "{lines:?} {arguments}");
         }

@@ -1,13 +1,15 @@
 //! MCP over Streamable HTTP (2025-03-26 to 2026-07-28, basic/transports): each message in a POST of its own.
 
+pub(crate) mod event_id;
 pub(crate) mod headers;
 pub(crate) mod sessions;
-pub(crate) mod stream;
+mod store;
+pub(crate) mod streams;
 
 use super::Mcp;
 use super::batch::Reply;
 use super::client::Link;
-use super::session::{Rate, Session};
+use super::session::{self, Rate, Session};
 use crate::audit::Party;
 use crate::engine::outbox::Flush;
 use crate::http::head::Head;
@@ -17,13 +19,17 @@ use crate::protocol::envelope::{self, Incoming, ParseLimits};
 use crate::protocol::error::{BusyReason, RpcError};
 use crate::protocol::id::RequestId;
 use crate::protocol::method;
+use crate::protocol::revision::Revision;
 use crate::service::{Ended, Text};
 use crate::transport::http::exchange::Exchange;
 use crate::transport::http::{HttpConnection, HttpService};
+use event_id::EventId;
 use sessions::HttpSession;
 use std::sync::Arc;
+use streams::{RequestStream, Streams, Unknown};
 
 const SESSION: &str = "mcp-session-id";
+const LAST_EVENT: &str = "last-event-id";
 /// How long a client that finds no room for its session is asked to wait.
 const BUSY_MS: u64 = 1_000;
 
@@ -40,19 +46,29 @@ impl McpOverHttp {
 
 impl HttpService for McpOverHttp {
     fn connection(&self) -> Box<dyn HttpConnection> {
-        Box::new(Conversation { mcp: Arc::clone(&self.mcp), modern: None, rate: None, stream: None })
+        Box::new(Conversation { mcp: Arc::clone(&self.mcp), part: None, rate: None, waits: None })
     }
 }
 
 /// What belongs to one connection.
 struct Conversation {
     mcp: Arc<Mcp>,
-    /// The request that is served without a session.
-    modern: Option<Arc<Link>>,
-    /// The rate of those is that of the connection.
+    /// What its request is about.
+    part: Option<Part>,
+    /// The rate of requests without a session is that of the connection.
     rate: Option<Rate>,
-    /// The stream of a session that this connection carries.
-    stream: Option<(Arc<HttpSession>, Arc<Exchange>)>,
+    /// A request that waits for the end of a task.
+    waits: Option<(Arc<HttpSession>, RequestId)>,
+}
+
+/// What a connection has to do with at the moment.
+enum Part {
+    /// A request that is served without a session.
+    Modern(Arc<Link>),
+    /// One of a session.
+    Request(Arc<RequestStream>),
+    /// A stream of a session that the client has opened, or has come back to.
+    Stream(Arc<Streams>, Arc<Exchange>),
 }
 
 impl HttpConnection for Conversation {
@@ -63,19 +79,34 @@ impl HttpConnection for Conversation {
             _ => self.delete(principal.as_ref(), exchange),
         };
         if let Err((status, error)) = refused {
-            refuse(exchange, status, None, &error);
+            refuse(exchange, status, None, &error, None);
         }
     }
 
+    fn takes_long(&mut self, exchange: &Exchange) {
+        if let Some(Part::Request(request)) = &self.part {
+            request.takes_long();
+        }
+        exchange.comment(Flush::Now);
+    }
+
     fn over(&mut self) {
-        if let Some(link) = self.modern.take() {
-            self.mcp.remove_link(link.id);
-            drop(link.take_listens());
+        match self.part.take() {
+            Some(Part::Modern(link)) => {
+                self.mcp.remove_link(link.id);
+                drop(link.take_listens());
+            }
+            Some(Part::Request(request)) => {
+                request.detach();
+                // A client that can come back for the answer may do so.
+                if let Some((session, id)) = self.waits.take().filter(|_| !request.is_stream()) {
+                    session.session.link().hung_up(&id, &request);
+                }
+            }
+            Some(Part::Stream(streams, exchange)) => streams.detach(&exchange),
+            None => {}
         }
-        if let Some((session, exchange)) = self.stream.take() {
-            session.stream.detach(&exchange);
-            exchange.finish(200, Flush::Later);
-        }
+        self.waits = None;
     }
 }
 
@@ -84,9 +115,8 @@ type Refused = Result<(), (u16, RpcError)>;
 impl Conversation {
     fn post(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>) -> Refused {
         let head = exchange.head();
-        let kind =
-            head.header("content-type").map(|value| value.split(|byte| *byte == b';').next().unwrap_or_default());
-        if !kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/json")) {
+        let kind = single(head, "content-type")?.and_then(|value| value.split(';').next());
+        if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
             return Err((415, RpcError::invalid_request("send the message as Content-Type: application/json")));
         }
         let accepts = exchange.accepts();
@@ -100,21 +130,43 @@ impl Conversation {
         let incoming = match envelope::parse(&text, &limits) {
             Ok(incoming) => incoming,
             Err(malformed) => {
-                refuse(exchange, 400, malformed.id.as_ref(), &malformed.error);
+                // As over every transport: what an error without an id looks like is the session's.
+                let session = self.session(principal.as_ref(), exchange).ok();
+                let revision = session.and_then(|session| session.session.link().legacy().map(|own| own.revision));
+                refuse(exchange, 400, malformed.id.as_ref(), &malformed.error, revision);
                 return Ok(());
             }
         };
+        let id = match &incoming {
+            Incoming::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
+        if let Err((status, error)) = self.serve(principal, &text, incoming, exchange) {
+            refuse(exchange, status, id.as_ref(), &error, None);
+        }
+        Ok(())
+    }
+
+    /// A message that could be read.
+    fn serve(
+        &mut self,
+        principal: Option<Principal>,
+        text: &Text,
+        incoming: Incoming<'_>,
+        exchange: &Arc<Exchange>,
+    ) -> Refused {
+        let head = exchange.head();
         match &incoming {
             Incoming::Request(request) if headers::is_modern(&request.params, head) => {
-                self.modern(principal, &text, incoming, exchange);
+                self.modern(principal, text, incoming, exchange);
                 Ok(())
             }
             Incoming::Request(request) if request.method == method::INITIALIZE => {
-                self.initialize(principal, &text, incoming, exchange)
+                self.initialize(principal, text, incoming, exchange)
             }
             Incoming::Notification(notification) if headers::is_modern(&notification.params, head) => {
                 // No header rules are given for these, and a cancellation is the end of its connection.
-                self.modern(principal, &text, incoming, exchange);
+                self.modern(principal, text, incoming, exchange);
                 exchange.finish(202, Flush::Later);
                 Ok(())
             }
@@ -126,11 +178,18 @@ impl Conversation {
                 exchange.hold(session.enter());
                 let (notification, response) =
                     (matches!(incoming, Incoming::Notification(_)), matches!(incoming, Incoming::Response(_)));
+                if let Incoming::Request(request) = &incoming
+                    && request.method == method::TASKS_RESULT
+                {
+                    self.waits = Some((Arc::clone(&session), request.id.clone()));
+                }
                 if response {
                     // First: what comes of it, on another connection, may have the client leave at once.
                     exchange.finish(202, Flush::Now);
                 }
-                session.session.receive_over(&text, incoming, &Reply::Exchange(Arc::clone(exchange)));
+                let request = RequestStream::new(&session.streams, exchange, session.polls());
+                self.part = Some(Part::Request(Arc::clone(&request)));
+                session.session.receive_over(text, incoming, &Reply::Stream(request));
                 if notification {
                     exchange.finish(202, Flush::Later);
                 }
@@ -142,12 +201,16 @@ impl Conversation {
     /// A message that brings with it all that has to be known.
     fn modern(&mut self, principal: Option<Principal>, text: &Text, incoming: Incoming<'_>, exchange: &Arc<Exchange>) {
         let link = Link::of_request(exchange.connection(), principal);
-        let rate = self.rate.get_or_insert_with(|| Session::rate(&self.mcp));
-        let session = Session::with_rate(Arc::clone(&self.mcp), Arc::clone(&link), Arc::clone(rate));
+        let session = Session::with_rate(Arc::clone(&self.mcp), Arc::clone(&link), self.rate());
         // Before the request is served: what it listens for may happen at once.
         self.mcp.add_link(&link);
-        self.modern = Some(link);
+        self.part = Some(Part::Modern(link));
         session.receive_over(text, incoming, &Reply::Exchange(Arc::clone(exchange)));
+    }
+
+    /// The rate of this connection.
+    fn rate(&mut self) -> Rate {
+        Arc::clone(self.rate.get_or_insert_with(|| Session::rate(&self.mcp)))
     }
 
     fn initialize(
@@ -162,6 +225,9 @@ impl Conversation {
             self.find(id, principal.as_ref(), exchange)?;
             return Err((400, RpcError::already_initialized()));
         }
+        // Its own rate begins with the session, and would be a new one for each.
+        let party = Party { principal: principal.as_ref(), ..exchange.connection().party() };
+        within(&self.rate(), &self.mcp, party)?;
         let address = exchange.connection().address;
         let Some(session) = HttpSession::prepare(&self.mcp, address, principal) else {
             return Err((503, RpcError::busy(BusyReason::Overloaded, BUSY_MS)));
@@ -179,7 +245,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// The stream of what belongs to no request.
+    /// The stream of what belongs to no request, or any one that the client has lost.
     fn get(&mut self, principal: Option<&Principal>, exchange: &Arc<Exchange>) -> Refused {
         let head = exchange.head();
         if headers::head_is_modern(head) {
@@ -192,12 +258,18 @@ impl Conversation {
             return Err((406, RpcError::invalid_request("accept text/event-stream")));
         }
         let session = self.session(principal, exchange)?;
+        // What is replayed may be a lot.
+        within(session.session.own_rate(), &self.mcp, session.session.link().party())?;
         exchange.hold(session.enter());
-        if !exchange.stream(&[], Flush::Later) || !session.stream.attach(exchange) {
-            return Err(unknown_session());
+        match single(head, LAST_EVENT)? {
+            Some(id) => {
+                let known = EventId::parse(id).ok_or(Unknown).and_then(|id| session.streams.resume(id, exchange));
+                known.map_err(|Unknown| unknown_event())?;
+            }
+            None if session.streams.open(exchange, session.polls()) => {}
+            None => return Err(unknown_session()),
         }
-        exchange.keep_alive();
-        self.stream = Some((session, Arc::clone(exchange)));
+        self.part = Some(Part::Stream(Arc::clone(&session.streams), Arc::clone(exchange)));
         Ok(())
     }
 
@@ -233,6 +305,11 @@ impl Conversation {
     }
 }
 
+/// Takes a request from a client's rate.
+fn within(rate: &Rate, mcp: &Mcp, party: Party<'_>) -> Refused {
+    session::take(rate, mcp, party).map_err(|error| (429, error))
+}
+
 fn single<'h>(head: &'h Head, name: &str) -> Result<Option<&'h str>, (u16, RpcError)> {
     head.single(name).map_err(|error| (400, RpcError::invalid_request(error.reason)))
 }
@@ -242,9 +319,14 @@ fn unknown_session() -> (u16, RpcError) {
     (404, RpcError::invalid_request("there is no such session; send initialize without a session id"))
 }
 
-fn refuse(exchange: &Exchange, status: u16, id: Option<&RequestId>, error: &RpcError) {
+/// Not 404, which would have the client give its session up.
+fn unknown_event() -> (u16, RpcError) {
+    (400, RpcError::invalid_request("nothing is kept of that Last-Event-ID; open a stream without one"))
+}
+
+fn refuse(exchange: &Exchange, status: u16, id: Option<&RequestId>, error: &RpcError, revision: Option<Revision>) {
     let mut json = Vec::with_capacity(128);
-    encode::write_error(&mut json, id, error, None);
+    encode::write_error(&mut json, id, error, revision);
     match status {
         405 => exchange.answer_with(status, json, &[("Allow", "POST")], Flush::Later),
         _ => exchange.answer(status, json, Flush::Later),

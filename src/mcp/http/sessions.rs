@@ -1,16 +1,20 @@
 //! Sessions over HTTP (2025-03-26 to 2025-11-25, basic/transports): who has one, how it is found, when it ends.
 
-use super::stream::{LOOK, Stream};
+use super::streams::{LOOK, Streams};
+use crate::engine::budget::Budget;
 use crate::engine::pool::Abandon;
 use crate::engine::timer::Tick;
 use crate::guard::address::ClientAddr;
 use crate::mcp::Mcp;
-use crate::mcp::client::Link;
+use crate::mcp::client::{Legacy, Link};
 use crate::mcp::session::Session;
 use crate::principal::Principal;
 use crate::service::Ended;
+use crate::transport::accept::Throttle;
 use parking_lot::RwLock;
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -19,7 +23,7 @@ pub(crate) struct HttpSession {
     /// What the client names it by: 32 letters of the system's random source.
     pub(crate) id: Box<str>,
     pub(crate) session: Session,
-    pub(crate) stream: Arc<Stream>,
+    pub(crate) streams: Arc<Streams>,
     mcp: Weak<Mcp>,
     /// Requests and streams that are open.
     open: AtomicUsize,
@@ -28,12 +32,48 @@ pub(crate) struct HttpSession {
 }
 
 /// The sessions of a server.
-#[derive(Default)]
 pub(crate) struct Sessions {
     by_id: RwLock<HashMap<Box<str>, Arc<HttpSession>>>,
+    /// What they may keep of what was sent and is to be sent, all together.
+    share: Arc<Budget>,
+    log: Throttle,
+}
+
+/// Whose sessions are counted together.
+#[derive(PartialEq, Eq, Hash)]
+enum Owner<'a> {
+    Principal(&'a str),
+    Address(IpAddr),
 }
 
 impl Sessions {
+    /// `memory` is what the whole process has.
+    pub(crate) fn new(memory: usize) -> Self {
+        // A quarter: clients that do not come back must not take the room of those that are there.
+        Self { by_id: RwLock::default(), share: Budget::new(memory / 4), log: Throttle::new() }
+    }
+
+    pub(crate) fn share(&self) -> &Arc<Budget> {
+        &self.share
+    }
+
+    /// The session that keeps most forgets it: the memory is wanted for another.
+    pub(crate) fn relieve(&self) {
+        if self.share.used() == 0 {
+            return;
+        }
+        let all: Vec<_> = self.by_id.read().values().cloned().collect();
+        let Some(fullest) = all.iter().max_by_key(|session| session.streams.kept_bytes()) else { return };
+        fullest.streams.forget();
+        let id = fullest.session.link().id;
+        if let Some(missed) = self.log.turn() {
+            log::warn!(
+                target: "mcp_blocking::session", connection = id.0;
+                "session {id}: what it had not fetched is dropped, the memory for that is used up and it held most of it{missed}"
+            );
+        }
+    }
+
     /// The session of that id, if it belongs to this principal: to everybody else it does not exist.
     pub(crate) fn find(&self, id: &str, principal: Option<&Principal>) -> Option<Arc<HttpSession>> {
         let session = self.by_id.read().get(id).cloned()?;
@@ -50,11 +90,21 @@ impl Sessions {
         self.by_id.read().len()
     }
 
-    /// The one that has not been used for longest, and is not in use.
-    fn idlest(&self) -> Option<Arc<HttpSession>> {
+    /// The one that makes room for another: not one in use; one of the client that has most of them; rather one that its client has not gone on
+    /// with, or has not used for longest. So who opens many pushes out his own.
+    fn expendable(&self) -> Option<Arc<HttpSession>> {
         let by_id = self.by_id.read();
-        let idle = by_id.values().filter(|session| session.is_idle());
-        idle.min_by_key(|session| session.used.load(Ordering::Relaxed)).cloned()
+        let mut owned: HashMap<Owner<'_>, usize> = HashMap::new();
+        for session in by_id.values() {
+            *owned.entry(session.owner()).or_default() += 1;
+        }
+        let rank = |session: &HttpSession| {
+            let begun = session.session.link().legacy().is_some_and(Legacy::is_initialized);
+            let used = session.used.load(Ordering::Relaxed);
+            // Those that have tasks last: these are kept for their time, if it can be done.
+            (owned.get(&session.owner()).copied(), Reverse((session.has_tasks(), begun, used)))
+        };
+        by_id.values().filter(|session| session.is_idle()).max_by_key(|session| rank(session)).cloned()
     }
 
     /// Ends a session, if it has not ended.
@@ -86,21 +136,41 @@ impl HttpSession {
     /// no random numbers.
     pub(crate) fn prepare(mcp: &Arc<Mcp>, address: ClientAddr, principal: Option<Principal>) -> Option<Arc<Self>> {
         if mcp.sessions.len() >= mcp.limits().sessions {
-            mcp.sessions.end(&mcp.sessions.idlest()?, Ended::Silent);
+            mcp.sessions.end(&mcp.sessions.expendable()?, Ended::Silent);
         }
-        let mut random = [0; 24];
+        let (mut random, mut tag) = ([0; 24], [0; 4]);
         getrandom::fill(&mut random).ok()?;
+        // Not a part of the id, which is a secret: those of events may be told to anybody.
+        getrandom::fill(&mut tag).ok()?;
         let id = data_encoding::BASE64URL_NOPAD.encode(&random).into();
-        let stream = Stream::new(&mcp.core);
-        let link = Arc::new(Link::of_stream(&mcp.core, address, principal, Arc::clone(&stream)));
+        let streams = Streams::new(mcp, u32::from_le_bytes(tag));
+        let link = Arc::new(Link::of_session(&mcp.core, address, principal, Arc::clone(&streams)));
         let session = Session::new(Arc::clone(mcp), link);
         let (open, used) = (AtomicUsize::new(0), AtomicU64::new(mcp.core.now()));
-        Some(Arc::new(Self { id, session, stream, mcp: Arc::downgrade(mcp), open, used }))
+        Some(Arc::new(Self { id, session, streams, mcp: Arc::downgrade(mcp), open, used }))
+    }
+
+    /// Whether its client knows that a server may close a stream and have it come back.
+    pub(crate) fn polls(&self) -> bool {
+        self.session.link().legacy().is_some_and(|legacy| legacy.revision.has_polling())
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        let link = self.session.link();
+        match &link.principal {
+            Some(principal) => Owner::Principal(principal.id()),
+            None => Owner::Address(link.address.group()),
+        }
     }
 
     /// Nothing of it is open or under way.
     fn is_idle(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0 && self.session.link().lane.live() == 0
+    }
+
+    /// Some are under way, or kept for the client.
+    fn has_tasks(&self) -> bool {
+        self.mcp.upgrade().is_some_and(|mcp| mcp.tasks.any_of_session(self.session.link().id))
     }
 
     /// From here on it can be found.
@@ -111,8 +181,8 @@ impl HttpSession {
         mcp.add_link(link);
         mcp.hooks.connected(link);
         let own: Weak<Self> = Arc::downgrade(self);
-        self.stream.set_watch(own.clone());
-        mcp.core.timer.add(Instant::now() + LOOK.min(mcp.limits().session_idle), own);
+        self.streams.set_watch(own.clone());
+        mcp.core.timer.add(Instant::now() + look(mcp), own);
     }
 
     fn ended(&self, ended: Ended) {
@@ -122,7 +192,8 @@ impl HttpSession {
         mcp.core.remove_lane(link.id);
         mcp.remove_link(link.id);
         link.asked.close();
-        self.stream.close();
+        mcp.tasks.end_session(link.id);
+        self.streams.close();
         mcp.hooks.disconnected(link, ended);
         log::info!(target: "mcp_blocking::session", connection = link.id.0; "session {} ended: {ended}", link.id);
     }
@@ -132,6 +203,12 @@ impl HttpSession {
         self.open.fetch_add(1, Ordering::AcqRel);
         Visit(Arc::clone(self))
     }
+}
+
+/// How often a session is looked at, if nothing is due earlier.
+fn look(mcp: &Mcp) -> Duration {
+    let shortest = mcp.limits().session_idle.min(mcp.limits().event_lifetime);
+    LOOK.min(shortest / 4).max(Duration::from_millis(10))
 }
 
 /// A request or a stream of a session that is open.
@@ -149,7 +226,7 @@ impl Drop for Visit {
 impl Tick for HttpSession {
     fn tick(&self, now: Instant) -> Option<Instant> {
         let mcp = self.mcp.upgrade()?;
-        if self.stream.is_closed() {
+        if self.streams.is_closed() {
             // Closed by the author: the table still has it.
             let session = mcp.sessions.by_id.read().get(&self.id).cloned();
             if let Some(session) = session {
@@ -157,17 +234,18 @@ impl Tick for HttpSession {
             }
             return None;
         }
+        self.streams.expire(now);
         let next = self.session.link().lane.expire(now);
         let idle = mcp.core.now().saturating_sub(self.used.load(Ordering::Relaxed));
         let limit = u64::try_from(mcp.limits().session_idle.as_millis()).unwrap_or(u64::MAX);
-        if self.is_idle() && idle >= limit {
+        if self.is_idle() && idle >= limit && !self.has_tasks() {
             let session = mcp.sessions.by_id.read().get(&self.id).cloned();
             if let Some(session) = session {
                 mcp.sessions.end(&session, Ended::Silent);
             }
             return None;
         }
-        let look = now + LOOK.min(mcp.limits().session_idle / 4).max(Duration::from_millis(10));
+        let look = now + look(&mcp);
         Some(next.map_or(look, |next| next.min(look)))
     }
 }

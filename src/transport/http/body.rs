@@ -1,34 +1,63 @@
 //! Reads the body of a request: so much of it, in so much time.
 
+use crate::engine::budget::{Budget, Reservation};
 use crate::engine::link::ReadHalf;
 use crate::http::chunked::{ChunkReader, Chunks};
 use crate::http::framing::BodyLength;
 use crate::http::refusal::Refusal;
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
+
+/// A body, with the memory that it takes of the process's budget.
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) memory: Reservation,
+}
+
+impl Body {
+    /// Makes room for `more` bytes, of `most` in all: as they come, so that nobody takes memory by announcing a body.
+    fn make_room(&mut self, more: usize, most: usize) -> Result<(), Refusal> {
+        let (needed, held) = (self.bytes.len() + more, self.memory.amount());
+        if needed > held {
+            let amount = (held * 2).min(most).max(needed);
+            if !self.memory.grow(amount - held) {
+                return Err(no_memory());
+            }
+            self.bytes.reserve_exact(amount - self.bytes.len());
+        }
+        Ok(())
+    }
+}
+
+fn no_memory() -> Refusal {
+    Refusal::new(503, "memory", "the server has no memory for this message").header("Retry-After", "1")
+}
 
 /// Reads a body. `ahead` holds what was read behind the head, and afterwards what was read behind the body. `None` if the
 /// peer left before it was complete.
 ///
 /// # Errors
-/// 413, 408, or 400 for chunks that are none.
+/// 413, 408, 503, or 400 for chunks that are none.
 pub(crate) fn read_body(
     read: &mut dyn ReadHalf,
     ahead: &mut Vec<u8>,
     length: BodyLength,
     most: usize,
     deadline: Instant,
-) -> Result<Option<Vec<u8>>, Refusal> {
+    memory: &Arc<Budget>,
+) -> Result<Option<Body>, Refusal> {
     let too_large = || Refusal::new(413, "body-size", format!("send at most {most} bytes (limit `message_bytes`)"));
-    let mut body = Vec::new();
+    let mut body = Body { bytes: Vec::new(), memory: memory.reserve(0).ok_or_else(no_memory)? };
     match length {
         BodyLength::None => Ok(Some(body)),
         BodyLength::Length(length) => {
             let length = usize::try_from(length).ok().filter(|length| *length <= most).ok_or_else(too_large)?;
             loop {
-                let taken = ahead.len().min(length - body.len());
-                body.extend(ahead.drain(..taken));
-                if body.len() == length {
+                let taken = ahead.len().min(length - body.bytes.len());
+                body.make_room(taken, length)?;
+                body.bytes.extend(ahead.drain(..taken));
+                if body.bytes.len() == length {
                     return Ok(Some(body));
                 }
                 if !more(read, ahead, deadline)? {
@@ -39,8 +68,9 @@ pub(crate) fn read_body(
         BodyLength::Chunked => {
             let mut chunks = ChunkReader::new();
             loop {
-                let done = chunks.push(ahead, &mut body)?;
-                if body.len() > most {
+                body.make_room(ahead.len(), most)?;
+                let done = chunks.push(ahead, &mut body.bytes)?;
+                if body.bytes.len() > most {
                     return Err(too_large());
                 }
                 match done {

@@ -2,15 +2,16 @@
 
 use crate::engine::connection::{Connection, key};
 use crate::engine::outbox::{Flush, Frame, Refused};
-use crate::engine::timer::Tick;
+use crate::http::event::{self, Event};
 use crate::http::head::Head;
 use crate::http::response::Response;
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// One request's way back to its client. Anybody may use it from any thread; nothing blocks.
+/// One request's way back to its client. Anybody may use it from any thread; nothing blocks. Who is not on the connection's own thread must
+/// not leave what it sends for [later](Flush::Later): nobody else would write it.
 pub(crate) struct Exchange {
     connection: Arc<Connection>,
     head: Head,
@@ -102,7 +103,6 @@ impl Exchange {
 
     /// The same with more headers, which are lost if the stream has begun.
     pub(crate) fn answer_with(&self, status: u16, json: Vec<u8>, headers: &[(&'static str, &str)], flush: Flush) {
-        let flush = at_once(flush);
         let mut state = self.state.lock();
         if *state != State::Over {
             // Before the client can have seen the end.
@@ -132,7 +132,6 @@ impl Exchange {
 
     /// An answer without a body: 202 to what needs none, or the end of a stream whose request was cancelled.
     pub(crate) fn finish(&self, status: u16, flush: Flush) {
-        let flush = at_once(flush);
         let mut state = self.state.lock();
         if *state != State::Over {
             // Before the client can have seen the end.
@@ -141,9 +140,16 @@ impl Exchange {
         match *state {
             State::Over => return,
             State::Waiting => self.send(self.response(status).to_bytes(), flush),
-            State::Streaming => self.send(b"0\r\n\r\n".to_vec(), flush),
+            State::Streaming => self.send(event::END.to_vec(), flush),
         }
         self.end(&mut state, flush);
+    }
+
+    /// The client has left: nothing is sent any more.
+    pub(crate) fn give_up(&self) {
+        *self.state.lock() = State::Over;
+        self.held.lock().take();
+        self.over.notify_all();
     }
 
     /// Begins the stream, if the client can read one and nothing is sent yet.
@@ -156,12 +162,12 @@ impl Exchange {
         *state == State::Streaming
     }
 
-    /// Sends a message ahead of the answer. Those with the same key other than 0 replace each other while they wait. An event that may be
-    /// lost is dropped when the queue is full; any other closes the connection then.
+    /// Sends an event ahead of the answer. Those with the same key other than 0 replace each other while they wait; those with an id keep their
+    /// order all the same. An event that may be lost is dropped when the queue is full; any other closes the connection then.
     ///
     /// # Errors
     /// The client cannot read events, or the exchange is over.
-    pub(crate) fn event(&self, json: &[u8], key: u64, may_be_lost: bool, flush: Flush) -> Result<(), Refused> {
+    pub(crate) fn event(&self, event: Event<'_>, key: u64, may_be_lost: bool, flush: Flush) -> Result<(), Refused> {
         let mut state = self.state.lock();
         match *state {
             State::Waiting if self.accepts.events => {
@@ -171,18 +177,20 @@ impl Exchange {
             State::Streaming => {}
             State::Waiting | State::Over => return Err(Refused::Closed),
         }
-        let frame = chunk(json, false).keyed(key);
+        let frame = Frame::raw(event.to_chunk(false));
+        let frame = if event.id.is_some() { frame.keyed_behind(key) } else { frame.keyed(key) };
         match may_be_lost {
             true => self.connection.send_notice(frame, flush),
             false => self.connection.send(frame, flush),
         }
     }
 
-    /// From here on sends signs of life, for as long as the stream is open.
-    pub(crate) fn keep_alive(self: &Arc<Self>) {
-        let core = &self.connection.core;
-        let own: Weak<Self> = Arc::downgrade(self);
-        core.timer.add(Instant::now() + core.limits.ping_interval, own);
+    /// A sign of life, if this is a stream by now: proxies close what is silent for long.
+    pub(crate) fn comment(&self, flush: Flush) {
+        let state = self.state.lock();
+        if *state == State::Streaming {
+            let _ = self.connection.send_notice(Frame::raw(event::COMMENT.to_vec()).keyed(key::PING), flush);
+        }
     }
 
     fn begin(&self, headers: &[(&'static str, &str)], flush: Flush) {
@@ -194,7 +202,7 @@ impl Exchange {
     }
 
     fn last_event(&self, json: &[u8], flush: Flush) {
-        let _ = self.connection.send(chunk(json, true), flush);
+        let _ = self.connection.send(Frame::raw(Event::of(json).to_chunk(true)), flush);
     }
 
     fn response(&self, status: u16) -> Response {
@@ -216,45 +224,102 @@ impl Exchange {
     }
 }
 
-/// The end of an exchange may come from a thread that belongs to another connection: nobody else would write it.
-fn at_once(flush: Flush) -> Flush {
-    if flush == Flush::Later { Flush::Now } else { flush }
-}
-
-/// A message as an event, in a chunk of its own; the last one ends the body, too.
-fn chunk(json: &[u8], last: bool) -> Frame {
-    const BEFORE: &[u8] = b"event: message\ndata: ";
-    let size = format!("{:x}\r\n", BEFORE.len() + json.len() + 2);
-    let mut bytes = Vec::with_capacity(size.len() + BEFORE.len() + json.len() + 16);
-    bytes.extend_from_slice(size.as_bytes());
-    bytes.extend_from_slice(BEFORE);
-    // A message has no line breaks: JSON escapes them in texts, and nothing here writes them elsewhere. What an author brings as
-    // raw JSON may have some.
-    bytes.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
-    bytes.extend_from_slice(b"\n\n\r\n");
-    if last {
-        bytes.extend_from_slice(b"0\r\n\r\n");
-    }
-    Frame::raw(bytes)
-}
-
-impl Tick for Exchange {
-    fn tick(&self, now: Instant) -> Option<Instant> {
-        let state = self.state.lock();
-        match *state {
-            State::Over => return None,
-            State::Streaming => {
-                let frame = Frame::raw(b"3\r\n:\n\n\r\n".to_vec()).keyed(key::PING);
-                let _ = self.connection.send_notice(frame, Flush::Elsewhere);
-            }
-            State::Waiting => {}
-        }
-        Some(now + self.connection.core.limits.ping_interval)
-    }
-}
-
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Exchange").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Core;
+    use crate::engine::link::{Endpoint, WriteHalf};
+    use crate::guard::address::ClientAddr;
+    use crate::http::head::tests::head;
+    use crate::limits::Limits;
+    use std::io::{self, IoSlice};
+    use std::net::{Shutdown, SocketAddr, TcpStream};
+
+    type Writes = Arc<Mutex<Vec<String>>>;
+
+    /// Takes everything, and keeps it write by write.
+    struct Kept(Writes);
+
+    impl WriteHalf for Kept {
+        fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+            self.0.lock().push(String::from_utf8_lossy(&bytes).into_owned());
+            Ok(bytes.len())
+        }
+    }
+
+    struct Nowhere;
+
+    impl Endpoint for Nowhere {
+        fn shutdown(&self, _: Shutdown) {}
+
+        fn socket(&self) -> Option<&TcpStream> {
+            None
+        }
+    }
+
+    /// What is written of an answer that is made by `act`.
+    fn writes(accept: &str, act: impl FnOnce(&Exchange)) -> Vec<String> {
+        let (core, _) = Core::start(Limits::default(), None).unwrap();
+        let writes = Writes::default();
+        let outbox = core.outbox(Box::new(Kept(Arc::clone(&writes))), Arc::new(Nowhere));
+        let address = ClientAddr::from(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let connection =
+            Connection::new(core, &crate::transport::http::HttpFraming, outbox, address, None, "/mcp".into());
+        let exchange = Exchange::new(connection, head(&["POST /mcp HTTP/1.1", accept]), Vec::new());
+        act(&exchange);
+        exchange.connection.outbox.flush();
+        drop(exchange);
+        Arc::try_unwrap(writes).map_or_else(|shared| shared.lock().clone(), Mutex::into_inner)
+    }
+
+    const BOTH: &str = "Accept: application/json, text/event-stream";
+
+    #[test]
+    fn an_answer_leaves_in_one_write() {
+        let answer = |exchange: &Exchange| exchange.answer(200, vec![b'1'; 100_000], Flush::Now);
+        let json = writes(BOTH, answer);
+        assert_eq!(json.len(), 1);
+        assert!(json[0].starts_with("HTTP/1.1 200 OK\r\n") && json[0].ends_with("1111"));
+        let stream = writes("Accept: text/event-stream", |exchange| exchange.answer(200, b"{}".to_vec(), Flush::Now));
+        assert_eq!(stream.len(), 1);
+        assert!(
+            stream[0].contains("text/event-stream") && stream[0].ends_with("data: {}\n\n\r\n0\r\n\r\n"),
+            "{stream:?}"
+        );
+        assert_eq!(writes(BOTH, |exchange| exchange.finish(202, Flush::Now)).len(), 1);
+    }
+
+    #[test]
+    fn a_stream_begins_with_its_first_event_and_ends_with_its_answer() {
+        let all = writes(BOTH, |exchange| {
+            exchange.event(Event::of(b"1"), 0, true, Flush::Now).unwrap();
+            exchange.event(Event::of(b"2"), 0, true, Flush::Now).unwrap();
+            exchange.answer(200, b"3".to_vec(), Flush::Now);
+            // Nothing follows it.
+            assert!(exchange.event(Event::of(b"4"), 0, true, Flush::Now).is_err());
+            exchange.comment(Flush::Now);
+            exchange.answer(200, b"5".to_vec(), Flush::Now);
+        });
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert!(all[0].starts_with("HTTP/1.1 200 OK\r\n") && all[0].ends_with("data: 1\n\n\r\n"), "{all:?}");
+        assert!(all[2].ends_with("data: 3\n\n\r\n0\r\n\r\n"), "{all:?}");
+    }
+
+    #[test]
+    fn a_client_that_has_left_is_told_nothing() {
+        let all = writes(BOTH, |exchange| {
+            exchange.give_up();
+            exchange.answer(200, b"1".to_vec(), Flush::Now);
+            exchange.finish(200, Flush::Now);
+            assert!(exchange.is_over() && exchange.event(Event::of(b"2"), 0, false, Flush::Now).is_err());
+        });
+        assert!(all.is_empty(), "{all:?}");
     }
 }

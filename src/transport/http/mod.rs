@@ -11,14 +11,16 @@ use crate::audit::Party;
 use crate::engine::connection::Connection;
 use crate::engine::framing::Framing;
 use crate::engine::link::ReadHalf;
-use crate::engine::outbox::{Body, Flush, Frame, Outbox};
+use crate::engine::outbox::{self, Flush, Frame, Outbox};
 use crate::engine::pool::Abandon;
+use crate::engine::settle::settle;
 use crate::guard::address::ClientAddr;
 use crate::http::framing::BodyLength;
 use crate::http::head::Head;
 use crate::http::reader::{HeadLimits, HeadReader, Progress};
 use crate::http::refusal::Refusal;
 use crate::principal::Principal;
+use body::Body;
 use exchange::Exchange;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +28,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// A body that leaves something behind with the allocator.
+const LARGE: usize = 16 << 10;
 /// What may wait of requests that come before the answer to the one ahead of them.
 const AHEAD: usize = 64 << 10;
 /// How often a client that sends ahead is looked at.
@@ -41,6 +45,8 @@ pub(crate) trait HttpService: Send + Sync {
 pub(crate) trait HttpConnection {
     /// Serves a request, or has it served by somebody else: does not wait.
     fn request(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>);
+    /// The request is still under way, and the time has come for a sign of life.
+    fn takes_long(&mut self, exchange: &Exchange);
     /// The request is over, or the client has gone before that.
     fn over(&mut self);
 }
@@ -49,11 +55,11 @@ pub(crate) trait HttpConnection {
 struct HttpFraming;
 
 impl Framing for HttpFraming {
-    fn text(&self, body: Body) -> Frame {
+    fn text(&self, body: outbox::Body) -> Frame {
         Frame::new(&[], body)
     }
 
-    fn binary(&self, body: Body) -> Frame {
+    fn binary(&self, body: outbox::Body) -> Frame {
         Frame::new(&[], body)
     }
 
@@ -104,19 +110,20 @@ pub(crate) fn serve(
             known.clone_from(&passed.principal);
             core.audit.authenticated(Party { principal: known.as_ref(), ..connection.party() });
         }
+        let cors = passed.headers.clone();
         match request(&mut *read, &connection, &mut *service, head, passed, &mut ahead) {
             Ok(true) if !core.stopping() && !connection.is_closing() => {}
             Ok(_) => break,
             Err(refusal) => {
                 opening::log_refusal(door, address, &refusal);
                 // What was read of the body, if anything, says nothing about where the next request begins.
-                let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
+                let _ = connection.send(Frame::raw(refusal.with(cors).to_response().to_bytes()), Flush::Later);
                 break;
             }
         }
         next = match next_head(&mut *read, &mut ahead, door) {
             Ok(None) => None,
-            Ok(Some(head)) => match opening::check(door, &head, address) {
+            Ok(Some(head)) => match opening::check(door, &head, address, read.certificate().as_ref()) {
                 Ok(Admitted::Http(passed)) => Some((head, passed)),
                 Ok(Admitted::Answered(answer)) => {
                     let _ = connection.send(Frame::raw(answer), Flush::Later);
@@ -160,15 +167,6 @@ fn request(
     let core = &connection.core;
     let limits = &core.limits;
     let length = head.body()?;
-    let announced = match length {
-        BodyLength::Length(length) => usize::try_from(length).unwrap_or(usize::MAX).min(limits.message_bytes),
-        BodyLength::None => 0,
-        BodyLength::Chunked => limits.message_bytes,
-    };
-    let memory = core.memory.reserve(announced);
-    let Some(_memory) = memory else {
-        return Err(Refusal::new(503, "memory", "the server has no memory for this message").header("Retry-After", "1"));
-    };
     if head.expects_continue()? && !length.is_empty() && ahead.is_empty() {
         if matches!(length, BodyLength::Length(length) if length > limits.message_bytes as u64) {
             return Err(Refusal::new(413, "body-size", format!("send at most {} bytes", limits.message_bytes)));
@@ -176,17 +174,26 @@ fn request(
         let _ = connection.send(Frame::raw(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()), Flush::Now);
     }
     let deadline = Instant::now() + limits.body_deadline;
-    let Some(body) = body::read_body(read, ahead, length, limits.message_bytes, deadline)? else { return Ok(false) };
+    let body = body::read_body(read, ahead, length, limits.message_bytes, deadline, &core.memory)?;
+    let Some(Body { bytes, memory }) = body else { return Ok(false) };
+    let size = bytes.capacity();
     let exchange = Exchange::new(Arc::clone(connection), head, passed.headers);
-    let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, body, &exchange)));
+    let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, bytes, &exchange)));
+    // What is under way counts for itself.
+    drop(memory);
     if served.is_err() {
         core.counters.connection_panics.fetch_add(1, Ordering::Relaxed);
         log::error!(target: "mcp_blocking::connection", connection = connection.id.0; "connection {}: its service panicked", connection.id);
         exchange.finish(500, Flush::Later);
     }
     connection.outbox.flush();
-    let goes_on = wait_over(read, connection, &exchange, ahead);
+    if size > LARGE {
+        settle(size);
+    }
+    let goes_on = wait_over(read, connection, service, &exchange, ahead);
     if !goes_on && !exchange.is_over() {
+        // Who has closed only the sending side cannot be told from who has left, and is not told that its request is over.
+        exchange.give_up();
         // In the modern era that is how a client cancels (2026-07-28, basic/patterns/cancellation); work of a session goes on,
         // as it is not in this connection's lane.
         connection.lane.abandon(Abandon::Disconnected);
@@ -196,20 +203,39 @@ fn request(
 }
 
 /// Waits until the request is answered and the next one begins. False if there will be none.
-fn wait_over(read: &mut dyn ReadHalf, connection: &Connection, exchange: &Exchange, ahead: &mut Vec<u8>) -> bool {
-    let idle = connection.core.limits.keep_alive;
-    let mut idle_for_once = false;
+fn wait_over(
+    read: &mut dyn ReadHalf,
+    connection: &Connection,
+    service: &mut dyn HttpConnection,
+    exchange: &Exchange,
+    ahead: &mut Vec<u8>,
+) -> bool {
+    let (idle, interval) = (connection.core.limits.keep_alive, connection.core.limits.ping_interval);
+    let mut sign = Instant::now() + interval;
+    let mut idle_since = None;
     let mut buffer = [0; 4 << 10];
     loop {
         let over = exchange.is_over();
         if over && !ahead.is_empty() {
             return true;
         }
+        if over {
+            idle_since.get_or_insert_with(Instant::now);
+        }
         if over && (connection.is_closing() || connection.core.stopping()) {
             return false;
         }
+        let now = Instant::now();
+        if !over && now >= sign {
+            sign = now + interval;
+            service.takes_long(exchange);
+        }
         // Who sends ahead is looked at now and then; everybody else wakes this thread by sending, or by leaving.
-        let patience = if ahead.is_empty() { idle } else { Duration::from_millis(1) };
+        let patience = match ahead.is_empty() {
+            true if over => idle,
+            true => idle.min(sign - now),
+            false => Duration::from_millis(1),
+        };
         if !ahead.is_empty() && exchange.wait_over(GLANCE) {
             continue;
         }
@@ -222,10 +248,14 @@ fn wait_over(read: &mut dyn ReadHalf, connection: &Connection, exchange: &Exchan
         match read.read(&mut buffer) {
             Ok(0) => return false,
             Ok(count) => ahead.extend_from_slice(buffer.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                // The first time may have begun before the answer was out.
-                if over && ahead.is_empty() && std::mem::replace(&mut idle_for_once, true) {
+            // A read may end before its time, for something that is TLS's own business.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                if ahead.is_empty() && idle_since.is_some_and(|since: Instant| since.elapsed() >= idle - idle / 8) {
                     return false;
                 }
             }
