@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
+use std::path::PathBuf;
 
 /// Why a server could not be started or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,14 @@ pub enum Error {
     System {
         /// What was asked for.
         what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The audit log, or the file with its key, cannot be used. Look whether its directory is there and may be written to.
+    #[error("the audit log cannot be kept in {}", .path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
         /// Why.
         source: io::Error,
     },

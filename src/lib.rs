@@ -38,6 +38,7 @@
 //! - [`Server::method`], [`Layer`]: methods of your own, and what runs around all requests
 //! - [`Bound`], [`Running`], [`Handle`]: the life of a server; [`Bound::health`]: probes and metrics
 //! - [`Settings`], [`Limits`]: who is let in, and how much of everything, each with its default and the reason for it
+//! - [`audit`]: a log of what has happened that nobody can change afterwards without being found out
 //! - [`Listener`], [`Service`], [`Peer`]: message protocols other than MCP on the same threads
 //!
 //! # What happens on which thread
@@ -65,6 +66,7 @@
 #![deny(missing_docs)]
 #![warn(unreachable_pub, missing_debug_implementations)]
 
+pub mod audit;
 mod cancel;
 mod engine;
 mod error;

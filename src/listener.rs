@@ -179,6 +179,11 @@ impl Peers {
         self.core.stop.ask(grace);
     }
 
+    /// Has the audit log looked for at its path anew, as [`Handle::reopen_audit`](crate::Handle::reopen_audit) does.
+    pub fn reopen_audit(&self) {
+        self.core.audit.reopen();
+    }
+
     fn to_all(&self, frame: impl Fn(&dyn Framing) -> Frame) -> usize {
         let sent = |connection: &&Arc<Connection>| connection.send(frame(connection.framing), Flush::Now).is_ok();
         self.connections().iter().filter(sent).count()

@@ -33,7 +33,7 @@ pub(crate) const METHODS: [&str; 21] = [
 ];
 
 /// Why connections are turned away: the labels of all refusals; the last stands for those that are not in the list.
-pub(crate) const REASONS: [&str; 22] = [
+pub(crate) const REASONS: [&str; 23] = [
     "host",
     "origin",
     "auth",
@@ -55,6 +55,7 @@ pub(crate) const REASONS: [&str; 22] = [
     "max-half-open",
     "max-per-address",
     "threads",
+    "audit",
     OTHER,
 ];
 

@@ -200,12 +200,15 @@ impl<H> Bound<H> {
     /// Starts the threads; from here on clients are served.
     ///
     /// # Errors
-    /// [`Error::System`] if the operating system gives no thread.
+    /// [`Error::System`] if the operating system gives no thread, [`Error::Audit`] if the audit log cannot be opened.
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let Settings { limits, hosts, origins, tokens, authenticate, tls, checks, health_on_main, .. } = self.settings;
+        let Settings { limits, hosts, origins, tokens, authenticate, tls, checks, health_on_main, audit, .. } =
+            self.settings;
         let certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
+        let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
         let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
+        audit.into_iter().for_each(|audit| core.audit.set(audit));
         let (routes, handle) = (self.make)(&core);
         let first_route = routes.first().map(|route| (Arc::clone(&route.path), Arc::clone(&route.service)));
         let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
@@ -350,6 +353,7 @@ impl<H> Running<H> {
             return Ok(());
         }
         let grace = clamp_time(grace);
+        self.core.audit.stopping(grace);
         self.core.cut_openings();
         let core = Arc::clone(&self.core);
         log::info!(target: "mcp_blocking::server", "stopping: {} connections, {} calls under way", core.connected(), core.pool.numbers().live + core.task_pool.numbers().live);
@@ -406,6 +410,9 @@ impl<H> Running<H> {
         core.task_pool.wait_ended(until);
         if core.counters.connection_panics.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             panicked = panicked.or(Some("mcp-conn"));
+        }
+        if !core.audit.finish() {
+            panicked = Some("mcp-audit");
         }
         log::info!(target: "mcp_blocking::server", "stopped");
         panicked.map_or(Ok(()), |thread| Err(Error::Panicked { thread: thread.into() }))
@@ -492,6 +499,11 @@ impl Handle {
     /// Tells the clients that watch a resource that it has changed. While one reads slowly, notices of the same resource become one.
     pub fn resource_updated(&self, uri: &str) {
         self.mcp.resource_updated(uri);
+    }
+
+    /// Has the audit log looked for at its path anew, and begun there if it was renamed: for tools like logrotate. Returns at once.
+    pub fn reopen_audit(&self) {
+        self.mcp.core.audit.reopen();
     }
 
     /// Numbers of the moment.

@@ -1,5 +1,6 @@
 //! What a server can do and how it is guarded: plain data, until it is bound.
 
+use crate::audit::Audit;
 use crate::error::{Error, Problem};
 use crate::health::Identity;
 use crate::limits::Limits;
@@ -576,6 +577,12 @@ impl Server {
     /// [`Settings::health_on_main`].
     pub fn health_on_main(mut self) -> Self {
         self.settings = self.settings.health_on_main();
+        self
+    }
+
+    /// [`Settings::audit`].
+    pub fn audit(mut self, audit: Audit) -> Self {
+        self.settings = self.settings.audit(audit);
         self
     }
 

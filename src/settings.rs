@@ -1,5 +1,6 @@
 //! Who is let in, and how much of everything: what all servers of this crate have in common.
 
+use crate::audit::Audit;
 use crate::error::Problem;
 use crate::guard::bearer::Tokens;
 use crate::guard::config::ConfigError;
@@ -38,6 +39,7 @@ pub struct Settings {
     pub(crate) tls: Option<(TlsConfig, &'static Location<'static>)>,
     pub(crate) checks: Vec<Check>,
     pub(crate) health_on_main: bool,
+    pub(crate) audit: Option<Audit>,
     anonymous: bool,
     plaintext: bool,
     problems: Vec<Problem>,
@@ -159,10 +161,22 @@ impl Settings {
         self
     }
 
+    /// Keeps an audit log: see [`audit`](crate::audit). Without this there is none.
+    ///
+    /// ```
+    /// # use mcp_blocking::{Settings, audit::Audit};
+    /// let settings = Settings::new().audit(Audit::to_file("audit.log").key_file("/etc/notes/audit.key"));
+    /// ```
+    pub fn audit(mut self, audit: Audit) -> Self {
+        self.audit = Some(audit);
+        self
+    }
+
     /// All that stands against starting.
     pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
         let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
-        std::mem::take(&mut self.problems).into_iter().chain(limits).collect()
+        let audit = self.audit.as_mut().and_then(Audit::take_problem);
+        std::mem::take(&mut self.problems).into_iter().chain(limits).chain(audit).collect()
     }
 
     /// What is missing for an address beyond loopback; `plain` is one that is never encrypted.

@@ -1,5 +1,6 @@
 //! Numbers of the moment.
 
+use crate::audit::AuditStatus;
 use crate::engine::Core;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Status {
     pub rate_limited: u64,
     /// Requests answered "busy".
     pub busy: u64,
+    /// The audit log, if one is kept.
+    pub audit: Option<AuditStatus>,
 }
 
 impl Status {
@@ -78,6 +81,7 @@ impl Status {
             cancelled: read(&counters.cancelled),
             rate_limited: read(&counters.rate_limited),
             busy: read(&counters.busy),
+            audit: core.audit.status(),
         }
     }
 }

@@ -17,6 +17,7 @@ use process::{Process, example};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
@@ -242,6 +243,64 @@ fn over_stdio_a_reader_that_does_not_read_is_given_up() {
     // Its output stays open and is never read.
     let mut process = Process { child, out: mpsc::channel().1, err: None };
     assert_eq!(process.end().0.code(), Some(0));
+}
+
+/// Runs an example to its end; its status, and what it said.
+fn run(name: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(example(name)).args(arguments).output().expect("it starts");
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+    )
+}
+
+#[test]
+fn everything_keeps_an_audit_log_that_audit_verify_verifies() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("examples-audit-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a directory");
+    let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    let (log, old, key) = (path("audit.log"), path("audit.log.1"), path("audit.log.key"));
+    let arguments = ["--listen", "127.0.0.1:0", "--audit", &log, "--audit-sync", "always"];
+    let mut process = Process::start("everything", &arguments);
+    let mut peer = connect(process.address(), MODERN);
+    assert_eq!(text(&mut peer, "echo", json!({ "text": "planted" })), "planted");
+    std::fs::rename(&log, &old).expect("renamed");
+    process.signal("HUP");
+    peer::until("it is there again", || std::fs::metadata(&log).is_ok_and(|log| log.len() > 0));
+    assert_eq!(text(&mut peer, "echo_pooled", json!({ "text": "planted" })), "planted");
+    process.signal("TERM");
+    assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
+    let (status, err) = process.end();
+    assert_eq!(status.code(), Some(0), "{err}");
+    // Told at the beginning and at the end.
+    let heads: Vec<_> = err.lines().filter_map(|line| Some(line.rsplit_once(" lines, head ")?.1)).collect();
+    assert_eq!(heads.len(), 2, "{err}");
+    let head = heads[1];
+    let verify = |files: &[&str]| run("audit_verify", &[&["--key", &key, "--expect-head", head][..], files].concat());
+    let (code, out) = verify(&[&log, &key, &old]);
+    assert_eq!(code, Some(0), "{out}");
+    let lines: usize =
+        [&old, &log].map(|file| std::fs::read_to_string(file).expect("UTF-8").lines().count()).iter().sum();
+    assert_eq!(out, format!("ok: {lines} lines, head {head}\n"));
+    let written = std::fs::read_to_string(&log).expect("UTF-8");
+    assert!(!written.contains("planted"), "{written}");
+    std::fs::write(&log, written.replacen("echo_pooled", "echo_poolef", 1)).expect("written");
+    let (code, out) = verify(&[&log, &old]);
+    assert!(code == Some(1) && out.contains(": changed: ") && out.contains("not ok: "), "{code:?} {out}");
+    let (code, out) = verify(&[&old]);
+    assert!(code == Some(1) && out.contains("cut: "), "{code:?} {out}");
+    for arguments in [&["--key", &key][..], &[&log], &["--key", &log, &log], &["--expect-head", "x"], &["--nonsense"]] {
+        let (code, out) = run("audit_verify", arguments);
+        assert!(code == Some(2) && out.starts_with("audit_verify: "), "{code:?} {out}");
+    }
+    let (code, out) = run("audit_verify", &["--help"]);
+    assert!(code == Some(0) && out.starts_with("usage: audit_verify"), "{code:?} {out}");
+    let (status, err) = Process::start("everything", &["--audit", &path("no/such/directory")]).end();
+    assert!(status.code() == Some(1) && err.contains("the audit log cannot be kept"), "{err}");
+    let (status, err) = Process::start("everything", &["--audit-when-failing", "panic"]).end();
+    assert!(status.code() == Some(2) && err.contains("no such value"), "{err}");
+    std::fs::remove_dir_all(&folder).expect("deleted");
 }
 
 #[test]

@@ -40,10 +40,18 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     }
     let running = bound.start()?;
     let handle = running.handle();
-    #[cfg(all(unix, feature = "tls"))]
-    if options.tls() {
+    #[cfg(unix)]
+    if options.audits() || options.tls() {
         let handle = handle.clone();
-        process::reload_on_hangup(move || handle.reload_tls())?;
+        #[cfg(feature = "tls")]
+        let tls = options.tls();
+        process::on_hangup(move || {
+            handle.reopen_audit();
+            #[cfg(feature = "tls")]
+            if tls {
+                process::reloaded(handle.reload_tls());
+            }
+        })?;
     }
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
     let (websocket, http) = (options.websocket(), options.http());

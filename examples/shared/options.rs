@@ -1,5 +1,6 @@
 //! The options that the examples have in common: every setting of the library, to be tried without writing code.
 
+use mcp_blocking::audit::{Audit, SyncPolicy, WhenFailing};
 use mcp_blocking::{Limits, Settings};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -15,6 +16,8 @@ pub struct Options {
     state_keys: Vec<String>,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
+    audit: Option<String>,
+    audit_settings: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -72,6 +75,15 @@ const NUMBERS: [(&str, &str); 31] = [
     ("--page-size", "items on a page of a list"),
 ];
 
+/// What is said of the audit log.
+const AUDIT: [(&str, &str); 5] = [
+    ("--audit-key FILE", "its key, in hexadecimal (default: made at FILE.key)"),
+    ("--audit-sync WHEN", "when it is on the disk: never, always, or after so many seconds (default 1)"),
+    ("--audit-file-bytes N", "at that size a new file is begun"),
+    ("--audit-keep N", "so many old files are kept"),
+    ("--audit-when-failing WHAT", "count: go on, count what is lost (default); refuse: begin nothing"),
+];
+
 /// Times in seconds, fractions allowed.
 const TIMES: [(&str, &str); 17] = [
     ("--head-deadline", "for the whole handshake"),
@@ -104,6 +116,8 @@ impl Options {
             state_keys: Vec::new(),
             log: log::LevelFilter::Info,
             settings: Vec::new(),
+            audit: None,
+            audit_settings: Vec::new(),
         };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
@@ -134,6 +148,13 @@ impl Options {
                 "--client-crl" => options.certificates.revoked.push(value()?),
                 "--optional-client-certificate" => options.certificates.optional = true,
                 "--plaintext-behind-proxy" => options.settings.push(Setting::Plaintext),
+                "--audit" => options.audit = Some(value()?),
+                other if audit_options().any(|known| known == other) => {
+                    let value = value()?;
+                    // Tried at once, too.
+                    let _ = set_audit(Audit::to_file(""), other, &value)?;
+                    options.audit_settings.push((other.to_owned(), value));
+                }
                 other => match NUMBERS.iter().chain(&TIMES).find(|(known, _)| *known == other) {
                     Some((known, _)) => {
                         let value = value()?;
@@ -200,6 +221,11 @@ impl Options {
         self.health.as_deref()
     }
 
+    /// Whether an audit log is kept.
+    pub fn audits(&self) -> bool {
+        self.audit.is_some()
+    }
+
     /// The guards and limits that were asked for.
     pub fn settings(&self) -> Result<Settings, String> {
         let mut settings = self.certificates.settings(Settings::new())?;
@@ -227,8 +253,37 @@ impl Options {
                 }
             };
         }
-        Ok(settings)
+        let Some(file) = &self.audit else {
+            return match self.audit_settings.first() {
+                Some((name, _)) => Err(format!("{name}: name the log, too, with --audit FILE")),
+                None => Ok(settings),
+            };
+        };
+        let audit = self
+            .audit_settings
+            .iter()
+            .try_fold(Audit::to_file(file), |audit, (name, value)| set_audit(audit, name, value));
+        Ok(settings.audit(audit.map_err(|(problem, _)| problem)?))
     }
+}
+
+/// The names of what is said of the audit log.
+fn audit_options() -> impl Iterator<Item = &'static str> {
+    AUDIT.iter().filter_map(|(known, _)| known.split(' ').next())
+}
+
+fn set_audit(audit: Audit, name: &str, value: &str) -> Result<Audit, (String, bool)> {
+    Ok(match (name, value) {
+        ("--audit-key", file) => audit.key_file(file),
+        ("--audit-sync", "never") => audit.sync(SyncPolicy::Never),
+        ("--audit-sync", "always") => audit.sync(SyncPolicy::Always),
+        ("--audit-sync", time) => audit.sync(SyncPolicy::Every(seconds(name, time)?)),
+        ("--audit-file-bytes", bytes) => audit.file_bytes(parsed(name, bytes)?),
+        ("--audit-keep", files) => audit.keep(parsed(name, files)?),
+        ("--audit-when-failing", "count") => audit.when_failing(WhenFailing::Count),
+        ("--audit-when-failing", "refuse") => audit.when_failing(WhenFailing::Refuse),
+        (name, value) => return Err((format!("{name} {value}: no such value (see --help)"), true)),
+    })
 }
 
 impl Certificates {
@@ -350,9 +405,14 @@ fn help(program: &str) -> String {
          \x20 --client-crl FILE              refuse those on this revocation list (several times)\n\
          \x20 --optional-client-certificate  let clients without one in, too\n\
          \x20 --plaintext-behind-proxy       beyond loopback: a proxy in front ends TLS\n\
+         \x20 --audit FILE                   keep an audit log; SIGHUP has it opened anew\n\
          \x20 --log LEVEL                    off, error, warn, info (default), debug, trace; to standard error\n\
-         \nSizes and counts:\n"
+         \nThe audit log:\n"
     );
+    for (name, meaning) in AUDIT {
+        text.push_str(&format!("  {name:<30} {meaning}\n"));
+    }
+    text.push_str("\nSizes and counts:\n");
     for (name, meaning) in NUMBERS {
         text.push_str(&format!("  {:<30} {meaning}\n", format!("{name} N")));
     }

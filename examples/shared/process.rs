@@ -57,21 +57,21 @@ pub fn stop_on_signals(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Has SIGHUP read the certificates' files again.
-#[cfg(all(unix, feature = "tls"))]
-pub fn reload_on_hangup(
-    reload: impl Fn() -> Result<Vec<std::path::PathBuf>, mcp_blocking::Error> + Send + 'static,
-) -> io::Result<()> {
+/// Has SIGHUP do that, as logrotate expects, and what renews certificates.
+#[cfg(unix)]
+pub fn on_hangup(renew: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGHUP])?;
-    std::thread::Builder::new().name("hangup".into()).spawn(move || {
-        for _ in signals.forever() {
-            // What has gone wrong is in the log, and so is what was taken.
-            if reload().is_ok_and(|changed| changed.is_empty()) {
-                log::info!("certificates have not changed");
-            }
-        }
-    })?;
+    std::thread::Builder::new().name("hangup".into()).spawn(move || signals.forever().for_each(|_| renew()))?;
     Ok(())
+}
+
+/// Says what has come of reading the certificates' files again, as far as the log does not.
+#[cfg(all(unix, feature = "tls"))]
+pub fn reloaded(changed: Result<Vec<std::path::PathBuf>, mcp_blocking::Error>) {
+    // What has gone wrong is in the log, and so is what was taken.
+    if changed.is_ok_and(|changed| changed.is_empty()) {
+        log::info!("certificates have not changed");
+    }
 }
 
 /// Says on standard output that the server is ready, a line for each endpoint.

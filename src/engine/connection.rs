@@ -5,6 +5,7 @@ use super::outbox::{Body, Flush, Frame, Outbox, Refused};
 use super::pool::{Abandon, Busy, Lane, Work};
 use super::timer::Tick;
 use super::{ConnectionId, Core};
+use crate::audit::Party;
 use crate::guard::address::ClientAddr;
 use crate::principal::Principal;
 use std::net::Shutdown;
@@ -203,6 +204,11 @@ impl Connection {
 
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    /// Who is on the other side, for the audit log.
+    pub(crate) fn party(&self) -> Party<'_> {
+        Party { id: self.id, address: self.address, principal: self.principal.as_ref() }
     }
 
     /// The timer takes an interest from here on.

@@ -22,6 +22,7 @@ pub(crate) mod reading;
 pub(crate) mod settle;
 pub(crate) mod timer;
 
+use crate::audit::Auditor;
 use crate::limits::Limits;
 use crate::metrics::Counters;
 use crate::tls::Tls;
@@ -75,6 +76,8 @@ pub(crate) struct Core {
     openings: Mutex<HashMap<u64, Arc<Outbox>>>,
     ids: AtomicU64,
     opening_ids: AtomicU64,
+    /// Told of what has to be recorded.
+    pub(crate) audit: Auditor,
     start: Instant,
     stopping: AtomicBool,
     sealed: AtomicBool,
@@ -125,6 +128,7 @@ impl Core {
             openings: Mutex::new(HashMap::new()),
             ids: AtomicU64::new(1),
             opening_ids: AtomicU64::new(0),
+            audit: Auditor::default(),
             start: Instant::now(),
             stopping: AtomicBool::new(false),
             sealed: AtomicBool::new(false),
@@ -292,7 +296,17 @@ impl Core {
     /// Reads the certificates' files again; which of them have changed.
     #[cfg(feature = "tls")]
     pub(crate) fn reload_tls(&self) -> Result<Vec<std::path::PathBuf>, crate::Error> {
-        self.tls.as_ref().map_or_else(|| Ok(Vec::new()), Tls::reload)
+        let Some(tls) = &self.tls else { return Ok(Vec::new()) };
+        let changed = tls.reload();
+        self.record_certificates(tls);
+        changed
+    }
+
+    /// Tells the audit log if the certificates have changed.
+    pub(crate) fn record_certificates(&self, tls: &Tls) {
+        if tls.has_changed() {
+            self.audit.reloaded("tls");
+        }
     }
 
     /// A connection that has not finished its handshake, so that a stop can cut it short.

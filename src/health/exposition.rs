@@ -157,6 +157,15 @@ fn render(core: &Core, identity: &Identity) -> String {
         "Messages beyond their client's rate, requests among them.",
         status.rate_limited,
     );
+    if let Some(audit) = &status.audit {
+        page.single("mcp_server_audit_events_total", Counter, "Events in the audit log.", audit.events);
+        page.single("mcp_server_audit_lost_total", Counter, "Events that could not be written to it.", audit.lost);
+        let failing = u8::from(audit.failing);
+        page.single("mcp_server_audit_failing", Gauge, "1 while it cannot be written.", failing);
+        // A series for each head that is seen: that is the price of having it kept by somebody else.
+        page.family("mcp_server_audit_head", Gauge, "The number of its last line, labelled with the MAC of that line.");
+        page.sample("mcp_server_audit_head", &[("head", &audit.head)], audit.seq);
+    }
     page.0
 }
 

@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::crew::Crew;
 use crate::engine::budget::Reservation;
 use crate::engine::link::{self, Endpoint, Link, ReadHalf};
+use crate::guard::address::ClientAddr;
 use crate::guard::text::Escaped;
 use crate::http::head::Head;
 use crate::http::reader::HeadLimits;
@@ -274,6 +275,7 @@ impl Desk {
 
     fn refuse(&self, refusal: &Refusal, head: Option<&Head>, address: SocketAddr) -> Answer {
         self.door.core.counters.probe(ProbeOutcome::Refused);
+        self.door.core.audit.refused(ClientAddr::from(address), refusal.label, refusal.status);
         if let Some(missed) = self.log.turn() {
             log::warn!(
                 target: "mcp_blocking::health", status = refusal.status, reason = refusal.label;

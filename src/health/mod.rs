@@ -113,6 +113,9 @@ impl Health {
         if used >= limit / 100 * 95 {
             reasons.push(format!("overloaded: {used} of {limit} bytes of the memory budget are used"));
         }
+        if core.audit.refuses() {
+            reasons.push("audit: the log cannot be written".into());
+        }
         reasons.extend(self.checks.failures());
         reasons
     }

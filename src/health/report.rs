@@ -24,6 +24,14 @@ struct HealthReport<'a> {
     workers: usize,
     workers_written_off: usize,
     memory: MemoryReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<AuditReport>,
+}
+
+#[derive(Serialize)]
+struct AuditReport {
+    failing: bool,
+    lost: u64,
 }
 
 #[derive(Serialize)]
@@ -59,6 +67,7 @@ pub(super) fn health(core: &Core, identity: &Identity, text: bool) -> Answer {
         workers: status.workers,
         workers_written_off: status.workers_written_off,
         memory: MemoryReport { used_bytes: status.memory_used, limit_bytes: status.memory_limit },
+        audit: status.audit.map(|audit| AuditReport { failing: audit.failing, lost: audit.lost }),
     };
     if text { Answer::text(200, health_text(&report)) } else { json(200, &report) }
 }
@@ -74,6 +83,9 @@ fn health_text(report: &HealthReport<'_>) -> String {
          queue depth: {queue_depth}\nworkers: {}\nworkers written off: {}\nmemory: {} of {} bytes\n",
         report.workers, report.workers_written_off, report.memory.used_bytes, report.memory.limit_bytes
     );
+    if let Some(AuditReport { failing, lost }) = &report.audit {
+        let _ = writeln!(text, "audit log: {}, {lost} events lost", if *failing { "failing" } else { "ok" });
+    }
     text
 }
 

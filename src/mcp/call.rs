@@ -19,6 +19,7 @@ use super::resource::{self, ResourceHandler};
 use super::tasks::stored::End;
 use super::tool_error::{Kind, ToolError, ToolResult};
 use super::trace::TraceContext;
+use crate::audit::{Called, Digest};
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Abandon, Work};
@@ -154,6 +155,14 @@ impl Target {
         matches!(self, Self::Tool(_) | Self::Resource { .. } | Self::Prompt(_))
     }
 
+    /// What the audit log has a digest of.
+    fn subject<'a>(&'a self, arguments: &'a Arguments) -> &'a str {
+        match self {
+            Self::Resource { uri, .. } => uri,
+            _ => arguments.text(),
+        }
+    }
+
     pub(super) fn deadline(&self) -> Option<Duration> {
         match self {
             Self::Tool(entry) => entry.deadline,
@@ -197,6 +206,8 @@ pub(crate) struct Call {
     pub(super) arguments: Arguments,
     pub(super) reply: Reply,
     received: Instant,
+    /// What stands for the arguments in the audit log.
+    pub(super) digest: Option<Digest>,
     /// The deadline, in milliseconds after `received`.
     time: AtomicU64,
     /// Milliseconds in which it waited for its client.
@@ -224,6 +235,7 @@ impl Call {
             _ => target.deadline().unwrap_or(mcp.limits().handler_deadline),
         };
         let time = millis(time);
+        let digest = mcp.core.audit.digest(target.subject(&arguments));
         Arc::new(Self {
             mcp,
             link,
@@ -234,6 +246,7 @@ impl Call {
             arguments,
             reply,
             received: Instant::now(),
+            digest,
             time: AtomicU64::new(time),
             paused: AtomicU64::new(0),
             cancel: Cancel::default(),
@@ -413,6 +426,10 @@ impl Call {
             Ok(Product::Prompt(_) | Product::Completion(..)) => 1_024,
             Ok(Product::Nothing) | Err(_) => 256,
         };
+        if result.as_ref().is_err_and(ToolError::is_denied) {
+            let (method, name) = self.recorded();
+            self.mcp.core.audit.denied(self.link.party(), method, name);
+        }
         let mut json = Vec::with_capacity(size);
         let tool = matches!(self.target, Target::Tool(_));
         let mut status = 200;
@@ -462,7 +479,7 @@ impl Call {
             Err(Kind::Stopped) if self.stopped() => return,
             Err(failure) => {
                 let message = match failure {
-                    Kind::Failed(message) => message,
+                    Kind::Failed(message) | Kind::Denied(message) => message,
                     Kind::Capability(required) => format!("this client lacks a capability that is needed: {required}"),
                     Kind::Stopped | Kind::Asked | Kind::Detached | Kind::Rpc(_) => "the handler gave up".into(),
                 };
@@ -533,7 +550,9 @@ impl Call {
             Target::Method(_) => Method::OTHER,
             _ => Method::of(self.target.what().0),
         };
-        counters.request(method, outcome, self.received.elapsed());
+        let took = self.received.elapsed();
+        counters.request(method, outcome, took);
+        self.record(outcome, took);
         // Before the answer leaves: the client may use the id again as soon as it has seen it.
         if !matches!(self.reply, Reply::Nowhere) {
             self.link.finish(&self.id);
@@ -541,6 +560,20 @@ impl Call {
         // Under the lock, so that no progress report can follow it.
         self.reply.deliver(&self.link, json, status, flush);
         true
+    }
+
+    /// Tells the audit log of the end of the request.
+    fn record(&self, outcome: Outcome, took: Duration) {
+        let (method, name) = self.recorded();
+        let call = Called { method, name, outcome, took, arguments: self.digest };
+        self.mcp.core.audit.called(self.link.party(), &call);
+    }
+
+    /// What the audit log says of what was called. The address of a resource that a template has found holds arguments.
+    fn recorded(&self) -> (&str, Option<&str>) {
+        let (method, name) = self.target.what();
+        let holds_arguments = matches!(self.target, Target::Resource { .. }) && self.arguments.text() != "{}";
+        (method, name.filter(|_| !holds_arguments))
     }
 
     /// Tells the handler to stop and makes this the end of the request.

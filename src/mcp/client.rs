@@ -5,6 +5,7 @@ use super::call::Call;
 use super::http::streams::{RequestStream, Streams};
 use super::listen::Listen;
 use super::tasks::wait::Wait;
+use crate::audit::Party;
 use crate::engine::connection::Connection;
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::engine::pool::{Busy, Lane, Work};
@@ -154,6 +155,11 @@ impl Link {
     /// Whether the client is there between its requests.
     pub(crate) fn stays(&self) -> bool {
         !matches!(self.outlet, Outlet::Answers(_) | Outlet::Nowhere)
+    }
+
+    /// Who it is, for the audit log.
+    pub(crate) fn party(&self) -> Party<'_> {
+        Party { id: self.id, address: self.address, principal: self.principal.as_ref() }
     }
 
     /// Of a session that outlives its connections.

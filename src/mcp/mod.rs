@@ -136,6 +136,7 @@ impl Mcp {
             (result, changed)
         };
         for kind in changed {
+            self.core.audit.reloaded(kind.method());
             self.announce(kind);
         }
         result

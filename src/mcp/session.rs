@@ -12,6 +12,7 @@ use super::listen::Listen;
 use super::meta::RequestMeta;
 use super::tasks::methods::Way;
 use super::tool_error::ToolError;
+use crate::audit::{Called, Party};
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Busy, Work};
 use crate::guard::rate::TokenBucket;
@@ -42,6 +43,8 @@ use std::time::{Duration, Instant};
 
 /// How long a client that was told "busy" is asked to wait.
 const BUSY_MS: u64 = 100;
+/// How long a client is asked to wait for a disk.
+const UNRECORDED_MS: u64 = 1_000;
 
 /// One connection's conversation.
 pub(crate) struct Session {
@@ -214,7 +217,7 @@ impl Session {
 
     /// Takes one message from the client's rate.
     fn within_rate(&self) -> bool {
-        take(&self.rate, &self.mcp).is_ok()
+        take(&self.rate, &self.mcp, self.link.party()).is_ok()
     }
 
     fn error(&self, id: Option<&RequestId>, error: &RpcError) -> Vec<u8> {
@@ -228,7 +231,7 @@ impl Session {
         let counters = &self.mcp.core.counters;
         let counted = Method::of(&request.method);
         counters.requests.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = take(&self.rate, &self.mcp) {
+        if let Err(error) = take(&self.rate, &self.mcp, self.link.party()) {
             counters.request(counted, Outcome::RateLimited, Duration::ZERO);
             return (Done::Answer(self.error(Some(&request.id), &error)), 429);
         }
@@ -271,12 +274,28 @@ impl Session {
         };
         if let Some(outcome) = outcome {
             self.mcp.core.counters.request(counted, outcome, received.elapsed());
+            self.record(request, outcome, received.elapsed());
         }
         let status = match &done {
             Ok(_) => 200,
             Err(error) => spoken.map_or(400, |revision| http_status(error, revision)),
         };
         (done.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error))), status)
+    }
+
+    /// Tells the audit log of a call that was not begun, or goes on as a task; any other tells of its own end.
+    pub(super) fn record(&self, request: &Request<'_>, outcome: Outcome, took: Duration) {
+        if outcome == Outcome::Busy && self.mcp.core.audit.refuses() {
+            // Summed up as a limit: the room in the queue is for calls under way.
+            return;
+        }
+        let method = &*request.method;
+        // The address of a resource may hold what its template takes for arguments.
+        let name = request.params.name.as_deref().filter(|_| method != method::RESOURCES_READ);
+        if [method::TOOLS_CALL, method::RESOURCES_READ, method::PROMPTS_GET].contains(&method) {
+            let arguments = request.params.arguments.and_then(|raw| self.mcp.core.audit.digest(raw.get()));
+            self.mcp.core.audit.called(self.link.party(), &Called { method, name, outcome, took, arguments });
+        }
     }
 
     /// Runs the layers around what this thread answers itself; tools and custom methods have theirs around the handler.
@@ -313,7 +332,12 @@ impl Session {
         let reply = catch_unwind(AssertUnwindSafe(|| layer::Next::new(&registry.layers, &end).run(&seen)));
         match reply.map(|reply| reply.0) {
             Ok(layer::Kind::Protocol(done)) => done,
-            Ok(layer::Kind::Handler(Err(error))) => Err(error.into_rpc()),
+            Ok(layer::Kind::Handler(Err(error))) => {
+                if error.is_denied() {
+                    self.mcp.core.audit.denied(self.link.party(), &request.method, None);
+                }
+                Err(error.into_rpc())
+            }
             Ok(layer::Kind::Handler(Ok(_))) => Err(RpcError::internal("a layer kept the reply of another request")),
             Err(_) => {
                 let incident = self.mcp.panic_incident();
@@ -399,6 +423,8 @@ impl Session {
                 self.mcp.instructions.as_deref(),
             );
         });
+        let client = (wanted.client_info.name.as_str(), wanted.client_info.version.as_str());
+        self.mcp.core.audit.session(self.link.party(), wanted.revision.as_str(), client);
         self.link.open_legacy(Legacy::new(wanted.revision, wanted.capabilities, wanted.client_info, capabilities));
         Ok(json)
     }
@@ -528,6 +554,7 @@ impl Session {
     /// What a request says about itself, or its session did.
     fn speech(&self, request: &Request<'_>, caller: Caller<'_>) -> Result<Speech, RpcError> {
         let progress = request.params.progress_token()?;
+        self.refuse_if_unrecorded()?;
         Ok(match caller {
             Caller::Legacy(legacy) => Speech {
                 revision: legacy.revision,
@@ -555,11 +582,28 @@ impl Session {
         if self.mcp.core.stopping() { Err(self.busy(Busy::Stopping)) } else { Ok(()) }
     }
 
+    /// What the audit log could not take is not begun, if its author wants that.
+    fn refuse_if_unrecorded(&self) -> Result<(), RpcError> {
+        if !self.mcp.core.audit.refuses() {
+            return Ok(());
+        }
+        self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
+        self.mcp.core.audit.limited(self.link.party(), "audit");
+        Err(RpcError::busy(BusyReason::Unrecorded, UNRECORDED_MS))
+    }
+
     pub(crate) fn busy(&self, busy: Busy) -> RpcError {
         self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
+        let (audit, party) = (&self.mcp.core.audit, self.link.party());
         match busy {
-            Busy::Connection => RpcError::busy(BusyReason::Busy, BUSY_MS),
-            Busy::Overloaded => RpcError::busy(BusyReason::Overloaded, BUSY_MS),
+            Busy::Connection => {
+                audit.limited(party, "calls-per-connection");
+                RpcError::busy(BusyReason::Busy, BUSY_MS)
+            }
+            Busy::Overloaded => {
+                audit.limited(party, "overload");
+                RpcError::busy(BusyReason::Overloaded, BUSY_MS)
+            }
             Busy::Stopping => RpcError::busy(BusyReason::ShuttingDown, BUSY_MS),
         }
     }
@@ -652,7 +696,7 @@ impl Session {
         let job = Job { target, layers, arguments, reply: Reply::Nowhere };
         let call = Call::new(mcp, link, speech, RequestId::from(0_u64), job);
         let cost = call.cost();
-        if self.link.spawn(call as Arc<dyn Work>, cost).is_err() {
+        if self.refuse_if_unrecorded().is_ok() && self.link.spawn(call as Arc<dyn Work>, cost).is_err() {
             // Nobody can be told; it is counted.
             self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
         }
@@ -673,8 +717,10 @@ impl Session {
 ///
 /// # Errors
 /// -31002: it comes too soon.
-pub(crate) fn take(rate: &Rate, mcp: &Mcp) -> Result<(), RpcError> {
-    rate.lock().take(mcp.core.uptime(), 1).map_err(|retry| {
+pub(crate) fn take(rate: &Rate, mcp: &Mcp, party: Party<'_>) -> Result<(), RpcError> {
+    let taken = rate.lock().take(mcp.core.uptime(), 1);
+    taken.map_err(|retry| {
+        mcp.core.audit.limited(party, "rate");
         mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
         RpcError::rate_limited(u64::try_from(retry.0.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
     })

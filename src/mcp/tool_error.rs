@@ -28,6 +28,8 @@ pub struct ToolError(Box<Kind>);
 pub(crate) enum Kind {
     /// A result with `isError`.
     Failed(String),
+    /// The same, for somebody who may not do this.
+    Denied(String),
     /// A JSON-RPC error.
     Rpc(RpcError),
     /// The request was cancelled, or its time is over: somebody else has answered or nobody will.
@@ -61,9 +63,13 @@ impl ToolError {
         }))
     }
 
-    /// The caller may not do this.
+    /// The caller may not do this: a failure that the audit log calls a refused authorization.
     pub fn denied(message: impl fmt::Display) -> Self {
-        Self::new(format!("denied: {message}"))
+        Self::from_kind(Kind::Denied(format!("denied: {message}")))
+    }
+
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(*self.0, Kind::Denied(_))
     }
 
     /// Not now: error -31001 with the delay after which to try again.
@@ -114,7 +120,7 @@ impl ToolError {
         match *self.0 {
             Kind::Rpc(error) => error,
             Kind::Capability(required) => RpcError::missing_capability(&required),
-            Kind::Failed(message) => RpcError::internal(message),
+            Kind::Failed(message) | Kind::Denied(message) => RpcError::internal(message),
             Kind::Stopped => RpcError::internal("the request was cancelled"),
             Kind::Asked => RpcError::internal("a question that nobody has asked"),
             Kind::Detached => RpcError::internal("a task that nobody has begun"),
@@ -150,7 +156,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for ToolError {
 impl fmt::Display for ToolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Kind::Failed(message) => f.write_str(message),
+            Kind::Failed(message) | Kind::Denied(message) => f.write_str(message),
             Kind::Rpc(error) => write!(f, "{} ({})", error.message, error.code),
             Kind::Stopped => f.write_str("the request was cancelled or ran out of time"),
             Kind::Asked => f.write_str("a question to the client is on its way"),

@@ -46,6 +46,8 @@ pub enum BusyReason {
     Overloaded,
     /// The server is stopping.
     ShuttingDown,
+    /// The server cannot record what would be done.
+    Unrecorded,
 }
 
 impl BusyReason {
@@ -55,6 +57,7 @@ impl BusyReason {
             Self::Busy => "busy",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting down",
+            Self::Unrecorded => "audit",
         }
     }
 }
@@ -174,6 +177,7 @@ impl RpcError {
             BusyReason::Busy => "too many requests of this client are under way",
             BusyReason::Overloaded => "the server has too much to do",
             BusyReason::ShuttingDown => "the server is shutting down",
+            BusyReason::Unrecorded => "the server cannot write its audit log, and begins nothing meanwhile",
         };
         Self::new(codes::BUSY, message).data_object(|data| {
             data.str("reason", reason.as_str());

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// What a server shows to its clients.
@@ -30,6 +31,8 @@ pub(crate) struct Tls {
     current: RwLock<Arc<ServerConfig>>,
     /// Held while files are read, by whoever finds it free. Only [`reload`](Self::reload) waits for it.
     watch: Mutex<Watch>,
+    /// Others are served than when somebody last asked.
+    changed: AtomicBool,
 }
 
 /// What is known of the files.
@@ -57,7 +60,7 @@ impl Tls {
         }
         let mut watch = Watch { looked: Instant::now(), stamps, digests, terms, warned: false };
         watch.warn_of_terms();
-        Ok(Self { config, current: RwLock::new(current), watch: Mutex::new(watch) })
+        Ok(Self { config, current: RwLock::new(current), watch: Mutex::new(watch), changed: AtomicBool::new(false) })
     }
 
     /// Begins a connection, with the certificates of this moment. May read files.
@@ -73,6 +76,12 @@ impl Tls {
     /// Reads all files now; says which of them have changed.
     pub(crate) fn reload(&self) -> Result<Vec<PathBuf>, Error> {
         self.take_files(&mut self.watch.lock()).map_err(Error::Certificates)
+    }
+
+    /// Whether the certificates have changed since this was last asked.
+    pub(crate) fn has_changed(&self) -> bool {
+        // Most find nothing, and then nothing is written that others read.
+        self.changed.load(Ordering::Relaxed) && self.changed.swap(false, Ordering::Relaxed)
     }
 
     /// Looks whether files have changed, if it is time to and nobody else does.
@@ -100,6 +109,7 @@ impl Tls {
         let changed: Vec<_> = changed.map(|(path, _)| path.clone()).collect();
         if !changed.is_empty() {
             *self.current.write() = config;
+            self.changed.store(true, Ordering::Relaxed);
             let files: Vec<_> = changed.iter().map(|path| format!("`{}`", path.display())).collect();
             log::info!(target: "mcp_blocking::tls", "new certificates are in use, from {}", files.join(", "));
             (watch.digests, watch.terms, watch.warned) = (digests, terms, false);

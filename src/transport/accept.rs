@@ -195,9 +195,15 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     let serving = core.serving();
     let accepted = Instant::now();
     let spawned = std::thread::Builder::new().name(format!("mcp-conn-{number}")).stack_size(STACK).spawn(move || {
-        let link = match &seat.door().core.tls {
+        let core = &seat.door().core;
+        let link = match &core.tls {
             None => Ok(link::plain(stream)),
-            Some(tls) => tls.link(stream),
+            Some(tls) => {
+                let link = tls.link(stream);
+                // It has looked for new ones.
+                core.record_certificates(tls);
+                link
+            }
         };
         match link {
             Ok(link) => opening::run(link, address, seat, accepted),
@@ -208,6 +214,7 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     if let Err(error) = spawned {
         // The seat and the socket went with the closure.
         core.counters.refuse("threads");
+        core.audit.refused(address, "threads", 0);
         if let Some(missed) = door.log.turn() {
             log::error!(target: "mcp_blocking::accept", "no thread for {address}: {error}{missed}");
         }
@@ -215,8 +222,9 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
 }
 
 /// Answers 503 without waiting for anything, in the accept thread: a peer cannot hold it.
-fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, label: &str, refused: &str) {
+fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, label: &'static str, refused: &str) {
     door.core.counters.refuse(label);
+    door.core.audit.refused(address, label, 503);
     if let Some(missed) = door.log.turn() {
         log::warn!(target: "mcp_blocking::accept", reason = label; "{address} refused: {refused}{missed}");
     }

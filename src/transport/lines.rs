@@ -83,6 +83,7 @@ pub(crate) fn serve(core: &Arc<Core>, service: &Arc<dyn AnyService>, path: Arc<s
     connection.watch();
     let id = connection.id;
     log::info!(target: "mcp_blocking::connection", connection = id.0; "connection {id} opened over a pair of streams");
+    core.audit.connected(connection.party(), "stream", &connection.path);
     let served = catch_unwind(AssertUnwindSafe(|| converse(&mut *read, &connection, Arc::clone(service))));
     if served.is_err() {
         core.counters.connection_panics.fetch_add(1, Ordering::Relaxed);
@@ -94,6 +95,7 @@ pub(crate) fn serve(core: &Arc<Core>, service: &Arc<dyn AnyService>, path: Arc<s
     // The last answers are on their way through the pump.
     let _ = written.recv_timeout(core.limits.write_deadline);
     log::info!(target: "mcp_blocking::connection", connection = id.0; "connection {id} ended");
+    core.audit.disconnected(connection.party(), "the streams ended");
     Ok(())
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
         let Some((head, ahead)) = read else { return Ok(None) };
         match check(&door, &head, address, certificate.as_ref())? {
             Admitted::WebSocket(_) if !ahead.is_empty() => Err(early_bytes()),
+            Admitted::WebSocket(_) if door.core.audit.refuses() => Err(unrecorded()),
             admitted => Ok(Some((admitted, head, ahead))),
         }
     });
@@ -156,6 +157,7 @@ fn refuse(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, re
 /// Counts a refusal and logs it, if there are not too many.
 pub(crate) fn log_refusal(door: &Door, address: ClientAddr, refusal: &Refusal) {
     door.core.counters.refuse(refusal.label);
+    door.core.audit.refused(address, refusal.label, refusal.status);
     if let Some(missed) = door.log.turn() {
         log::warn!(
             target: "mcp_blocking::gate", address:% = address, status = refusal.status, reason = refusal.label;
@@ -167,12 +169,19 @@ pub(crate) fn log_refusal(door: &Door, address: ClientAddr, refusal: &Refusal) {
 /// The same for a client that cannot be answered: its alert has been sent.
 fn log_failed_handshake(door: &Door, address: ClientAddr, reason: &str) {
     door.core.counters.refuse("tls");
+    door.core.audit.refused(address, "tls", 0);
     if let Some(missed) = door.log.turn() {
         log::warn!(
             target: "mcp_blocking::gate", address:% = address, reason = "tls";
             "{address} refused in the TLS handshake: {}{missed}", Escaped::short(reason)
         );
     }
+}
+
+/// To who would begin something that cannot be recorded.
+fn unrecorded() -> Refusal {
+    Refusal::new(503, "audit", "the server cannot write its audit log, and begins nothing meanwhile")
+        .header("Retry-After", "1")
 }
 
 /// Sends the one answer that there will be, and ends the connection so that it arrives.
@@ -216,6 +225,7 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
         target: "mcp_blocking::connection", connection = id.0, address:% = address, principal:% = Escaped::short(who);
         "connection {id} from {address} opened by {}", Escaped::short(who)
     );
+    core.audit.connected(connection.party(), "websocket", &connection.path);
     let mut limits = MessageLimits::from(&core.limits);
     passed.service.message_limits(&mut limits);
     // A panic in the author's service ends this connection and nothing else.
@@ -253,6 +263,7 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
         _ => log::Level::Warn,
     };
     log::log!(target: "mcp_blocking::connection", level, connection = id.0; "connection {id} ended: {ended}");
+    core.audit.disconnected(connection.party(), &ended.to_string());
 }
 
 /// Takes note of a panic in the service, and closes with 1011.

@@ -26,7 +26,7 @@ impl<'a> RequestHead<'a> {
 
     /// A header's value, if there is exactly one of that name (any case) and it is text.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.head.single(name).ok().flatten()
+        self.head.single(&name.to_ascii_lowercase()).ok().flatten()
     }
 
     /// The path, without the query.

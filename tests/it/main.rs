@@ -3,6 +3,7 @@
 mod admission;
 mod ask;
 mod asked;
+mod audit;
 mod batches;
 #[cfg(feature = "tls")]
 mod certificates;

@@ -257,7 +257,7 @@ fn an_author_may_find_out_who_a_caller_is() {
     use mcp_blocking::{Denied, Principal};
     let settings = Settings::new().bearer_token("static", "a-token-of-sixteen").authenticate(|head| {
         assert_ne!(head.header("x-user"), Some("panic"), "asked to");
-        head.header("x-user").map(|user| Principal::new(user.to_owned()).with_user(user.len())).ok_or(Denied)
+        head.header("X-User").map(|user| Principal::new(user.to_owned()).with_user(user.len())).ok_or(Denied)
     });
     let (events, told) = channel();
     let running = Listener::new().service("/told", Told { events }).settings(settings).bind("127.0.0.1:0");

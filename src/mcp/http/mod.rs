@@ -10,6 +10,7 @@ use super::Mcp;
 use super::batch::Reply;
 use super::client::Link;
 use super::session::{self, Rate, Session};
+use crate::audit::Party;
 use crate::engine::outbox::Flush;
 use crate::http::head::Head;
 use crate::principal::Principal;
@@ -130,7 +131,7 @@ impl Conversation {
             Ok(incoming) => incoming,
             Err(malformed) => {
                 // As over every transport: what an error without an id looks like is the session's.
-                let session = self.session(principal.as_ref(), head).ok();
+                let session = self.session(principal.as_ref(), exchange).ok();
                 let revision = session.and_then(|session| session.session.link().legacy().map(|own| own.revision));
                 refuse(exchange, 400, malformed.id.as_ref(), &malformed.error, revision);
                 return Ok(());
@@ -173,7 +174,7 @@ impl Conversation {
                 Err((400, RpcError::invalid_request("2026-07-28 has neither batches nor responses of clients")))
             }
             _ => {
-                let session = self.session(principal.as_ref(), head)?;
+                let session = self.session(principal.as_ref(), exchange)?;
                 exchange.hold(session.enter());
                 let (notification, response) =
                     (matches!(incoming, Incoming::Notification(_)), matches!(incoming, Incoming::Response(_)));
@@ -221,11 +222,12 @@ impl Conversation {
     ) -> Refused {
         if let Some(id) = single(exchange.head(), SESSION)? {
             // Undefined in every revision; the session is unharmed.
-            self.mcp.sessions.find(id, principal.as_ref()).ok_or_else(unknown_session)?;
+            self.find(id, principal.as_ref(), exchange)?;
             return Err((400, RpcError::already_initialized()));
         }
         // Its own rate begins with the session, and would be a new one for each.
-        within(&self.rate(), &self.mcp)?;
+        let party = Party { principal: principal.as_ref(), ..exchange.connection().party() };
+        within(&self.rate(), &self.mcp, party)?;
         let address = exchange.connection().address;
         let Some(session) = HttpSession::prepare(&self.mcp, address, principal) else {
             return Err((503, RpcError::busy(BusyReason::Overloaded, BUSY_MS)));
@@ -255,9 +257,9 @@ impl Conversation {
         if !exchange.accepts().events {
             return Err((406, RpcError::invalid_request("accept text/event-stream")));
         }
-        let session = self.session(principal, head)?;
+        let session = self.session(principal, exchange)?;
         // What is replayed may be a lot.
-        within(session.session.own_rate(), &self.mcp)?;
+        within(session.session.own_rate(), &self.mcp, session.session.link().party())?;
         exchange.hold(session.enter());
         match single(head, LAST_EVENT)? {
             Some(id) => {
@@ -275,23 +277,37 @@ impl Conversation {
         if headers::head_is_modern(exchange.head()) {
             return Err((405, RpcError::invalid_request("2026-07-28 has no sessions")));
         }
-        let session = self.session(principal, exchange.head())?;
+        let session = self.session(principal, exchange)?;
         self.mcp.sessions.end(&session, Ended::ByPeer(None));
         exchange.finish(204, Flush::Later);
         Ok(())
     }
 
     /// The session that a request names.
-    fn session(&self, principal: Option<&Principal>, head: &Head) -> Result<Arc<HttpSession>, (u16, RpcError)> {
+    fn session(&self, principal: Option<&Principal>, exchange: &Exchange) -> Result<Arc<HttpSession>, (u16, RpcError)> {
+        let head = exchange.head();
         headers::check_legacy_version(head).map_err(|error| (400, error))?;
         let Some(id) = single(head, SESSION)? else { return Err((400, RpcError::before_initialize())) };
-        self.mcp.sessions.find(id, principal).ok_or_else(unknown_session)
+        self.find(id, principal, exchange)
+    }
+
+    fn find(
+        &self,
+        id: &str,
+        principal: Option<&Principal>,
+        exchange: &Exchange,
+    ) -> Result<Arc<HttpSession>, (u16, RpcError)> {
+        let found = self.mcp.sessions.find(id, principal);
+        if found.is_none() && self.mcp.sessions.contains(id) {
+            self.mcp.core.audit.foreign_session(Party { principal, ..exchange.connection().party() });
+        }
+        found.ok_or_else(unknown_session)
     }
 }
 
 /// Takes a request from a client's rate.
-fn within(rate: &Rate, mcp: &Mcp) -> Refused {
-    session::take(rate, mcp).map_err(|error| (429, error))
+fn within(rate: &Rate, mcp: &Mcp, party: Party<'_>) -> Refused {
+    session::take(rate, mcp, party).map_err(|error| (429, error))
 }
 
 fn single<'h>(head: &'h Head, name: &str) -> Result<Option<&'h str>, (u16, RpcError)> {

@@ -81,6 +81,11 @@ impl Sessions {
         (owner == principal.map(Principal::id)).then_some(session)
     }
 
+    /// Whether there is one of that id, whoever it belongs to.
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.by_id.read().contains_key(id)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.read().len()
     }

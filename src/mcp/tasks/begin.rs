@@ -110,6 +110,7 @@ impl TaskStore {
         });
         if !matches!(told, Ok(true)) {
             self.remove(&task);
+            task.forget_record();
             task.cancel("nobody knows of it");
         }
         told.map(drop)

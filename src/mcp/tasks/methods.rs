@@ -106,6 +106,7 @@ impl Session {
         mcp.tasks.begin(mcp, recipe, flow, ttl, |json| {
             // Before the answer leaves: whoever has seen it finds it counted.
             mcp.core.counters.request(Method::TOOLS_CALL, Outcome::Ok, received.elapsed());
+            self.record(request, Outcome::Ok, received.elapsed());
             reply.deliver(self.link(), Some(json), 200, Flush::Later);
             true
         })?;

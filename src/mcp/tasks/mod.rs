@@ -215,7 +215,10 @@ impl TaskStore {
                 self.sweep(Instant::now());
                 self.seat(&payer)
             })
-            .map_err(|busy| self.busy(busy))
+            .map_err(|busy| {
+                self.core.audit.limited(link.party(), "tasks");
+                self.busy(busy)
+            })
     }
 
     fn seat(&self, payer: &Payer) -> Result<Place, Busy> {

@@ -2,16 +2,36 @@
 
 use super::begin::Recipe;
 use super::stored::{End, StoredTask};
+use crate::audit::{Called, Digest};
 use crate::engine::outbox::Flush;
 use crate::mcp::ask::flow::Flow;
 use crate::mcp::batch::Reply;
 use crate::mcp::call::{Call, Target};
+use crate::mcp::client::Link;
+use crate::mcp::registry::Entry;
 use crate::mcp::tool_error::{ToolError, ToolResult};
 use crate::metrics::Outcome;
 use crate::protocol::content::TaskSupport;
+use crate::protocol::method;
 use crate::protocol::tasks;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Whose a task is, and what was called.
+pub(super) struct Record {
+    link: Arc<Link>,
+    tool: Arc<Entry>,
+    arguments: Digest,
+}
+
+impl Record {
+    /// Tells the audit log of the end of the task.
+    pub(super) fn ended(self, task: &StoredTask, outcome: Outcome, took: Duration) {
+        let (method, name, arguments) = (method::TOOLS_CALL, Some(self.tool.name()), Some(self.arguments));
+        let call = Called { method, name, outcome, took, arguments };
+        self.link.core.audit.task_ended(self.link.party(), task.short_id(), &call);
+    }
+}
 
 impl Call {
     /// The task that this is a run of.
@@ -59,6 +79,13 @@ impl Call {
         }
     }
 
+    /// What the audit log is told when its task ends, if there is one.
+    pub(super) fn record_of_task(&self) -> Option<Record> {
+        let Target::Tool(entry) = &self.target else { return None };
+        let digest = self.digest?;
+        Some(Record { link: Arc::clone(&self.link), tool: Arc::clone(entry), arguments: digest })
+    }
+
     /// Its task was given up.
     pub(crate) fn give_up(&self) {
         self.stop(None, Outcome::Cancelled, Flush::Later);
@@ -70,9 +97,7 @@ impl End {
     pub(crate) fn of(outcome: Outcome, json: Option<Vec<u8>>) -> Self {
         match (outcome, json) {
             (Outcome::Error | Outcome::Busy | Outcome::RateLimited, Some(json)) => Self::Error(json),
-            (_, Some(json)) => {
-                Self::Result { json, tool_failed: matches!(outcome, Outcome::ToolError | Outcome::Timeout) }
-            }
+            (outcome, Some(json)) => Self::Result { json, outcome },
             (_, None) => Self::Cancelled("nobody is left who could want it"),
         }
     }

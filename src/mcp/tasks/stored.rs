@@ -2,6 +2,7 @@
 
 use super::asking::Open;
 use super::begin::Recipe;
+use super::run::Record;
 use super::wait::Wait;
 use super::{Account, Charge, Owner, Place, Purse};
 use crate::engine::budget::Reservation;
@@ -11,6 +12,7 @@ use crate::mcp::ask::flow::Flow;
 use crate::mcp::call::Call;
 use crate::mcp::client::Link;
 use crate::mcp::listen::Listen;
+use crate::metrics;
 use crate::protocol::error::RpcError;
 use crate::protocol::revision::Revision;
 use crate::protocol::tasks::{self, Detail, TaskStatus, TaskView};
@@ -72,6 +74,8 @@ pub(super) struct State {
     pub(super) outcome: Option<Arc<Outcome>>,
     pub(super) waits: Vec<Arc<Wait>>,
     pub(super) listeners: Vec<Weak<Listen>>,
+    /// For the audit log, until the task ends.
+    record: Option<Record>,
     /// For what it works with, and then for what it has come to.
     pub(super) held: Vec<Charge>,
 }
@@ -84,8 +88,8 @@ pub(crate) struct Outcome {
 
 /// How a task ends.
 pub(crate) enum End {
-    /// With the result of its tool, which may have failed.
-    Result { json: Vec<u8>, tool_failed: bool },
+    /// With the result of its tool, which may have failed or been stopped.
+    Result { json: Vec<u8>, outcome: metrics::Outcome },
     /// With the JSON of an error.
     Error(Vec<u8>),
     /// It is given up, and this is why.
@@ -135,6 +139,7 @@ impl StoredTask {
             outcome: None,
             waits: Vec::new(),
             listeners: Vec::new(),
+            record: None,
             held: Vec::new(),
         };
         Ok(Arc::new(Self {
@@ -213,9 +218,15 @@ impl StoredTask {
         let charge = self.purse.charge(bytes)?;
         let mut state = self.state.lock();
         state.run = Arc::downgrade(run);
+        state.record = run.record_of_task();
         state.recipe = recipe;
         state.held.push(charge);
         Ok(())
+    }
+
+    /// Its client was never told of it, so that nothing is recorded of its end.
+    pub(super) fn forget_record(&self) {
+        self.state.lock().record = None;
     }
 
     /// Does something before anything else happens to it: its first run waits.
@@ -256,9 +267,14 @@ impl StoredTask {
                 },
                 End::Cancelled(_) => end,
             };
+            let became = match &end {
+                End::Result { outcome, .. } => *outcome,
+                End::Error(_) => metrics::Outcome::Error,
+                End::Cancelled(_) => metrics::Outcome::Cancelled,
+            };
             let (status, json, is_error) = match end {
                 // A tool that failed is a task that failed in 2025-11-25, and one that was completed in the extension.
-                End::Result { json, tool_failed: true } if !self.revision.is_modern() => {
+                End::Result { json, .. } if became != metrics::Outcome::Ok && !self.revision.is_modern() => {
                     (TaskStatus::Failed, json, false)
                 }
                 End::Result { json, .. } => (TaskStatus::Completed, json, false),
@@ -273,6 +289,10 @@ impl StoredTask {
             let outcome = Arc::new(Outcome { json, is_error });
             state.outcome = Some(Arc::clone(&outcome));
             state.ended = Some(Instant::now());
+            if let Some(record) = state.record.take() {
+                // Before anybody hears of it.
+                record.ended(self, became, self.begun.elapsed());
+            }
             self.enter_saying(&mut state, status, message);
             state.listeners = Vec::new();
             (outcome, std::mem::take(&mut state.waits))

@@ -7,6 +7,7 @@ pub(crate) mod exchange;
 use super::accept::Door;
 use super::gate::{Admitted, HttpPassed};
 use super::{opening, websocket};
+use crate::audit::Party;
 use crate::engine::connection::Connection;
 use crate::engine::framing::Framing;
 use crate::engine::link::ReadHalf;
@@ -99,9 +100,16 @@ pub(crate) fn serve(
     connection.watch();
     let id = connection.id;
     log::debug!(target: "mcp_blocking::connection", connection = id.0, address:% = address; "connection {id} from {address} speaks HTTP");
+    // Each request may come from somebody else; told is who is new.
+    let mut known = first.1.principal.clone();
+    core.audit.connected(Party { principal: known.as_ref(), ..connection.party() }, "http", &connection.path);
     let mut service = first.1.service.connection();
     let mut next = Some(first);
     while let Some((head, passed)) = next.take() {
+        if passed.principal.as_ref().map(Principal::id) != known.as_ref().map(Principal::id) {
+            known.clone_from(&passed.principal);
+            core.audit.authenticated(Party { principal: known.as_ref(), ..connection.party() });
+        }
         let cors = passed.headers.clone();
         match request(&mut *read, &connection, &mut *service, head, passed, &mut ahead) {
             Ok(true) if !core.stopping() && !connection.is_closing() => {}
@@ -144,6 +152,7 @@ pub(crate) fn serve(
     websocket::finish(read, outbox, core.limits.close_deadline);
     drop(entered);
     log::debug!(target: "mcp_blocking::connection", connection = id.0; "connection {id} ended");
+    core.audit.disconnected(Party { principal: known.as_ref(), ..connection.party() }, "ended");
 }
 
 /// Serves one request to its end. False if the connection is over.

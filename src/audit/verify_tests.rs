@@ -1,0 +1,369 @@
+//! A log of a few runs and files, and everything that can be done to it.
+
+use super::chain::{Chain, Master, NO_LINE, RunId};
+use super::event::Event;
+use super::report::{Finding, FindingKind, Report};
+use super::verify::{Expect, verify};
+
+const KEY: [u8; 32] = [7; 32];
+
+/// Files of lines; without their line breaks.
+type Log = Vec<Vec<Vec<u8>>>;
+
+/// Two runs: the first over three files, the second begins in the third. 20 lines.
+fn log() -> Log {
+    let mut files: Log = vec![Vec::new()];
+    let master = Master::new(&KEY);
+    let (mut previous, mut seq) = (NO_LINE, 0);
+    for run in [[1; 16], [2; 16]] {
+        let origin = previous;
+        let part = master.part(&run, &origin, 0);
+        let mut chain = Chain::begin(&part, origin, seq + 1);
+        let write = |chain: &mut Chain, files: &mut Log, event: Event| {
+            let mut line = Vec::new();
+            event.write(&mut line, chain);
+            line.pop();
+            files.last_mut().expect("a file").push(line);
+        };
+        write(&mut chain, &mut files, start(&run, &origin, 0));
+        for number in 1..=8 {
+            if run == [1; 16] && (number == 4 || number == 7) {
+                files.push(Vec::new());
+                let head = *chain.head();
+                chain.next_part();
+                let event = Event::new("file", |event| {
+                    event.hex("run", &run);
+                    event.number("part", if number == 4 { 1 } else { 2 });
+                    event.hex("origin", &origin);
+                    event.hex("prev", &head);
+                });
+                write(&mut chain, &mut files, event);
+            }
+            write(&mut chain, &mut files, Event::new("call", |event| event.number("n", number)));
+        }
+        write(&mut chain, &mut files, Event::new("stop", |_| {}));
+        (previous, seq) = (*chain.head(), chain.seq() - 1);
+    }
+    files
+}
+
+fn start(run: &RunId, origin: &[u8; 32], torn: u64) -> Event {
+    Event::new("start", |event| {
+        event.hex("run", run);
+        event.hex("prev", origin);
+        if torn > 0 {
+            event.number("torn", torn);
+        }
+    })
+}
+
+fn bytes(file: &[Vec<u8>]) -> Vec<u8> {
+    file.iter().flat_map(|line| line.iter().copied().chain([b'\n'])).collect()
+}
+
+fn read(files: &[Vec<u8>], keys: &[Vec<u8>], expect: &Expect) -> Report {
+    let named = files.iter().enumerate().map(|(number, bytes)| (format!("f{number}"), bytes.as_slice()));
+    verify(named, keys, expect).expect("memory can be read")
+}
+
+fn look(log: &Log) -> Report {
+    read(&log.iter().map(|file| bytes(file)).collect::<Vec<_>>(), &[KEY.to_vec()], &Expect::nothing())
+}
+
+/// All places in the log.
+fn places(log: &Log) -> Vec<(usize, usize)> {
+    log.iter().enumerate().flat_map(|(file, lines)| (0..lines.len()).map(move |line| (file, line))).collect()
+}
+
+fn kinds(report: &Report) -> Vec<FindingKind> {
+    report.findings.iter().map(|finding| finding.kind).collect()
+}
+
+fn head(line: &[u8]) -> String {
+    String::from_utf8(line[line.len() - 66..line.len() - 2].to_vec()).expect("hexadecimal")
+}
+
+/// What was found at that line of that file.
+fn at(report: &Report, (file, line): (usize, usize)) -> Vec<&Finding> {
+    let name = format!("f{file}");
+    report.findings.iter().filter(|finding| finding.file == name && finding.line == line as u64 + 1).collect()
+}
+
+#[test]
+fn a_log_as_it_was_written_is_sound() {
+    let log = log();
+    assert_eq!(log.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 14]);
+    let report = look(&log);
+    assert!(report.is_ok() && report.notes.is_empty(), "{report:?}");
+    assert_eq!((report.lines, report.runs, report.first, report.last), (22, 2, 1, 22));
+    let last = log[2].last().expect("lines");
+    assert_eq!(report.head, head(last));
+    for file in &log {
+        for line in file {
+            let report = read(
+                &log.iter().map(|file| bytes(file)).collect::<Vec<_>>(),
+                &[vec![1; 32], KEY.to_vec()],
+                &Expect::nothing().head(head(line).to_uppercase()),
+            );
+            assert!(report.is_ok(), "{report:?}");
+        }
+    }
+}
+
+#[test]
+fn one_can_begin_with_any_file() {
+    let log = log();
+    for from in 0..log.len() {
+        let report = look(&log[from..].to_vec());
+        assert!(report.is_ok(), "{report:?}");
+        assert_eq!(report.first, [1, 5, 9][from]);
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_found_where_it_is() {
+    let log = log();
+    for (file, line) in places(&log) {
+        let is_begin = line == 0 || (file, line) == (2, 4);
+        // All places over the lines together: each is a thousand MACs.
+        for at_byte in (line % 5..log[file][line].len()).step_by(5) {
+            let bit = 1 << (at_byte % 7);
+            let mut changed = log.clone();
+            changed[file][line][at_byte] ^= bit;
+            if changed[file][line][at_byte] == b'\n' {
+                continue;
+            }
+            let report = look(&changed);
+            let what = || format!("{file} {line} {at_byte} {bit}: {report:#?}");
+            assert!(!report.is_ok(), "{}", what());
+            if is_begin {
+                // Without the first line of a run or part, what follows it may not be judged.
+                assert!(report.findings.iter().any(|found| found.file == format!("f{file}")), "{}", what());
+            } else {
+                assert_eq!(at(&report, (file, line)).len(), 1, "{}", what());
+                assert!(report.findings.len() <= 2, "{}", what());
+                // With another number, the last one may be an older line that was put there.
+                let is_last = (file, line) == (2, 13);
+                assert!(is_last || kinds(&report).contains(&FindingKind::Changed), "{}", what());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_with_another_mac_is_one_finding() {
+    let log = log();
+    for (file, line) in places(&log) {
+        let mut changed = log.clone();
+        let place = changed[file][line].len() - 10;
+        changed[file][line][place] = if changed[file][line][place] == b'0' { b'1' } else { b'0' };
+        let report = look(&changed);
+        // The first line of all is the only one that what follows cannot do without.
+        if (file, line) != (0, 0) && (file, line) != (2, 4) {
+            assert_eq!(kinds(&report), [FindingKind::Changed], "{file} {line}: {report:#?}");
+            assert_eq!(at(&report, (file, line)).len(), 1, "{report:#?}");
+        }
+        assert!(!report.is_ok());
+    }
+}
+
+#[test]
+fn every_line_that_is_taken_away_is_missed() {
+    let log = log();
+    for (file, line) in places(&log) {
+        let is_last = (file, line) == (2, 13);
+        let mut cut = log.clone();
+        let gone = cut[file].remove(line);
+        let report = look(&cut);
+        if is_last {
+            assert!(report.is_ok());
+            let files: Vec<_> = cut.iter().map(|file| bytes(file)).collect();
+            let report = read(&files, &[KEY.to_vec()], &Expect::nothing().head(head(&gone)));
+            assert_eq!(kinds(&report), [FindingKind::Cut], "{report:#?}");
+        } else if (file, line) != (0, 0) && (file, line) != (2, 4) {
+            assert_eq!(kinds(&report), [FindingKind::Missing], "{file} {line}: {report:#?}");
+            let seq = places(&log).iter().position(|place| *place == (file, line)).expect("a place") + 1;
+            assert!(report.findings[0].detail.contains(&format!("line {seq} ")), "{report:#?}");
+        } else {
+            assert!(!report.is_ok(), "{report:#?}");
+        }
+    }
+}
+
+#[test]
+fn every_two_lines_that_changed_places_are_found() {
+    let log = log();
+    for file in 0..log.len() {
+        for line in 0..log[file].len() - 1 {
+            let mut swapped = log.clone();
+            swapped[file].swap(line, line + 1);
+            let report = look(&swapped);
+            let begins = |line: usize| line == 0 || (file, line) == (2, 4);
+            if begins(line) || begins(line + 1) {
+                assert!(!report.is_ok(), "{file} {line}: {report:#?}");
+            } else {
+                assert_eq!(kinds(&report), [FindingKind::Reordered], "{file} {line}: {report:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_that_was_moved_far_or_is_there_twice_is_found() {
+    let log = log();
+    let mut moved = log.clone();
+    let line = moved[2].remove(5);
+    moved[2].insert(11, line.clone());
+    assert_eq!(kinds(&look(&moved)), [FindingKind::Reordered], "{:#?}", look(&moved));
+    let line = moved[2].remove(11);
+    moved[2].insert(2, line.clone());
+    assert!(!look(&moved).is_ok());
+    let mut twice = log.clone();
+    twice[2].insert(11, line);
+    assert_eq!(kinds(&look(&twice)), [FindingKind::Inserted], "{:#?}", look(&twice));
+    // A whole file.
+    let mut twice = log.clone();
+    twice.insert(1, log[0].clone());
+    assert!(!look(&twice).is_ok());
+    twice.insert(3, log[1].clone());
+    assert!(!look(&twice).is_ok());
+    let mut twice = log.clone();
+    twice.insert(2, log[1].clone());
+    let report = look(&twice);
+    assert_eq!(kinds(&report), [FindingKind::Inserted; 4], "{report:#?}");
+    let mut swapped = log.clone();
+    swapped.swap(0, 1);
+    assert!(!look(&swapped).is_ok());
+}
+
+#[test]
+fn a_line_of_somebody_elses_making_is_found() {
+    let log = log();
+    for (file, line) in places(&log) {
+        for forged in [
+            b"garbage".to_vec(),
+            Vec::new(),
+            format!("{{\"seq\":{},\"time\":\"\",\"event\":\"call\",\"mac\":\"{}\"}}", u64::MAX / 3, "0".repeat(64))
+                .into_bytes(),
+            vec![b'x'; 300_000],
+        ] {
+            let mut with = log.clone();
+            with[file].insert(line, forged);
+            let report = look(&with);
+            assert_eq!(at(&report, (file, line)).len(), 1, "{file} {line}: {report:#?}");
+            assert_eq!(report.findings.len(), 1, "{file} {line}: {report:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_is_missed_and_an_end_only_with_a_head() {
+    let log = log();
+    let middle = vec![log[0].clone(), log[2].clone()];
+    let report = look(&middle);
+    assert_eq!(kinds(&report), [FindingKind::Missing], "{report:#?}");
+    assert!(report.findings[0].detail.contains("lines 5 to 8"), "{report:#?}");
+    let start = log[..2].to_vec();
+    assert!(look(&start).is_ok());
+    let files: Vec<_> = start.iter().map(|file| bytes(file)).collect();
+    let report = read(&files, &[KEY.to_vec()], &Expect::nothing().head(head(&log[2][13])));
+    assert_eq!(kinds(&report), [FindingKind::Cut], "{report:#?}");
+}
+
+#[test]
+fn without_the_key_nothing_can_be_said() {
+    let report = read(&[bytes(&log()[0])], &[vec![8; 32]], &Expect::nothing());
+    assert_eq!(kinds(&report), [FindingKind::Unknown, FindingKind::Unknown], "{report:#?}");
+    assert_eq!(report.lines, 0);
+    assert!(!read(&[Vec::new()], &[KEY.to_vec()], &Expect::nothing()).is_ok());
+}
+
+#[test]
+fn a_run_that_ended_without_a_word_is_worth_a_note_and_a_new_log_is_a_finding() {
+    let mut log = log();
+    // Before the second run begins.
+    log[2].truncate(3);
+    let (run, seq) = ([3; 16], 12);
+    let previous: [u8; 32] = super::chain::from_hex(head(&log[2][2]).as_bytes()).expect("a MAC");
+    let mut chain = Chain::begin(&Master::new(&KEY).part(&run, &previous, 0), previous, seq);
+    let mut line = Vec::new();
+    start(&run, &previous, 0).write(&mut line, &mut chain);
+    line.pop();
+    log[2].push(line);
+    let report = look(&log);
+    assert!(report.is_ok(), "{report:#?}");
+    assert_eq!(report.notes.iter().map(|note| note.kind).collect::<Vec<_>>(), [FindingKind::Unfinished]);
+    let mut chain = Chain::begin(&Master::new(&KEY).part(&run, &NO_LINE, 0), NO_LINE, 1);
+    let mut line = Vec::new();
+    start(&run, &NO_LINE, 0).write(&mut line, &mut chain);
+    line.pop();
+    log[2].push(line);
+    assert_eq!(kinds(&look(&log)), [FindingKind::Cut]);
+}
+
+#[test]
+fn a_torn_line_is_what_the_line_behind_it_says_and_not_a_byte_more() {
+    for (rest, ended) in [("{\"seq\":12,\"ti", false), ("{\"seq\":12,\"ti", true), ("one\ntwo", false)] {
+        for lie in [0, 1] {
+            let mut log = log();
+            log[2].truncate(3);
+            let previous: [u8; 32] = super::chain::from_hex(head(&log[2][2]).as_bytes()).expect("a MAC");
+            let run = [3; 16];
+            let mut chain = Chain::begin(&Master::new(&KEY).part(&run, &previous, 0), previous, 12);
+            let torn = rest.len() as u64 + u64::from(ended);
+            let mut line = Vec::new();
+            start(&run, &previous, torn + 5 * lie).write(&mut line, &mut chain);
+            line.pop();
+            log[2].extend(rest.split('\n').map(|line| line.as_bytes().to_vec()));
+            log[2].push(line);
+            let report = look(&log);
+            assert_eq!(report.is_ok(), lie == 0, "{report:#?}");
+            let torn = report.notes.iter().filter(|note| note.kind == FindingKind::Torn).count();
+            assert_eq!(torn, usize::from(lie == 0), "{report:#?}");
+        }
+    }
+    let mut files: Vec<_> = log().iter().map(|file| bytes(file)).collect();
+    let length = files[2].len();
+    files[2].truncate(length - 20);
+    let report = read(&files, &[KEY.to_vec()], &Expect::nothing());
+    assert_eq!(kinds(&report), [FindingKind::Torn], "{report:#?}");
+    files[2].truncate(length - 1);
+    assert_eq!(kinds(&read(&files, &[KEY.to_vec()], &Expect::nothing())), [FindingKind::Torn]);
+}
+
+#[test]
+fn nothing_that_is_done_at_random_goes_unnoticed() {
+    let log = log();
+    let whole: Vec<u8> = log.iter().flat_map(|file| bytes(file)).collect();
+    let last = head(&log[2][13]);
+    // A linear congruential generator will do.
+    let mut state = 1_u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for round in 0..300 {
+        let mut bytes = whole.clone();
+        for _ in 0..=random(4) {
+            let (at, length) = (random(bytes.len()), random(600));
+            let end = (at + length).min(bytes.len());
+            match random(5) {
+                0 => bytes[at] ^= 1 << random(8),
+                1 => drop(bytes.drain(at..end)),
+                2 => bytes[at..end].reverse(),
+                3 => {
+                    let piece = bytes[at..end].to_vec();
+                    let to = random(bytes.len());
+                    bytes.splice(to..to, piece);
+                }
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        if bytes == whole {
+            continue;
+        }
+        let report = read(&[bytes], &[KEY.to_vec()], &Expect::nothing().head(last.clone()));
+        assert!(!report.is_ok(), "round {round}");
+        assert!(report.findings.iter().all(|finding| !finding.to_string().contains('\n')));
+    }
+}
