@@ -3,6 +3,7 @@
 use super::chain::{Chain, Mac, from_hex, hex};
 use crate::guard::text::Escaped;
 use crate::protocol::json::{self, Object};
+use crate::protocol::time::rfc3339;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What stands between a line's body and its MAC.
@@ -119,29 +120,9 @@ fn digits(number: u64) -> usize {
     number.checked_ilog10().map_or(1, |power| power as usize + 1)
 }
 
-/// RFC 3339 in UTC, to the millisecond.
 fn write_time(out: &mut Vec<u8>, time: SystemTime) {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let millis = since.subsec_millis();
-    out.extend_from_slice(
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z").as_bytes(),
-    );
-}
-
-/// The date that many days after 1970-01-01, in the Gregorian calendar.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Years that begin in March have their leap day at the end; 400 of them always have the same number of days.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+    out.extend_from_slice(rfc3339(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)).as_bytes());
 }
 
 #[cfg(test)]

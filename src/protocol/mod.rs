@@ -29,6 +29,7 @@
 //! | `cursor` | what is a page cursor? |
 //! | `subscribe` | what does a `subscriptions/listen` ask for? |
 //! | `tasks` | how does a task look? |
+//! | `time` | how is a moment written? |
 
 #![allow(
     dead_code,
@@ -58,6 +59,7 @@ pub(crate) mod sealed;
 pub(crate) mod show;
 pub(crate) mod subscribe;
 pub(crate) mod tasks;
+pub(crate) mod time;
 pub(crate) mod uri_template;
 
 #[cfg(any(test, feature = "_fuzz"))]

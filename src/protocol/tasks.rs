@@ -17,6 +17,7 @@ use crate::protocol::notify::write_subscription;
 use crate::protocol::params::meta_keys;
 use crate::protocol::revision::Revision;
 use crate::protocol::show::cut;
+use crate::protocol::time::rfc3339;
 
 /// The extension of 2026-07-28.
 pub(crate) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
@@ -154,8 +155,8 @@ fn write_members(object: &mut Object<'_>, task: TaskView<'_>, revision: Revision
     object.str("taskId", task.id);
     object.str("status", task.status.as_str());
     object.opt_str("statusMessage", task.message);
-    object.str("createdAt", &time(task.created));
-    object.str("lastUpdatedAt", &time(task.updated));
+    object.str("createdAt", &rfc3339(task.created));
+    object.str("lastUpdatedAt", &rfc3339(task.updated));
     let (ttl, poll) = if revision.is_modern() { ("ttlMs", "pollIntervalMs") } else { ("ttl", "pollInterval") };
     object.u64(ttl, task.ttl);
     object.u64(poll, task.poll_interval);
@@ -244,23 +245,6 @@ pub(crate) fn cut_message(message: &str) -> &str {
     cut(message, MESSAGE_CHARS)
 }
 
-/// A time as ISO 8601 has it, from milliseconds since 1970.
-fn time(since: u64) -> String {
-    let (seconds, millis) = (since / 1_000, since % 1_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years are counted from the first of March, so that the odd day comes last; 146,097 days are 400 years.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,9 +275,9 @@ mod tests {
             (4_102_444_799_000, "2099-12-31T23:59:59.000Z"),
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
         ] {
-            assert_eq!(time(millis), text);
+            assert_eq!(rfc3339(millis), text);
         }
-        time(u64::MAX);
+        rfc3339(u64::MAX);
     }
 
     #[test]
