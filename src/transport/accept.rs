@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 
 /// What waits to be accepted; the standard library's 128 overflow in a burst, and each overflow costs a client a second.
 const BACKLOG: i32 = 1_024;
-/// The stack of a connection's thread; handlers have larger ones.
-const STACK: usize = 256 << 10;
+/// The stack of a connection's thread; handlers have larger ones. Only what is touched takes memory: this much is for what a quick tool's
+/// arguments are checked with, in a build for debugging.
+const STACK: usize = 512 << 10;
 
 /// What all connections of a server share.
 pub(crate) struct Door {

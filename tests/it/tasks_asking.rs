@@ -57,7 +57,10 @@ fn update(client: &mut (impl Client + ?Sized), id: &str, responses: Value) -> Va
 /// The names of the questions that are open.
 fn open(task: &Value) -> Vec<&str> {
     let open = task["inputRequests"].as_object().unwrap_or_else(|| panic!("no questions: {task}"));
-    open.keys().map(String::as_str).collect()
+    // In no order: which one it is depends on how JSON objects are kept.
+    let mut names: Vec<_> = open.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
 }
 
 #[test]

@@ -20,8 +20,9 @@ use std::sync::OnceLock;
 const PATTERN_BYTES: usize = 256 << 10;
 /// Bytes that a pattern may use while it matches.
 const MATCH_BYTES: usize = 1 << 20;
-/// How deep a check may go: the nesting of a value, times the schemas that speak of one part of it in a row. Each takes 1 to 2 KiB of the stack in a build for debugging.
-const DEEPEST: usize = 768;
+/// How deep a check may go: the nesting of a value, times the schemas that speak of one part of it in a row. Each takes up to 3 KiB of the
+/// stack in a build for debugging, and a handler's thread has 2 MiB.
+const DEEPEST: usize = 512;
 /// The same on a thread that reads a connection, whose stack is small.
 const DEEPEST_OF_READER: usize = 64;
 
