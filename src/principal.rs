@@ -1,8 +1,10 @@
 //! Who a caller is, once it has authenticated.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// An authenticated caller. Cheap to clone.
 ///
@@ -12,12 +14,29 @@ use std::sync::Arc;
 pub struct Principal {
     id: Arc<str>,
     user: Option<Arc<dyn Any + Send + Sync>>,
+    /// `None`: whatever there is.
+    scopes: Option<Arc<BTreeSet<Box<str>>>>,
+    expiry: Option<SystemTime>,
 }
 
 impl Principal {
     /// A caller with that id.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
-        Self { id: id.into(), user: None }
+        Self { id: id.into(), user: None, scopes: None, expiry: None }
+    }
+
+    /// Limits the caller to what these scopes allow. Without this it may use whatever there is; with an empty list, only what asks for no scope.
+    #[must_use]
+    pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes = Some(Arc::new(scopes.into_iter().map(|scope| scope.into().into_boxed_str()).collect()));
+        self
+    }
+
+    /// Ends the caller's right to be here at that time: its requests are refused from then on, and what it has open is closed.
+    #[must_use]
+    pub fn expiring(mut self, at: SystemTime) -> Self {
+        self.expiry = Some(at);
+        self
     }
 
     /// Attaches a value of the author's own type.
@@ -36,10 +55,20 @@ impl Principal {
     pub fn user<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.user.as_deref()?.downcast_ref()
     }
+
+    /// The scopes it is limited to, in order; `None` if it may use whatever there is.
+    pub fn scopes(&self) -> Option<impl Iterator<Item = &str>> {
+        self.scopes.as_deref().map(|scopes| scopes.iter().map(|scope| &**scope))
+    }
+
+    /// When its right to be here ends, if that is known.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        self.expiry
+    }
 }
 
 impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Principal").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Principal").field("id", &self.id).field("scopes", &self.scopes).finish_non_exhaustive()
     }
 }

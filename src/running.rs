@@ -203,9 +203,9 @@ impl<H> Bound<H> {
     /// [`Error::System`] if the operating system gives no thread, [`Error::Audit`] if the audit log cannot be opened.
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let Settings { limits, hosts, origins, tokens, authenticate, tls, checks, health_on_main, audit, .. } =
+        let Settings { limits, hosts, origins, mut authenticator, tls, checks, health_on_main, audit, .. } =
             self.settings;
-        let certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
+        authenticator.certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
         let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
         audit.into_iter().for_each(|audit| core.audit.set(audit));
@@ -214,7 +214,7 @@ impl<H> Bound<H> {
         let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
         let health = Health::new(&core, self.identity, Checks::new(checks));
         let on_main = health_on_main.then(|| Arc::clone(&health));
-        let gate = Gate { hosts, origins, tokens, authenticate, certificate_suffices, routes, health: on_main };
+        let gate = Gate { hosts, origins, authenticator, routes, health: on_main };
         let door = Door::new(Arc::clone(&core), gate);
         let addresses = self.listeners.iter().map(|(_, address, _)| *address).collect();
         let health_address = self.health.as_ref().map(|(_, address)| *address);

@@ -2,13 +2,13 @@
 
 use crate::audit::Audit;
 use crate::error::Problem;
-use crate::guard::bearer::Tokens;
 use crate::guard::config::ConfigError;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::health::ready::Check;
 use crate::limits::Limits;
 use crate::principal::Principal;
 use crate::tls::TlsConfig;
+use crate::transport::authenticator::Authenticator;
 use crate::transport::request_head::{Denied, RequestHead};
 use std::fmt;
 use std::panic::Location;
@@ -33,8 +33,7 @@ pub struct Settings {
     pub(crate) limits: Limits,
     pub(crate) hosts: HostPolicy,
     pub(crate) origins: OriginPolicy,
-    pub(crate) tokens: Tokens,
-    pub(crate) authenticate: Option<Authenticate>,
+    pub(crate) authenticator: Authenticator,
     /// And where it was set.
     pub(crate) tls: Option<(TlsConfig, &'static Location<'static>)>,
     pub(crate) checks: Vec<Check>,
@@ -79,7 +78,7 @@ impl Settings {
     /// name. May be called several times. Tokens are kept as hashes only and compared in constant time.
     #[track_caller]
     pub fn bearer_token(mut self, principal: impl Into<String>, token: &str) -> Self {
-        let added = self.tokens.add(principal, token);
+        let added = self.authenticator.tokens.add(principal, token);
         self.check(added, Location::caller())
     }
 
@@ -96,7 +95,7 @@ impl Settings {
         mut self,
         who: impl Fn(&RequestHead<'_>) -> Result<Principal, Denied> + Send + Sync + 'static,
     ) -> Self {
-        self.authenticate = Some(Arc::new(who));
+        self.authenticator.authenticate = Some(Arc::new(who));
         self
     }
 
@@ -182,7 +181,11 @@ impl Settings {
     /// What is missing for an address beyond loopback; `plain` is one that is never encrypted.
     pub(crate) fn missing(&self, plain: bool) -> Option<&'static str> {
         let certificates = self.tls.as_ref().is_some_and(|(tls, _)| tls.authenticates());
-        if self.tokens.is_empty() && self.authenticate.is_none() && !certificates && !self.anonymous {
+        if self.authenticator.tokens.is_empty()
+            && self.authenticator.authenticate.is_none()
+            && !certificates
+            && !self.anonymous
+        {
             return Some(
                 "ask for a token with `bearer_token` or for a certificate with `TlsConfig::client_ca_file`, or let everybody in with \
                  `dangerous_allow_anonymous` (option --token, --client-ca or --dangerous-allow-anonymous)",
@@ -216,7 +219,7 @@ impl fmt::Debug for Settings {
             .field("limits", &self.limits)
             .field("hosts", &self.hosts)
             .field("origins", &self.origins)
-            .field("tokens", &self.tokens)
+            .field("tokens", &self.authenticator.tokens)
             .finish_non_exhaustive()
     }
 }

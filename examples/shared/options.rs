@@ -41,7 +41,7 @@ struct Certificates {
 }
 
 /// Counts and sizes: the option, what it means.
-const NUMBERS: [(&str, &str); 31] = [
+const NUMBERS: &[(&str, &str)] = &[
     ("--memory-bytes", "bytes of all queues together"),
     ("--message-bytes", "bytes of one message"),
     ("--frame-bytes", "bytes of one frame"),
@@ -76,7 +76,7 @@ const NUMBERS: [(&str, &str); 31] = [
 ];
 
 /// What is said of the audit log.
-const AUDIT: [(&str, &str); 5] = [
+const AUDIT: &[(&str, &str)] = &[
     ("--audit-key FILE", "its key, in hexadecimal (default: made at FILE.key)"),
     ("--audit-sync WHEN", "when it is on the disk: never, always, or after so many seconds (default 1)"),
     ("--audit-file-bytes N", "at that size a new file is begun"),
@@ -85,7 +85,7 @@ const AUDIT: [(&str, &str); 5] = [
 ];
 
 /// Times in seconds, fractions allowed.
-const TIMES: [(&str, &str); 17] = [
+const TIMES: &[(&str, &str)] = &[
     ("--head-deadline", "for the whole handshake"),
     ("--ping-interval", "of silence until a ping is sent"),
     ("--frame-deadline", "for a frame once begun"),
@@ -155,7 +155,7 @@ impl Options {
                     let _ = set_audit(Audit::to_file(""), other, &value)?;
                     options.audit_settings.push((other.to_owned(), value));
                 }
-                other => match NUMBERS.iter().chain(&TIMES).find(|(known, _)| *known == other) {
+                other => match NUMBERS.iter().chain(TIMES).find(|(known, _)| *known == other) {
                     Some((known, _)) => {
                         let value = value()?;
                         // Tried at once, for a complaint before anything is started.

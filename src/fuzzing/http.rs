@@ -142,10 +142,9 @@ fn stage() -> &'static Stage {
         let service = Recorder::start();
         let websocket: Arc<dyn AnyService> = Arc::new(Nothing);
         let http: Arc<dyn HttpService> = Arc::new(Arc::clone(&service));
-        let Settings { hosts, origins, tokens, .. } = Settings::default();
+        let Settings { hosts, origins, authenticator, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service: websocket, http: Some(http) }];
-        let gate =
-            Gate { hosts, origins, tokens, authenticate: None, certificate_suffices: false, routes, health: None };
+        let gate = Gate { hosts, origins, authenticator, routes, health: None };
         let door = Door::new(Arc::clone(&core), gate);
         Stage { core, door, service }
     })

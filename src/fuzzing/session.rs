@@ -107,12 +107,9 @@ fn stage() -> &'static Stage {
         let server = server();
         let mcp = Mcp::new(server.plan(), Arc::clone(&core));
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
-        let Settings { hosts, origins, tokens, .. } = Settings::default();
+        let Settings { hosts, origins, authenticator, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service, http: None }];
-        let door = Door::new(
-            Arc::clone(&core),
-            Gate { hosts, origins, tokens, authenticate: None, certificate_suffices: false, routes, health: None },
-        );
+        let door = Door::new(Arc::clone(&core), Gate { hosts, origins, authenticator, routes, health: None });
         Stage { core, mcp, door }
     })
 }

@@ -9,6 +9,7 @@ use std::hint::black_box;
 
 use sha2::{Digest, Sha256};
 
+use super::challenge::Challenge;
 use super::config::ConfigError;
 use crate::http::head::{Head, is_token};
 use crate::http::refusal::Refusal;
@@ -18,7 +19,8 @@ pub(crate) const TOKEN_BYTES_MIN: usize = 16;
 /// The longest token that is taken; the whole head has 8 KiB.
 pub(crate) const TOKEN_BYTES_MAX: usize = 4096;
 
-const REALM: &str = "Bearer realm=\"mcp\"";
+/// What each challenge begins with.
+pub(super) const REALM: &str = "Bearer realm=\"mcp\"";
 
 /// The static tokens of a server, each with the name of whoever holds it.
 ///
@@ -107,19 +109,14 @@ impl Tokens {
     ///
     /// 401 with a challenge if no token or an unknown one was sent (RFC 6750, 3: no `error`
     /// parameter in the first case), 400 if the header is garbage.
-    pub(crate) fn check(&self, head: &Head) -> Result<Option<&str>, Refusal> {
+    pub(crate) fn check(&self, head: &Head, challenge: &Challenge) -> Result<Option<&str>, Refusal> {
         if self.is_empty() {
             return Ok(None);
         }
         let Some(token) = bearer(head)? else {
-            return Err(
-                Refusal::new(401, "auth", "send `Authorization: Bearer <token>`").header("WWW-Authenticate", REALM)
-            );
+            return Err(challenge.missing("send `Authorization: Bearer <token>`"));
         };
-        self.holder(token).map(Some).ok_or_else(|| {
-            Refusal::new(401, "auth", "this token is not known here")
-                .header("WWW-Authenticate", format!("{REALM}, error=\"invalid_token\""))
-        })
+        self.holder(token).map(Some).ok_or_else(|| challenge.invalid("this token is not known here"))
     }
 }
 
@@ -199,26 +196,30 @@ mod tests {
         head(&["GET /mcp?access_token=x HTTP/1.1", &format!("Authorization: {value}")])
     }
 
+    fn check<'t>(tokens: &'t Tokens, head: &Head) -> Result<Option<&'t str>, Refusal> {
+        tokens.check(head, &Challenge::default())
+    }
+
     #[test]
     fn known_tokens_give_their_holder() {
         let tokens = tokens();
-        assert_eq!(tokens.check(&with(&format!("Bearer {ALICE}"))), Ok(Some("alice")));
-        assert_eq!(tokens.check(&with(&format!("bEARER   {BOB} "))), Ok(Some("bob")));
+        assert_eq!(check(&tokens, &with(&format!("Bearer {ALICE}"))), Ok(Some("alice")));
+        assert_eq!(check(&tokens, &with(&format!("bEARER   {BOB} "))), Ok(Some("bob")));
     }
 
     #[test]
     fn no_token_and_a_wrong_one_are_challenged_differently() {
         let tokens = tokens();
-        let none = tokens.check(&head(&["GET / HTTP/1.1"])).unwrap_err();
+        let none = check(&tokens, &head(&["GET / HTTP/1.1"])).unwrap_err();
         assert_eq!((none.status, none.headers), (401, vec![("WWW-Authenticate", "Bearer realm=\"mcp\"".to_owned())]));
         for wrong in ["alice-token-0123456789=", "alice-token-0123456789===", "ALICE-TOKEN-0123456789==", "x", "alice"]
         {
-            let refusal = tokens.check(&with(&format!("Bearer {wrong}"))).unwrap_err();
+            let refusal = check(&tokens, &with(&format!("Bearer {wrong}"))).unwrap_err();
             assert_eq!(refusal.status, 401, "{wrong}");
             assert!(refusal.headers[0].1.ends_with("error=\"invalid_token\""));
             assert!(!refusal.to_string().contains(wrong) || wrong == "x", "{refusal}");
         }
-        assert_eq!(tokens.check(&with("Basic YWxpY2U6cHc=")).unwrap_err().headers[0].1, REALM);
+        assert_eq!(check(&tokens, &with("Basic YWxpY2U6cHc=")).unwrap_err().headers[0].1, REALM);
     }
 
     #[test]
@@ -226,7 +227,7 @@ mod tests {
         for query in ["access_token", "token", "bearer", "Authorization"] {
             let head = head(&[&format!("GET /mcp?{query}={BOB} HTTP/1.1"), "Host: localhost"]);
             assert_eq!(bearer(&head), Ok(None));
-            assert_eq!(tokens().check(&head).unwrap_err().status, 401);
+            assert_eq!(check(&tokens(), &head).unwrap_err().status, 401);
         }
     }
 
@@ -295,7 +296,7 @@ mod tests {
 
     #[test]
     fn without_tokens_nobody_is_asked() {
-        assert_eq!(Tokens::new().check(&with("complete \u{1f600} garbage")), Ok(None));
+        assert_eq!(check(&Tokens::new(), &with("complete \u{1f600} garbage")), Ok(None));
         assert_eq!(Tokens::new().holder(BOB), None);
     }
 }

@@ -9,6 +9,7 @@
 //! | [`authority`] | which host and port does this text name? |
 //! | [`origin`] | is this `Host` ours, and may this `Origin` drive it? |
 //! | [`mod@bearer`] | which token came, and is it one of ours? |
+//! | [`challenge`] | what is said to a caller that has to authenticate, or to bring more? |
 //! | [`address`] | may one more connection come from this address? |
 //! | [`rate`] | is this one too many in too short a time? |
 //! | [`text`] | how is a peer's text shown without doing harm? |
@@ -22,6 +23,7 @@
 pub(crate) mod address;
 pub(crate) mod authority;
 pub(crate) mod bearer;
+pub(crate) mod challenge;
 pub(crate) mod config;
 pub(crate) mod origin;
 pub(crate) mod rate;

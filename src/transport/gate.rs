@@ -1,7 +1,6 @@
 //! Who is let in: the checks of a request head, in their order, the same for everything that comes over a socket.
 
 use crate::guard::address::ClientAddr;
-use crate::guard::bearer::Tokens;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::health::Health;
 use crate::http::framing::BodyLength;
@@ -11,9 +10,8 @@ use crate::http::response::Response;
 use crate::http::upgrade;
 use crate::principal::Principal;
 use crate::service::AnyService;
-use crate::settings::Authenticate;
+use crate::transport::authenticator::Authenticator;
 use crate::transport::http::HttpService;
-use crate::transport::request_head::{Denied, RequestHead};
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,12 +27,7 @@ pub(crate) struct Route {
 pub(crate) struct Gate {
     pub(crate) hosts: HostPolicy,
     pub(crate) origins: OriginPolicy,
-    /// Static bearer tokens; without any, nobody is asked.
-    pub(crate) tokens: Tokens,
-    /// The author's own way to find out who a caller is.
-    pub(crate) authenticate: Option<Authenticate>,
-    /// A client's certificate stands for a token that it does not send.
-    pub(crate) certificate_suffices: bool,
+    pub(crate) authenticator: Authenticator,
     pub(crate) routes: Vec<Route>,
     /// Answers probes on the main port, if the author wants that.
     pub(crate) health: Option<Arc<Health>>,
@@ -88,7 +81,7 @@ impl Gate {
         }
         // A page that may use this server may read why it was turned away, and how to authenticate.
         let cors = cors(head, origin.is_some());
-        let principal = self.authenticate(head, address, certificate);
+        let principal = self.authenticator.identify(head, address, certificate);
         principal.and_then(|principal| self.admit(head, principal, &cors)).map_err(|refusal| refusal.with(cors))
     }
 
@@ -149,30 +142,6 @@ impl Gate {
         let response =
             cors(head, foreign).into_iter().fold(response, |response, (name, value)| response.header(name, value));
         Some(response.to_bytes())
-    }
-
-    fn authenticate(
-        &self,
-        head: &Head,
-        address: ClientAddr,
-        certificate: Option<&Principal>,
-    ) -> Result<Option<Principal>, Refusal> {
-        let by_token = self.tokens.check(head);
-        match (&self.authenticate, by_token) {
-            (_, Ok(Some(name))) => Ok(Some(Principal::new(name.to_owned()))),
-            (None, Ok(None)) => Ok(certificate.cloned()),
-            (None, Err(refusal)) => {
-                let suffices = self.certificate_suffices && head.values("authorization").next().is_none();
-                certificate.filter(|_| suffices).cloned().map(Some).ok_or(refusal)
-            }
-            (Some(authenticate), _) => {
-                let denied = |Denied| {
-                    Refusal::new(401, "auth", "the credentials are missing or not accepted")
-                        .header("WWW-Authenticate", "Bearer realm=\"mcp\"")
-                };
-                authenticate(&RequestHead::new(head, address, certificate)).map(Some).map_err(denied)
-            }
-        }
     }
 
     fn not_found(&self) -> Refusal {

@@ -1,6 +1,7 @@
 //! Sockets: who is let in, and what is spoken over them.
 
 pub(crate) mod accept;
+pub(crate) mod authenticator;
 pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod lines;
