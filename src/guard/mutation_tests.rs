@@ -91,7 +91,7 @@ fn examine(head: &Head, tokens: &Tokens) {
     }
     let _ = (head.path(), head.query(), head.wants_upgrade(), head.wants_close(), head.expects_continue());
     for refusal in [
-        tokens.check(head).err(),
+        tokens.check(head, &super::challenge::Challenge::default()).err(),
         bearer(head).err(),
         upgrade::check(head).err(),
         HostPolicy::new().check_host(head).err(),
