@@ -63,7 +63,8 @@ pub struct Limits {
     /// Connections at once from one address (IPv6: one /64) beyond loopback; more are answered 503. Default 100.
     pub connections_per_address: usize,
     /// Connections that have not finished their handshake, with or without TLS, counted apart so that they cannot use up the seats of
-    /// those who have. Default 512.
+    /// those who have. One more takes the place of the oldest, of the address that has most of them: an honest handshake takes milliseconds, and those
+    /// that never end must not keep it out. Default 512.
     pub half_open: usize,
     /// Silence after which the server sends a WebSocket ping, and how often it sends a comment over an HTTP stream. A call of an HTTP session that has
     /// said nothing for that long is answered with a stream. Default 20 s: below the idle time-outs of common proxies.

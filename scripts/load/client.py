@@ -97,7 +97,8 @@ def texts(message):
 
 
 class Client:
-    def __init__(self, url, timeout=10, receive_buffer=None):
+    def __init__(self, url, timeout=10, receive_buffer=None, source=None, tls=None, headers=()):
+        """`source` is the address to come from, `tls` an SSLContext for wss://, `headers` are more (name, value) pairs."""
         to = urlsplit(url)
         self.timeout, self.frames, self.waiting, self.last_id = timeout, Frames(), [], 0
         self.socket = socket.socket(socket.AF_INET6 if ":" in to.hostname else socket.AF_INET)
@@ -105,20 +106,24 @@ class Client:
             self.socket.settimeout(timeout)
             if receive_buffer:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            if source:
+                self.socket.bind((source, 0))
             self.socket.connect((to.hostname, to.port))
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.port = self.socket.getsockname()[1]
-            self._upgrade(to)
+            if to.scheme == "wss":
+                self.socket = tls.wrap_socket(self.socket, server_hostname=to.hostname)
+            self._upgrade(to, headers)
         except BaseException:
             self.socket.close()
             raise
 
-    def _upgrade(self, to):
+    def _upgrade(self, to, headers):
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall((
             "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: mcp\r\n\r\n"
-            % (to.path or "/", to.netloc, key)).encode())
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: mcp\r\n%s\r\n"
+            % (to.path or "/", to.netloc, key, "".join("%s: %s\r\n" % pair for pair in headers))).encode())
         head, deadline = b"", time.monotonic() + self.timeout
         while b"\r\n\r\n" not in head:
             head += self._recv(deadline)

@@ -23,6 +23,7 @@ pub(crate) mod settle;
 pub(crate) mod timer;
 
 use crate::audit::Auditor;
+use crate::guard::address::ClientAddr;
 use crate::limits::Limits;
 use crate::metrics::Counters;
 use crate::tls::Tls;
@@ -32,10 +33,10 @@ use drain::Drain;
 use outbox::{Outbox, OutboxLimits};
 use parking_lot::{Condvar, Mutex, RwLock};
 use pool::{Abandon, Busy, Lane, Pool, PoolSizes, Work};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -73,7 +74,8 @@ pub(crate) struct Core {
     clients: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
     /// Lanes of those who have no connection of their own.
     lanes: RwLock<HashMap<ConnectionId, Arc<Lane>>>,
-    openings: Mutex<HashMap<u64, Arc<Outbox>>>,
+    /// By age, with whom they count among.
+    openings: Mutex<BTreeMap<u64, (IpAddr, Arc<Outbox>)>>,
     ids: AtomicU64,
     opening_ids: AtomicU64,
     /// Told of what has to be recorded.
@@ -125,7 +127,7 @@ impl Core {
             tls,
             clients: RwLock::new(HashMap::new()),
             lanes: RwLock::new(HashMap::new()),
-            openings: Mutex::new(HashMap::new()),
+            openings: Mutex::default(),
             ids: AtomicU64::new(1),
             opening_ids: AtomicU64::new(0),
             audit: Auditor::default(),
@@ -309,10 +311,10 @@ impl Core {
         }
     }
 
-    /// A connection that has not finished its handshake, so that a stop can cut it short.
-    pub(crate) fn opening(&self, outbox: &Arc<Outbox>) -> Opening<'_> {
+    /// A connection that has not finished its handshake, so that a stop can cut it short, and those who come after it can.
+    pub(crate) fn opening(&self, outbox: &Arc<Outbox>, from: ClientAddr) -> Opening<'_> {
         let number = self.opening_ids.fetch_add(1, Ordering::Relaxed);
-        self.openings.lock().insert(number, Arc::clone(outbox));
+        self.openings.lock().insert(number, (from.group(), Arc::clone(outbox)));
         if self.stopping() {
             outbox.shutdown(Shutdown::Both);
         }
@@ -321,10 +323,28 @@ impl Core {
 
     /// Cuts the connections that have not finished their handshake.
     pub(crate) fn cut_openings(&self) {
-        let openings: Vec<_> = self.openings.lock().values().cloned().collect();
+        let openings: Vec<_> = self.openings.lock().values().map(|(_, outbox)| Arc::clone(outbox)).collect();
         for outbox in openings {
             outbox.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Cuts one of them to make room: the oldest of the address that has most. An honest handshake is over in milliseconds, so
+    /// that it is hardly ever the oldest. False if there is none.
+    pub(crate) fn cut_an_opening(&self) -> bool {
+        let mut openings = self.openings.lock();
+        let mut count = HashMap::<IpAddr, usize>::new();
+        for (from, _) in openings.values() {
+            *count.entry(*from).or_default() += 1;
+        }
+        let most = count.values().max().copied().unwrap_or_default();
+        let oldest = openings.iter().find(|(_, (from, _))| count.get(from) == Some(&most)).map(|(number, _)| *number);
+        let cut = oldest.and_then(|number| openings.remove(&number));
+        drop(openings);
+        cut.is_some_and(|(_, outbox)| {
+            outbox.shutdown(Shutdown::Both);
+            true
+        })
     }
 
     /// A connection thread begins.
@@ -384,11 +404,7 @@ pub(crate) struct Opening<'a> {
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        let mut openings = self.core.openings.lock();
-        openings.remove(&self.number);
-        if openings.is_empty() {
-            openings.shrink_to_fit();
-        }
+        self.core.openings.lock().remove(&self.number);
     }
 }
 

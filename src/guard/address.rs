@@ -106,10 +106,19 @@ impl AddressCounter {
     ///
     /// A cap is reached; nothing was counted.
     pub(crate) fn try_admit(&mut self, address: ClientAddr) -> Result<Seat, Refused> {
+        self.admit(address, self.limits.half_open)
+    }
+
+    /// The same where a handshake has just been cut to make room: its place is not given back yet.
+    pub(crate) fn try_admit_instead(&mut self, address: ClientAddr) -> Result<Seat, Refused> {
+        self.admit(address, self.limits.half_open.saturating_add(self.limits.half_open / 8).saturating_add(1))
+    }
+
+    fn admit(&mut self, address: ClientAddr, half_open: usize) -> Result<Seat, Refused> {
         if self.open >= self.limits.total {
             return Err(Refused::Total { limit: self.limits.total });
         }
-        if self.half_open >= self.limits.half_open {
+        if self.half_open >= half_open {
             return Err(Refused::HalfOpen { limit: self.limits.half_open });
         }
         let group = (!address.is_loopback()).then(|| address.group());

@@ -181,6 +181,14 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     core.counters.accepted.fetch_add(1, Ordering::Relaxed);
     let address = ClientAddr::from(address);
     let admitted = door.seats.lock().try_admit(address);
+    let admitted = match admitted {
+        // Who has been at it for longest makes room, or else whoever says nothing could keep everybody out.
+        Err(address::Refused::HalfOpen { .. }) if core.cut_an_opening() => {
+            core.counters.refuse("max-half-open");
+            door.seats.lock().try_admit_instead(address)
+        }
+        admitted => admitted,
+    };
     let place = match admitted {
         Ok(place) => place,
         Err(refused) => return turn_away(&stream, address, door, refused.label(), &refused.to_string()),

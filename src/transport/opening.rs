@@ -31,7 +31,7 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
     let Link { mut read, write, endpoint } = link;
     let outbox = door.core.outbox(write, endpoint);
     read.attach(&outbox);
-    let opening = door.core.opening(&outbox);
+    let opening = door.core.opening(&outbox, address);
     let limits = &door.core.limits;
     let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
     let head = read_head(&mut *read, head_limits, accepted + limits.head_deadline, &door.tls_log);

@@ -43,25 +43,41 @@ fn connections_beyond_the_cap_are_turned_away_and_a_place_that_is_free_is_given_
 }
 
 #[test]
-fn a_crowd_of_silent_ones_does_not_take_the_seats_of_those_who_talk() {
+fn a_crowd_of_silent_ones_keeps_nobody_out() {
     let running = serve(demo().limits(|limits| limits.half_open = 3));
     let address = running.addr();
     let mut talking: Vec<_> = (0..5).map(|_| Peer::of(&running, "2025-06-18")).collect();
     let silent: Vec<_> = (0..3).map(|_| Raw::connect(address)).collect();
     until("the silent ones have their places", || running.handle().status().connections_accepted >= 8);
-    let answer = Head::new(address).ask(address).expect(503);
-    assert!(answer.body.contains("--max-half-open"), "{answer:?}");
-    talking.iter_mut().for_each(Peer::barrier);
-    // One of them begins to talk, which makes place for another.
-    let mut silent = silent.into_iter();
-    let mut first = silent.next().expect("three").upgrade(address);
+    // Whoever comes then is let in, and the one that has been silent for longest makes room.
     assert_eq!(status(address), 101);
-    drop(silent);
-    first.text(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
-    assert!(first.read_frame().is_some());
-    let crowd: Vec<_> = (0..2).map(|_| Raw::connect(address)).collect();
-    until("places are given back", || status(address) == 101);
-    drop(crowd);
+    let mut silent = silent.into_iter();
+    silent.next().expect("three").wait_end();
+    talking.iter_mut().for_each(Peer::barrier);
+    // The others have their time still.
+    let mut second = silent.next().expect("three").upgrade(address);
+    second.text(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+    assert!(second.read_frame().is_some());
+    assert!(running.handle().status().connections_refused >= 1);
+}
+
+#[test]
+fn who_has_most_handshakes_open_makes_room() {
+    let running = serve(demo().limits(|limits| limits.half_open = 4));
+    let address = running.addr();
+    let from = |last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+    let patient = Raw::connect_from(from(2), address);
+    until("it has its place", || running.handle().status().connections_accepted == 1);
+    let mut crowd: Vec<_> = (0..3).map(|_| Raw::connect_from(from(3), address)).collect();
+    until("the crowd has its places", || running.handle().status().connections_accepted == 4);
+    for cut in &mut crowd {
+        assert_eq!(status(address), 101);
+        let more = Raw::connect_from(from(3), address);
+        cut.wait_end();
+        drop(more);
+    }
+    // The first is older than all of them, and alone.
+    patient.upgrade(address);
 }
 
 #[test]
