@@ -42,6 +42,9 @@ pub enum Error {
     #[cfg(feature = "tls")]
     #[error("{}", Problems("the old certificates stay", .0))]
     Certificates(Vec<Problem>),
+    /// The tokens cannot be changed to these. The old ones stay.
+    #[error("the old tokens stay: {0}")]
+    Tokens(Problem),
     /// The operating system refused a thread or a socket. Often a limit of the process (`ulimit -n`, `ulimit -u`).
     #[error("the operating system refused {what}")]
     System {

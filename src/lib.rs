@@ -66,6 +66,7 @@
 #![deny(missing_docs)]
 #![warn(unreachable_pub, missing_debug_implementations)]
 
+mod access;
 pub mod audit;
 mod cancel;
 mod engine;
@@ -81,6 +82,7 @@ mod listener;
 mod mcp;
 mod metrics;
 mod principal;
+mod protected_resource;
 mod protocol;
 mod running;
 mod server;
@@ -94,6 +96,7 @@ mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/absent.rs"]
 mod tls;
+mod token;
 mod transport;
 
 /// What a tool can return, and how tools and servers are described.
@@ -109,6 +112,7 @@ pub mod ask {
     pub use crate::mcp::ask::sampling::{Root, Roots, Sampled, SampledContent, Sampling};
 }
 
+pub use access::{Ticket, TicketError};
 pub use ask::Answer;
 pub use cancel::Never;
 pub use crossbeam_channel;
@@ -131,6 +135,7 @@ pub use mcp::tool::{NoArgs, Tool};
 pub use mcp::tool_error::{ToolError, ToolResult};
 pub use mcp::trace::{Baggage, TraceContext};
 pub use principal::Principal;
+pub use protected_resource::ProtectedResource;
 pub use protocol::capabilities::{ClientCapabilities, LogLevel};
 pub use protocol::content::TaskSupport;
 pub use protocol::encode::CacheScope;
@@ -146,6 +151,7 @@ pub use status::Status;
 pub use task::{SpawnError, Task};
 #[cfg(feature = "tls")]
 pub use tls::{ClientCertificate, TlsConfig};
+pub use token::Token;
 pub use transport::request_head::{Denied, RequestHead};
 
 /// The examples of the README, compiled with the documentation's.

@@ -62,6 +62,21 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once from one address (IPv6: one /64) beyond loopback; more are answered 503. Default 100.
     pub connections_per_address: usize,
+    /// How long a connection may live: between three quarters of this and all of it, each another time, so that a thousand clients do not come back at
+    /// once. Then it is ended between two calls, a WebSocket with 1001, an HTTP connection behind an answer with `Connection: close`; the streams
+    /// of HTTP sessions can be resumed. Calls under way may finish, each within its own deadline and all within
+    /// [`handler_deadline_extended`](Self::handler_deadline_extended). Zero means no limit. Default 7 days: an IDE that is left open through
+    /// a week loses nothing, and yet no connection outlives for long what it was let in for (a token that was withdrawn, a machine that a balancer
+    /// would empty, a socket that somebody has forgotten). What has an end of its own ends there: [`Principal::expiring`](crate::Principal::expiring).
+    /// Pairs of streams have no such end.
+    pub connection_lifetime: Duration,
+    /// One-time tickets that nobody has used so far, in all ([`Settings::tickets`](crate::Settings::tickets)); beyond it no more are issued. Default
+    /// 4,096: as many as there may be connections.
+    pub tickets: usize,
+    /// The same for one principal, so that nobody takes all of them. Default 64.
+    pub tickets_per_principal: usize,
+    /// How long a ticket can be used. Default 30 s: a page opens its WebSocket at once.
+    pub ticket_lifetime: Duration,
     /// Connections that have not finished their handshake, with or without TLS, counted apart so that they cannot use up the seats of
     /// those who have. One more takes the place of the oldest, of the address that has most of them: an honest handshake takes milliseconds, and those
     /// that never end must not keep it out. Default 512.
@@ -169,6 +184,10 @@ impl Default for Limits {
             reconnect_delay: Duration::from_secs(1),
             connections: 4_096,
             connections_per_address: 100,
+            connection_lifetime: Duration::from_secs(7 * 24 * 3_600),
+            tickets: 4_096,
+            tickets_per_principal: 64,
+            ticket_lifetime: Duration::from_secs(30),
             half_open: 512,
             ping_interval: Duration::from_secs(20),
             missed_pings: 2,
@@ -214,6 +233,8 @@ impl Limits {
             &mut self.session_idle,
             &mut self.event_lifetime,
             &mut self.reconnect_delay,
+            &mut self.connection_lifetime,
+            &mut self.ticket_lifetime,
             &mut self.ping_interval,
             &mut self.frame_deadline,
             &mut self.write_deadline,
@@ -255,6 +276,9 @@ impl Limits {
             ("event_lifetime", self.event_lifetime.is_zero()),
             ("connections", self.connections == 0),
             ("connections_per_address", self.connections_per_address == 0),
+            ("tickets", self.tickets == 0),
+            ("tickets_per_principal", self.tickets_per_principal == 0),
+            ("ticket_lifetime", self.ticket_lifetime.is_zero()),
             ("half_open", self.half_open == 0),
             ("ping_interval", self.ping_interval < Duration::from_millis(10)),
             ("missed_pings", self.missed_pings == 0),

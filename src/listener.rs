@@ -1,5 +1,6 @@
 //! A server of other message protocols than MCP, on the same threads, gate and limits.
 
+use crate::access::Access;
 use crate::engine::ConnectionId;
 use crate::engine::Core;
 use crate::engine::connection::Connection;
@@ -171,6 +172,14 @@ impl Peers {
     #[cfg(feature = "tls")]
     pub fn reload_tls(&self) -> Result<Vec<std::path::PathBuf>, Error> {
         self.core.reload_tls()
+    }
+
+    /// Reads the files of tokens again: see [`Handle::reload_tokens`](crate::Handle::reload_tokens).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reload_tokens(&self) -> Result<(usize, usize), Error> {
+        self.core.change_tokens(Access::read_files)
     }
 
     /// Asks the server to stop with that grace. Returns at once; [`Running::join`](crate::Running::join) returns when it

@@ -33,10 +33,13 @@ pub(crate) const METHODS: [&str; 21] = [
 ];
 
 /// Why connections are turned away: the labels of all refusals; the last stands for those that are not in the list.
-pub(crate) const REASONS: [&str; 23] = [
+pub(crate) const REASONS: [&str; 26] = [
     "host",
     "origin",
     "auth",
+    "expired",
+    "revoked",
+    "ticket",
     "path",
     "method",
     "upgrade",

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 /// An authenticated caller. Cheap to clone.
@@ -17,12 +18,58 @@ pub struct Principal {
     /// `None`: whatever there is.
     scopes: Option<Arc<BTreeSet<Box<str>>>>,
     expiry: Option<SystemTime>,
+    /// The static token that it came with.
+    proof: Option<Arc<Proof>>,
+}
+
+/// A static token, as those know it who came with it.
+#[derive(Debug, Default)]
+pub(crate) struct Proof {
+    /// What its owner calls it.
+    pub(crate) name: Option<Box<str>>,
+    revoked: AtomicBool,
+}
+
+impl Proof {
+    pub(crate) fn named(name: Option<Box<str>>) -> Arc<Self> {
+        Arc::new(Self { name, revoked: AtomicBool::new(false) })
+    }
+
+    /// It does not count any more.
+    pub(crate) fn revoke(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+}
+
+/// Why somebody's right to be here has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RightEnded {
+    Expired,
+    Revoked,
+}
+
+impl RightEnded {
+    /// What its peer is told.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Expired => "the credentials have expired",
+            Self::Revoked => "the token is not accepted any more",
+        }
+    }
+
+    /// A word for counters and logs.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 impl Principal {
     /// A caller with that id.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
-        Self { id: id.into(), user: None, scopes: None, expiry: None }
+        Self { id: id.into(), user: None, scopes: None, expiry: None, proof: None }
     }
 
     /// Limits the caller to what these scopes allow. Without this it may use whatever there is; with an empty list, only what asks for no scope.
@@ -46,6 +93,11 @@ impl Principal {
         self
     }
 
+    pub(crate) fn proven_by(mut self, proof: Arc<Proof>) -> Self {
+        self.proof = Some(proof);
+        self
+    }
+
     /// The stable id.
     pub fn id(&self) -> &str {
         &self.id
@@ -64,6 +116,19 @@ impl Principal {
     /// When its right to be here ends, if that is known.
     pub fn expiry(&self) -> Option<SystemTime> {
         self.expiry
+    }
+
+    /// The name of the [`Token`](crate::Token) that it came with, if it came with one that has a name.
+    pub fn token_name(&self) -> Option<&str> {
+        self.proof.as_ref()?.name.as_deref()
+    }
+
+    /// Why it may not be here any more at that time, if so.
+    pub(crate) fn ended(&self, now: SystemTime) -> Option<RightEnded> {
+        if self.proof.as_ref().is_some_and(|proof| proof.revoked.load(Ordering::Acquire)) {
+            return Some(RightEnded::Revoked);
+        }
+        self.expiry.filter(|expiry| *expiry <= now).map(|_| RightEnded::Expired)
     }
 }
 

@@ -1,8 +1,10 @@
 //! A server's life: its sockets open, its threads running, its end.
 
+use crate::access::{Access, Ticket, TicketError};
 use crate::engine::Core;
 use crate::engine::outbox::Flush;
 use crate::error::{Error, Problem};
+use crate::guard;
 use crate::health::listener::HealthListener;
 use crate::health::ready::Checks;
 use crate::health::{Health, Identity};
@@ -10,12 +12,15 @@ use crate::limits::clamp_time;
 use crate::mcp::Mcp;
 use crate::mcp::client::{Client, NotifyError, notification};
 use crate::mcp::registry::Registry;
+use crate::principal::Principal;
 use crate::protocol::notify::ListKind;
 use crate::service::AnyService;
 use crate::settings::Settings;
 use crate::status::Status;
 use crate::tls::Tls;
+use crate::token::Token;
 use crate::transport::accept::{self, Acceptor, Door};
+use crate::transport::discovery::{Metadata, TicketDesk};
 use crate::transport::gate::{Gate, Route};
 use crate::transport::lines::{self, Pipe};
 use serde::Serialize;
@@ -203,18 +208,33 @@ impl<H> Bound<H> {
     /// [`Error::System`] if the operating system gives no thread, [`Error::Audit`] if the audit log cannot be opened.
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let Settings { limits, hosts, origins, mut authenticator, tls, checks, health_on_main, audit, .. } =
-            self.settings;
+        let Settings {
+            limits,
+            hosts,
+            origins,
+            mut authenticator,
+            tls,
+            checks,
+            health_on_main,
+            audit,
+            resource,
+            ticket_endpoint,
+            ..
+        } = self.settings;
         authenticator.certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
         let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
         audit.into_iter().for_each(|audit| core.audit.set(audit));
+        let access = Arc::clone(&authenticator.access);
+        let _ = core.access.set(Arc::clone(&access));
         let (routes, handle) = (self.make)(&core);
         let first_route = routes.first().map(|route| (Arc::clone(&route.path), Arc::clone(&route.service)));
         let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
         let health = Health::new(&core, self.identity, Checks::new(checks));
         let on_main = health_on_main.then(|| Arc::clone(&health));
-        let gate = Gate { hosts, origins, authenticator, routes, health: on_main };
+        let metadata = resource.map(|(resource, _)| Metadata::new(&resource));
+        let tickets = ticket_endpoint.then_some(TicketDesk { access });
+        let gate = Gate { hosts, origins, authenticator, routes, health: on_main, metadata, tickets };
         let door = Door::new(Arc::clone(&core), gate);
         let addresses = self.listeners.iter().map(|(_, address, _)| *address).collect();
         let health_address = self.health.as_ref().map(|(_, address)| *address);
@@ -504,6 +524,35 @@ impl Handle {
     /// Has the audit log looked for at its path anew, and begun there if it was renamed: for tools like logrotate. Returns at once.
     pub fn reopen_audit(&self) {
         self.mcp.core.audit.reopen();
+    }
+
+    /// Reads the files of [`Settings::token_file`] again, now. A token that has gone, or has other rights or another end than before, is worth
+    /// nothing any more: WebSockets that came with it are closed with 1008, requests over HTTP are ended, as when it had expired. Connections of tokens
+    /// that are still there notice nothing. Returns how many have come and how many have gone. Blocks while files are read.
+    ///
+    /// # Errors
+    /// [`Error::Tokens`] if a file cannot be used: then the old tokens stay.
+    pub fn reload_tokens(&self) -> Result<(usize, usize), Error> {
+        self.mcp.core.change_tokens(Access::read_files)
+    }
+
+    /// The same with these tokens in place of all others: those that were set in code or stood in files.
+    ///
+    /// # Errors
+    /// [`Error::Tokens`] if one cannot be used: then the old tokens stay.
+    pub fn set_tokens(&self, tokens: impl IntoIterator<Item = Token>) -> Result<(usize, usize), Error> {
+        self.mcp.core.change_tokens(|access| access.replace(tokens))
+    }
+
+    /// Issues a one-time ticket with which a page of that origin opens a WebSocket as that principal: see [`Settings::tickets`]. For programs
+    /// that know their users by a login of their own. The connection ends where the principal's right to be here does.
+    ///
+    /// # Errors
+    /// [`TicketError`] if the server takes no tickets, the origin is none of a page, or there are too many that nobody has used.
+    pub fn issue_ticket(&self, principal: &Principal, origin: &str) -> Result<Ticket, TicketError> {
+        let access = self.mcp.core.access.get().ok_or(TicketError::Disabled)?;
+        let origin = guard::origin::Origin::parse(origin).map_err(|_| TicketError::Origin)?;
+        access.issue(principal, origin)
     }
 
     /// Numbers of the moment.

@@ -1,17 +1,22 @@
 //! Who is let in, and how much of everything: what all servers of this crate have in common.
 
+use crate::access::Access;
 use crate::audit::Audit;
 use crate::error::Problem;
 use crate::guard::config::ConfigError;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::guard::ticket::TicketLimits;
 use crate::health::ready::Check;
-use crate::limits::Limits;
+use crate::limits::{Limits, clamp_time};
 use crate::principal::Principal;
+use crate::protected_resource::ProtectedResource;
 use crate::tls::TlsConfig;
+use crate::token::Token;
 use crate::transport::authenticator::Authenticator;
 use crate::transport::request_head::{Denied, RequestHead};
 use std::fmt;
 use std::panic::Location;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An author's own authentication.
@@ -39,6 +44,9 @@ pub struct Settings {
     pub(crate) checks: Vec<Check>,
     pub(crate) health_on_main: bool,
     pub(crate) audit: Option<Audit>,
+    /// And where it was set.
+    pub(crate) resource: Option<(ProtectedResource, &'static Location<'static>)>,
+    pub(crate) ticket_endpoint: bool,
     anonymous: bool,
     plaintext: bool,
     problems: Vec<Problem>,
@@ -75,11 +83,70 @@ impl Settings {
     }
 
     /// Asks every caller for a bearer token (`Authorization: Bearer …`), and accepts this one for the principal of that
-    /// name. May be called several times. Tokens are kept as hashes only and compared in constant time.
+    /// name. May be called several times. Tokens are kept as hashes only and compared in constant time. Short for [`token`](Self::token).
     #[track_caller]
-    pub fn bearer_token(mut self, principal: impl Into<String>, token: &str) -> Self {
-        let added = self.authenticator.tokens.add(principal, token);
+    pub fn bearer_token(self, principal: impl Into<String>, token: &str) -> Self {
+        self.token(Token::new(principal, token))
+    }
+
+    /// Likewise a token that has more to it: a name, scopes, an end.
+    #[track_caller]
+    pub fn token(mut self, token: Token) -> Self {
+        let added = Arc::make_mut(&mut self.authenticator.access).add(token);
         self.check(added, Location::caller())
+    }
+
+    /// Likewise all tokens of a file, which `bind` reads, and [`Handle::reload_tokens`](crate::Handle::reload_tokens) reads again. A token a line:
+    ///
+    /// ```text
+    /// # principal, token or its hash, and what else there is to it
+    /// ada  m7jGqcV3dZ0yBqzN4K0bI1pZ  name=laptop  scopes=notes:read,notes:write  expires=2030-12-31T23:59:59Z
+    /// bob  sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    /// ```
+    ///
+    /// At most 10,000 lines. Callers are asked for a token also if there is none in the file.
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        Arc::make_mut(&mut self.authenticator.access).add_file(path.into());
+        self
+    }
+
+    /// Lets web pages open WebSockets with one-time tickets, as they cannot send an `Authorization` header with one: asks every caller for a
+    /// ticket, or for another credential where there are some. A program that knows its users by a login of its own issues them with
+    /// [`Handle::issue_ticket`](crate::Handle::issue_ticket); the page then calls `new WebSocket(url, ["mcp", "mcp.ticket.<ticket>"])`.
+    ///
+    /// A ticket has 256 random bits, works once, for [`Limits::ticket_lifetime`] (30 s), from a page of one origin, for one principal. It is
+    /// taken from the subprotocols alone (never out of a URL), never sent back, never logged; only its hash is kept. Whoever shows one that is not
+    /// good is answered 401; one that is shown in a wrong place is used up.
+    pub fn tickets(mut self) -> Self {
+        Arc::make_mut(&mut self.authenticator.access).take_tickets();
+        self
+    }
+
+    /// The same, and issues tickets over HTTP: a page that has a token posts to the path of MCP with `/ticket` behind it, with `Authorization`, from
+    /// an allowed origin, to which the ticket is then bound. It is answered `{"ticket": …, "expires_in": 30, "subprotocols": ["mcp", …]}`.
+    pub fn ticket_endpoint(mut self) -> Self {
+        self.ticket_endpoint = true;
+        self.tickets()
+    }
+
+    /// Lets a WebSocket bring its token as a subprotocol: `mcp.auth.<token>`, or `mcp.auth64.<token in base64url without padding>` for one with `/` or `=`, beside `mcp`.
+    ///
+    /// Off without this: proxies and servers write this header to their logs as they never would `Authorization`, and a page would have to hold a token
+    /// that lives long. [`tickets`](Self::tickets) are the better way; this is for pages that have nothing else, and clients that know nothing else.
+    pub fn token_as_subprotocol(mut self) -> Self {
+        self.authenticator.token_as_subprotocol = true;
+        self
+    }
+
+    /// Tells clients where to get a token (RFC 9728; MCP since 2025-06-18): the document is at `/.well-known/oauth-protected-resource`, with the
+    /// path of the resource behind it and without, to be read without a token; each 401 names it, and the scopes. `Host` and `Origin` are
+    /// checked there as everywhere. Whether a token is good is said by [`authenticate`](Self::authenticate).
+    #[track_caller]
+    pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
+        self.authenticator.challenge.metadata = Some(resource.url());
+        self.authenticator.challenge.scopes = resource.challenge_scopes().to_vec();
+        self.resource = Some((resource, Location::caller()));
+        self
     }
 
     /// Asks this closure about every caller: it sees the request's head, and says who it is or that it may not come
@@ -175,17 +242,31 @@ impl Settings {
     pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
         let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
         let audit = self.audit.as_mut().and_then(Audit::take_problem);
-        std::mem::take(&mut self.problems).into_iter().chain(limits).chain(audit).collect()
+        // From here on these are one server's own.
+        let mut access = Access::clone(&self.authenticator.access);
+        access.limit(TicketLimits {
+            total: self.limits.tickets,
+            per_principal: self.limits.tickets_per_principal,
+            lifetime: clamp_time(self.limits.ticket_lifetime),
+        });
+        let tokens = access.read_files().err();
+        self.authenticator.access = Arc::new(access);
+        let resource = self.resource.iter().flat_map(|(resource, location)| {
+            resource.problems().into_iter().map(|what| Problem::new("protected_resource", what).at(location))
+        });
+        std::mem::take(&mut self.problems)
+            .into_iter()
+            .chain(limits)
+            .chain(audit)
+            .chain(tokens)
+            .chain(resource)
+            .collect()
     }
 
     /// What is missing for an address beyond loopback; `plain` is one that is never encrypted.
     pub(crate) fn missing(&self, plain: bool) -> Option<&'static str> {
         let certificates = self.tls.as_ref().is_some_and(|(tls, _)| tls.authenticates());
-        if self.authenticator.tokens.is_empty()
-            && self.authenticator.authenticate.is_none()
-            && !certificates
-            && !self.anonymous
-        {
+        if !self.authenticator.asks() && !certificates && !self.anonymous {
             return Some(
                 "ask for a token with `bearer_token` or for a certificate with `TlsConfig::client_ca_file`, or let everybody in with \
                  `dangerous_allow_anonymous` (option --token, --client-ca or --dangerous-allow-anonymous)",
@@ -219,7 +300,7 @@ impl fmt::Debug for Settings {
             .field("limits", &self.limits)
             .field("hosts", &self.hosts)
             .field("origins", &self.origins)
-            .field("tokens", &self.authenticator.tokens)
+            .field("tokens", &self.authenticator.access.tokens())
             .finish_non_exhaustive()
     }
 }

@@ -171,6 +171,14 @@ impl Auditor {
         self.tell("authentication", party, |event| event.word("outcome", "ok"));
     }
 
+    /// A caller who had been let in may not be here any more.
+    pub(crate) fn right_ended(&self, party: Party<'_>, why: &'static str) {
+        self.tell("authentication", party, |event| {
+            event.word("outcome", "ended");
+            event.word("reason", why);
+        });
+    }
+
     /// A connection has ended.
     pub(crate) fn disconnected(&self, party: Party<'_>, why: &str) {
         self.tell("disconnection", party, |event| event.text("reason", why));
@@ -186,17 +194,23 @@ impl Auditor {
     }
 
     /// Somebody was turned away before there was a connection to speak of. `label` is one of the labels of refusals.
-    pub(crate) fn refused(&self, address: ClientAddr, label: &'static str, status: u16) {
+    /// `about` is whom it is about, where that is known.
+    pub(crate) fn refused(&self, address: ClientAddr, label: &'static str, status: u16, about: Option<&str>) {
         let Some(sink) = self.0.get() else { return };
         let event = match label {
-            "auth" => "authentication",
+            "auth" | "expired" | "revoked" | "ticket" => "authentication",
             "host" | "origin" => "authorization",
             "head-size" | "head-deadline" | "body-size" | "body-deadline" | "memory" | "threads" | "audit" => "limit",
             label if label.starts_with("max-") => "limit",
             _ => "refusal",
         };
         let what = What { event, reason: label, status };
-        sink.push_some(what, Who::Address(address.group()), |event| event.word("address", &address.to_string()));
+        sink.push_some(what, Who::Address(address.group()), |event| {
+            event.word("address", &address.to_string());
+            if let Some(about) = about {
+                event.text("about", about);
+            }
+        });
     }
 
     /// Something was not allowed to somebody who had been let in.
@@ -316,6 +330,9 @@ impl Party<'_> {
         event.word("address", &self.address.to_string());
         if let Some(principal) = self.principal {
             event.text("principal", principal.id());
+            if let Some(token) = principal.token_name() {
+                event.text("token", token);
+            }
         }
     }
 }

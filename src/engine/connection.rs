@@ -1,5 +1,6 @@
 //! One connected peer: its outbox, its work, its deadlines.
 
+use super::ending::Ending;
 use super::framing::Framing;
 use super::outbox::{Body, Flush, Frame, Outbox, Refused};
 use super::pool::{Abandon, Busy, Lane, Work};
@@ -42,6 +43,8 @@ pub(crate) enum Mark {
     Silent,
     /// The peer did not answer our close frame.
     CloseDeadline,
+    /// Whoever has sent the request under way may not be here any more (HTTP).
+    RightEnded,
 }
 
 /// A connection, shared by its own thread, the workers, the timer and the author.
@@ -68,6 +71,7 @@ pub(crate) struct Connection {
     closing: AtomicBool,
     mark: AtomicU8,
     gone: AtomicBool,
+    pub(super) ending: Ending,
     own: Weak<Connection>,
 }
 
@@ -98,6 +102,7 @@ impl Connection {
             closing: AtomicBool::new(false),
             mark: AtomicU8::new(0),
             gone: AtomicBool::new(false),
+            ending: Ending::default(),
             core,
             own: own.clone(),
         })
@@ -192,6 +197,7 @@ impl Connection {
             1 => Mark::FrameDeadline,
             2 => Mark::Silent,
             3 => Mark::CloseDeadline,
+            4 => Mark::RightEnded,
             _ => Mark::None,
         }
     }
@@ -208,15 +214,29 @@ impl Connection {
 
     /// Who is on the other side, for the audit log.
     pub(crate) fn party(&self) -> Party<'_> {
-        Party { id: self.id, address: self.address, principal: self.principal.as_ref() }
+        self.party_of(self.principal.as_ref())
+    }
+
+    /// The same for who is known otherwise.
+    pub(super) fn party_of<'a>(&'a self, principal: Option<&'a Principal>) -> Party<'a> {
+        Party { id: self.id, address: self.address, principal }
     }
 
     /// The timer takes an interest from here on.
     pub(crate) fn watch(&self) {
-        self.core.timer.add(Instant::now() + self.core.tick, self.own.clone());
+        self.core.timer.add(Instant::now() + self.core.tick.min(self.ends_in()), self.own.clone());
     }
 
-    fn set_mark(&self, mark: Mark, how: Shutdown) {
+    pub(super) fn own(&self) -> Weak<Self> {
+        self.own.clone()
+    }
+
+    /// When the last bytes came, in milliseconds on the core's clock.
+    pub(super) fn last_heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_mark(&self, mark: Mark, how: Shutdown) {
         if self.mark.compare_exchange(0, mark as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.outbox.shutdown(how);
         }
@@ -264,7 +284,7 @@ impl Tick for Connection {
                 None => next = next.min(clock + millis(patience)),
             }
         } else {
-            next = next.min(self.keep_alive(clock));
+            next = next.min(self.keep_alive(clock)).min(self.look_at_end(clock));
             let frame_since = self.frame_since.load(Ordering::Relaxed);
             let by = frame_since + millis(self.core.limits.frame_deadline);
             if frame_since != 0 && clock >= by {
@@ -288,6 +308,6 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
 }

@@ -4,7 +4,7 @@
 //! a task's birth (MCP) → all that its call takes; the table of tasks → a task's state, the lanes; a call's state → its task's state → its link's
 //! pending requests, its batch, its session's streams (HTTP), its exchange (HTTP), the outbox's queue, and through a full queue the client table (read), the
 //! timer and the logger, and for memory the session table (read) and one session's streams, each alone; the session table (read) → the table of tasks; a
-//! session's streams → their exchanges → the outbox's queue; the outbox's writer → its queue; a worker's seat → nothing; a lane → nothing; what is
+//! session's streams → their exchanges → the outbox's queue; the outbox's writer → its queue; a worker's seat → nothing; a lane → nothing; the tokens' change → the tokens that are known, alone; what is
 //! known of a call's questions → the logger; the outbox's writer and its queue → the state machine of its TLS; the watch over certificates' files → those
 //! that are served, and the logger. Everything else is taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
 //! nobody waits for and whose calls never block.
@@ -12,6 +12,7 @@
 pub(crate) mod budget;
 pub(crate) mod connection;
 pub(crate) mod drain;
+mod ending;
 pub(crate) mod framing;
 pub(crate) mod link;
 #[cfg(feature = "tls")]
@@ -22,8 +23,10 @@ pub(crate) mod reading;
 pub(crate) mod settle;
 pub(crate) mod timer;
 
+use crate::access::Access;
 use crate::audit::Auditor;
 use crate::guard::address::ClientAddr;
+use crate::error::{Error, Problem};
 use crate::limits::Limits;
 use crate::metrics::Counters;
 use crate::tls::Tls;
@@ -37,8 +40,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Shutdown};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use timer::Timer;
@@ -80,6 +83,8 @@ pub(crate) struct Core {
     opening_ids: AtomicU64,
     /// Told of what has to be recorded.
     pub(crate) audit: Auditor,
+    /// Tokens and tickets, where there is a gate.
+    pub(crate) access: OnceLock<Arc<Access>>,
     start: Instant,
     stopping: AtomicBool,
     sealed: AtomicBool,
@@ -131,6 +136,7 @@ impl Core {
             ids: AtomicU64::new(1),
             opening_ids: AtomicU64::new(0),
             audit: Auditor::default(),
+            access: OnceLock::new(),
             start: Instant::now(),
             stopping: AtomicBool::new(false),
             sealed: AtomicBool::new(false),
@@ -309,6 +315,27 @@ impl Core {
         if tls.has_changed() {
             self.audit.reloaded("tls");
         }
+    }
+
+    /// Changes the tokens, and has all connections looked at whose right to be here may have ended thereby.
+    pub(crate) fn change_tokens(
+        &self,
+        change: impl FnOnce(&Access) -> Result<(usize, usize), Problem>,
+    ) -> Result<(usize, usize), Error> {
+        let Some(access) = self.access.get() else { return Ok((0, 0)) };
+        let changed = change(access).map_err(|problem| {
+            log::error!(target: "mcp_blocking::server", "the old tokens stay: {problem}");
+            Error::Tokens(problem)
+        })?;
+        let (come, gone) = changed;
+        if changed != (0, 0) {
+            log::info!(target: "mcp_blocking::server", "tokens have changed: {come} have come, {gone} have gone");
+            self.audit.reloaded("tokens");
+        }
+        if gone > 0 {
+            self.clients().iter().for_each(|connection| connection.look_now());
+        }
+        Ok(changed)
     }
 
     /// A connection that has not finished its handshake, so that a stop can cut it short, and those who come after it can.

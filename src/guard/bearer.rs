@@ -6,6 +6,8 @@
 
 use std::fmt;
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
@@ -13,6 +15,8 @@ use super::challenge::Challenge;
 use super::config::ConfigError;
 use crate::http::head::{Head, is_token};
 use crate::http::refusal::Refusal;
+use crate::principal::{Principal, Proof};
+use crate::token::Token;
 
 /// The shortest token that is taken: 16 random characters of base64 are 96 bits.
 pub(crate) const TOKEN_BYTES_MIN: usize = 16;
@@ -22,109 +26,148 @@ pub(crate) const TOKEN_BYTES_MAX: usize = 4096;
 /// What each challenge begins with.
 pub(super) const REALM: &str = "Bearer realm=\"mcp\"";
 
-/// The static tokens of a server, each with the name of whoever holds it.
+/// The static tokens of a server, each with whoever holds it.
 ///
 /// Only SHA-256 hashes are kept, so a memory dump or a debug line shows no token. A fast hash
 /// is right here: tokens are long and random, not passwords.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
     entries: Vec<Entry>,
+    /// There are or were some: callers are asked, also when the last one is gone.
+    asks: bool,
 }
 
 #[derive(Clone)]
 struct Entry {
-    name: String,
+    token: Token,
     hash: [u8; 32],
+    principal: Principal,
+    proof: Arc<Proof>,
 }
 
 impl Tokens {
     /// No tokens: [`Tokens::check`] lets everybody pass without a name.
     #[must_use]
     pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), asks: false }
     }
 
-    /// Adds a token for `name`. One name may have several, for changing them without a gap.
+    /// Adds a token. One principal may have several, for changing them without a gap.
     ///
     /// # Errors
     ///
-    /// The token is shorter than 16 or longer than 4096 characters, could never be sent
-    /// (RFC 6750, 2.1: letters, digits, `-._~+/`, then `=`), repeats one character, or is
-    /// already there; or the name is empty. The error does not contain the token.
-    pub(crate) fn add(&mut self, name: impl Into<String>, token: &str) -> Result<(), ConfigError> {
-        let wrong = |problem: &str| Err(ConfigError::new("token", problem));
-        let name = name.into();
-        if name.is_empty() {
-            return wrong("give the holder of the token a name");
-        }
-        if token.len() < TOKEN_BYTES_MIN {
-            return wrong("is shorter than 16 characters: make one with `openssl rand -base64 24`");
-        }
-        if token.len() > TOKEN_BYTES_MAX {
-            return wrong("is longer than 4096 characters");
-        }
-        if !is_b64token(token) {
-            return wrong(
-                "may contain only letters, digits and -._~+/ (and = at its end), since clients can send no other",
-            );
-        }
-        let first = token.bytes().next();
-        if token.bytes().all(|byte| Some(byte) == first) {
-            return wrong("repeats one character: make one with `openssl rand -base64 24`");
-        }
-        let hash = hash(token);
+    /// It cannot be used, or is already there. The error does not contain the token.
+    pub(crate) fn add(&mut self, token: &Token) -> Result<(), ConfigError> {
+        let hash = token.check()?;
         if self.entries.iter().any(|entry| entry.hash == hash) {
-            return wrong("is there already: each token names one holder");
+            return Err(ConfigError::new("token", "is there already: each token names one holder"));
         }
-        self.entries.push(Entry { name, hash });
+        let proof = Proof::named(token.name.clone().map(String::into_boxed_str));
+        let mut principal = Principal::new(token.principal.as_str()).proven_by(Arc::clone(&proof));
+        if let Some(scopes) = &token.scopes {
+            principal = principal.with_scopes(scopes.iter().map(String::as_str));
+        }
+        if let Some(expiry) = token.expiry {
+            principal = principal.expiring(expiry);
+        }
+        self.entries.push(Entry { token: token.clone(), hash, principal, proof });
+        self.asks = true;
         Ok(())
     }
 
-    /// Whether there is no token, so that nobody is asked for one.
-    #[must_use]
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// These tokens in place of the others, of which those that are the same in everything go on as they are; the rest is revoked. How many have
+    /// come, and how many have gone.
+    pub(crate) fn follow(&mut self, old: &Self) -> (usize, usize) {
+        let mut kept = 0;
+        for entry in &mut self.entries {
+            if let Some(known) = old.entries.iter().find(|known| known.token == entry.token) {
+                *entry = known.clone();
+                kept += 1;
+            }
+        }
+        for gone in &old.entries {
+            if !self.entries.iter().any(|entry| Arc::ptr_eq(&entry.proof, &gone.proof)) {
+                gone.proof.revoke();
+            }
+        }
+        self.asks |= old.asks;
+        (self.entries.len() - kept, old.entries.len() - kept)
     }
 
-    /// The name of whoever holds `token`.
+    /// Whether there is no token and never was, so that nobody is asked for one.
+    #[must_use]
+    pub(crate) const fn is_empty(&self) -> bool {
+        !self.asks
+    }
+
+    /// Callers are asked for a token, even if there is none.
+    pub(crate) fn ask(&mut self) {
+        self.asks = true;
+    }
+
+    /// Whoever holds `token`.
     ///
     /// Every entry is compared to its last byte, whether it matches or not, so the time
     /// says neither how much of a guess was right nor which entry it was close to.
     #[must_use]
-    pub(crate) fn holder(&self, token: &str) -> Option<&str> {
+    pub(crate) fn holder(&self, token: &str) -> Option<&Principal> {
         let offered = hash(token);
         let mut found = None;
         for entry in &self.entries {
             let difference = entry.hash.iter().zip(&offered).fold(0_u8, |sum, (a, b)| black_box(sum | (a ^ b)));
             if black_box(difference) == 0 {
-                found = Some(entry.name.as_str());
+                found = Some(&entry.principal);
             }
         }
         found
     }
 
-    /// Checks the `Authorization` header. `Ok(None)` only if no token was configured at all.
+    /// Checks what a caller has brought. `Ok(None)` only if no token was configured at all.
     ///
     /// # Errors
     ///
-    /// 401 with a challenge if no token or an unknown one was sent (RFC 6750, 3: no `error`
-    /// parameter in the first case), 400 if the header is garbage.
-    pub(crate) fn check(&self, head: &Head, challenge: &Challenge) -> Result<Option<&str>, Refusal> {
+    /// 401 with a challenge if no token, an unknown one or one that has expired was sent (RFC 6750, 3: no
+    /// `error` parameter in the first case), 400 if the header is garbage.
+    pub(crate) fn check(
+        &self,
+        token: Result<Option<&str>, Refusal>,
+        challenge: &Challenge,
+        now: SystemTime,
+    ) -> Result<Option<Principal>, Refusal> {
         if self.is_empty() {
             return Ok(None);
         }
-        let Some(token) = bearer(head)? else {
+        let Some(token) = token? else {
             return Err(challenge.missing("send `Authorization: Bearer <token>`"));
         };
-        self.holder(token).map(Some).ok_or_else(|| challenge.invalid("this token is not known here"))
+        let holder = self.holder(token).ok_or_else(|| challenge.invalid("this token is not known here"))?;
+        challenge.still_valid(holder, now).map(|()| Some(holder.clone()))
     }
 }
 
 impl fmt::Debug for Tokens {
     /// Names only; not even the hashes, which could be tried against a list of weak tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.entries.iter().map(|entry| entry.name.as_str())).finish()
+        f.debug_list().entries(self.entries.iter().map(|entry| entry.principal.id())).finish()
     }
+}
+
+/// Whether that secret can be used; what is wrong with it, without the secret itself.
+pub(crate) fn usable(token: &str) -> Result<(), &'static str> {
+    if token.len() < TOKEN_BYTES_MIN {
+        return Err("is shorter than 16 characters: make one with `openssl rand -base64 24`");
+    }
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err("is longer than 4096 characters");
+    }
+    if !is_b64token(token) {
+        return Err("may contain only letters, digits and -._~+/ (and = at its end), since clients can send no other");
+    }
+    let first = token.bytes().next();
+    if token.bytes().all(|byte| Some(byte) == first) {
+        return Err("repeats one character: make one with `openssl rand -base64 24`");
+    }
+    Ok(())
 }
 
 /// The bearer token of a request, if it has one. Another scheme (`Basic …`) counts as none.
@@ -160,12 +203,12 @@ pub(crate) fn bearer(head: &Head) -> Result<Option<&str>, Refusal> {
     Ok(Some(token))
 }
 
-fn garbage(reason: &str) -> Refusal {
+pub(crate) fn garbage(reason: &str) -> Refusal {
     Refusal::new(400, "auth", reason).header("WWW-Authenticate", format!("{REALM}, error=\"invalid_request\""))
 }
 
 /// `b64token` of RFC 6750, 2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
-fn is_b64token(text: &str) -> bool {
+pub(super) fn is_b64token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     !body.is_empty()
         && body
@@ -173,7 +216,8 @@ fn is_b64token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
 }
 
-fn hash(token: &str) -> [u8; 32] {
+/// What is kept of a secret.
+pub(crate) fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
@@ -181,14 +225,16 @@ fn hash(token: &str) -> [u8; 32] {
 mod tests {
     use super::*;
     use crate::http::head::tests::head;
+    use crate::principal::RightEnded;
+    use std::time::Duration;
 
     const ALICE: &str = "alice-token-0123456789==";
     const BOB: &str = "bob-token-0123456789";
 
     fn tokens() -> Tokens {
         let mut tokens = Tokens::new();
-        tokens.add("alice", ALICE).unwrap();
-        tokens.add("bob", BOB).unwrap();
+        tokens.add(&Token::new("alice", ALICE)).unwrap();
+        tokens.add(&Token::new("bob", BOB)).unwrap();
         tokens
     }
 
@@ -196,15 +242,18 @@ mod tests {
         head(&["GET /mcp?access_token=x HTTP/1.1", &format!("Authorization: {value}")])
     }
 
-    fn check<'t>(tokens: &'t Tokens, head: &Head) -> Result<Option<&'t str>, Refusal> {
-        tokens.check(head, &Challenge::default())
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn check(tokens: &Tokens, head: &Head) -> Result<Option<String>, Refusal> {
+        let holder = tokens.check(bearer(head), &Challenge::default(), NOW)?;
+        Ok(holder.map(|holder| holder.id().to_owned()))
     }
 
     #[test]
     fn known_tokens_give_their_holder() {
         let tokens = tokens();
-        assert_eq!(check(&tokens, &with(&format!("Bearer {ALICE}"))), Ok(Some("alice")));
-        assert_eq!(check(&tokens, &with(&format!("bEARER   {BOB} "))), Ok(Some("bob")));
+        assert_eq!(check(&tokens, &with(&format!("Bearer {ALICE}"))), Ok(Some("alice".into())));
+        assert_eq!(check(&tokens, &with(&format!("bEARER   {BOB} "))), Ok(Some("bob".into())));
     }
 
     #[test]
@@ -279,14 +328,14 @@ mod tests {
             "quote\"0123456789abcd",
             BOB,
         ] {
-            let error = tokens.add("eve", token).unwrap_err();
+            let error = tokens.add(&Token::new("eve", token)).unwrap_err();
             assert_eq!(error.setting, "token");
             assert!(token.is_empty() || !error.to_string().contains(token), "{error}");
         }
-        assert!(tokens.add("", "another-token-0123").is_err());
-        assert!(tokens.add("eve", &"ab".repeat(3000)).is_err());
-        assert!(tokens.add("alice", "another-token-0123").is_ok());
-        assert_eq!(tokens.holder("another-token-0123"), Some("alice"));
+        assert!(tokens.add(&Token::new("", "another-token-0123")).is_err());
+        assert!(tokens.add(&Token::new("eve", &"ab".repeat(3000))).is_err());
+        assert!(tokens.add(&Token::new("alice", "another-token-0123")).is_ok());
+        assert_eq!(tokens.holder("another-token-0123").map(Principal::id), Some("alice"));
     }
 
     #[test]
@@ -297,6 +346,42 @@ mod tests {
     #[test]
     fn without_tokens_nobody_is_asked() {
         assert_eq!(check(&Tokens::new(), &with("complete \u{1f600} garbage")), Ok(None));
-        assert_eq!(Tokens::new().holder(BOB), None);
+        assert!(Tokens::new().holder(BOB).is_none());
+    }
+
+    #[test]
+    fn an_expired_token_is_told_so() {
+        let mut tokens = Tokens::new();
+        tokens.add(&Token::new("alice", ALICE).named("laptop").expires(NOW + Duration::from_secs(1))).unwrap();
+        let at = |seconds| {
+            let token = tokens.check(Ok(Some(ALICE)), &Challenge::default(), NOW + Duration::from_secs(seconds));
+            token.map(|holder| holder.unwrap().token_name().unwrap().to_owned())
+        };
+        assert_eq!(at(0), Ok("laptop".to_owned()));
+        let refusal = at(1).unwrap_err();
+        assert_eq!((refusal.status, refusal.label), (401, "expired"));
+        assert!(refusal.reason.contains("expired") && refusal.headers[0].1.contains("invalid_token"), "{refusal:?}");
+    }
+
+    #[test]
+    fn tokens_that_stay_are_not_revoked() {
+        let token = |name: &str, secret: &str| Token::new(name, secret).named("x");
+        let list = |tokens: &[Token]| {
+            let mut list = Tokens::new();
+            tokens.iter().for_each(|token| list.add(token).unwrap());
+            list
+        };
+        let old = list(&[token("alice", ALICE), token("bob", BOB)]);
+        let [alice, bob] = [ALICE, BOB].map(|secret| old.holder(secret).unwrap().clone());
+        // The same secret with other rights is another token.
+        let mut new =
+            list(&[token("bob", BOB).scopes(["a"]), token("alice", ALICE), token("eve", "eve-token-0123456789")]);
+        assert_eq!(new.follow(&old), (2, 1));
+        assert_eq!((alice.ended(NOW), bob.ended(NOW)), (None, Some(RightEnded::Revoked)));
+        assert!(new.holder(BOB).unwrap().ended(NOW).is_none());
+        let mut none = Tokens::new();
+        assert_eq!(none.follow(&new), (0, 3));
+        // Nobody gets in when the last token is gone.
+        assert!(!none.is_empty() && alice.ended(NOW).is_some());
     }
 }

@@ -4,6 +4,8 @@
 
 use super::bearer::REALM;
 use crate::http::refusal::Refusal;
+use crate::principal::{Principal, RightEnded};
+use std::time::SystemTime;
 
 /// The challenge of a `WWW-Authenticate` header, for one server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +25,20 @@ impl Challenge {
     /// 401 for who has brought some that do not count, or do not count any more.
     pub(crate) fn invalid(&self, reason: impl Into<String>) -> Refusal {
         self.refusal(401, reason, Some("invalid_token"), &self.scopes)
+    }
+
+    /// 401 for whose right to be here has ended.
+    pub(crate) fn ended(&self, principal: &Principal, ended: RightEnded) -> Refusal {
+        let mut refusal = self.invalid(ended.reason());
+        refusal.label = ended.label();
+        let (token, id) = (principal.token_name(), principal.id());
+        refusal.about = Some(token.map_or_else(|| id.to_owned(), |token| format!("{id} (token {token})")));
+        refusal
+    }
+
+    /// Whether that caller may be here at that time.
+    pub(crate) fn still_valid(&self, principal: &Principal, now: SystemTime) -> Result<(), Refusal> {
+        principal.ended(now).map_or(Ok(()), |ended| Err(self.ended(principal, ended)))
     }
 
     /// What to say with 403 to a caller whose scopes do not suffice: all that the operation needs, at once.

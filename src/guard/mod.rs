@@ -9,6 +9,8 @@
 //! | [`authority`] | which host and port does this text name? |
 //! | [`origin`] | is this `Host` ours, and may this `Origin` drive it? |
 //! | [`mod@bearer`] | which token came, and is it one of ours? |
+//! | [`offer`] | which credential does a browser's WebSocket bring along? |
+//! | [`ticket`] | is this ticket one of ours, unused and in time? |
 //! | [`challenge`] | what is said to a caller that has to authenticate, or to bring more? |
 //! | [`address`] | may one more connection come from this address? |
 //! | [`rate`] | is this one too many in too short a time? |
@@ -25,9 +27,11 @@ pub(crate) mod authority;
 pub(crate) mod bearer;
 pub(crate) mod challenge;
 pub(crate) mod config;
+pub(crate) mod offer;
 pub(crate) mod origin;
 pub(crate) mod rate;
 pub(crate) mod text;
+pub(crate) mod ticket;
 
 #[cfg(test)]
 mod mutation_tests;

@@ -91,7 +91,7 @@ fn examine(head: &Head, tokens: &Tokens) {
     }
     let _ = (head.path(), head.query(), head.wants_upgrade(), head.wants_close(), head.expects_continue());
     for refusal in [
-        tokens.check(head, &super::challenge::Challenge::default()).err(),
+        tokens.check(bearer(head), &super::challenge::Challenge::default(), std::time::SystemTime::UNIX_EPOCH).err(),
         bearer(head).err(),
         upgrade::check(head).err(),
         HostPolicy::new().check_host(head).err(),
@@ -112,7 +112,7 @@ fn examine(head: &Head, tokens: &Tokens) {
 fn mutated_requests_never_panic() {
     let mut random = Xorshift(0x9e37_79b9_7f4a_7c15);
     let mut tokens = Tokens::new();
-    tokens.add("alice", "alice-token-0123456789").unwrap();
+    tokens.add(&crate::token::Token::new("alice", "alice-token-0123456789")).unwrap();
     let mut passed = 0_u32;
     for round in 0..200_000_usize {
         let mut bytes = SEEDS[round % SEEDS.len()].to_vec();

@@ -154,6 +154,11 @@ impl Origin {
         Ok(Self::Site { scheme, authority: Authority::parse(authority)? })
     }
 
+    /// Whether both are the same: the scheme's own port may be named or not.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        OriginPattern { origin: self.clone(), subdomains: false }.matches(other)
+    }
+
     /// Whether this page came from the very host and port that it now talks to.
     ///
     /// `Host` without a port means the default port of the page's scheme. With

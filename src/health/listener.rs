@@ -275,7 +275,7 @@ impl Desk {
 
     fn refuse(&self, refusal: &Refusal, head: Option<&Head>, address: SocketAddr) -> Answer {
         self.door.core.counters.probe(ProbeOutcome::Refused);
-        self.door.core.audit.refused(ClientAddr::from(address), refusal.label, refusal.status);
+        self.door.core.audit.refused(ClientAddr::from(address), refusal.label, refusal.status, None);
         if let Some(missed) = self.log.turn() {
             log::warn!(
                 target: "mcp_blocking::health", status = refusal.status, reason = refusal.label;

@@ -20,13 +20,15 @@ pub(crate) struct Refusal {
     pub headers: Vec<(&'static str, String)>,
     /// A short word for counters and logs: `host`, `origin`, `auth`, …
     pub label: &'static str,
+    /// Whom it is about, if that is known: for the logs, not for the answer.
+    pub about: Option<String>,
 }
 
 impl Refusal {
     /// A refusal without extra header fields.
     #[must_use]
     pub(crate) fn new(status: u16, label: &'static str, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into(), headers: Vec::new(), label }
+        Self { status, reason: reason.into(), headers: Vec::new(), label, about: None }
     }
 
     /// Adds a header field to the answer.

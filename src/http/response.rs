@@ -17,13 +17,22 @@ pub(crate) struct Response {
     body: Vec<u8>,
     keep_alive: bool,
     stream: bool,
+    cache: Option<&'static str>,
 }
 
 impl Response {
     /// An answer without a body.
     #[must_use]
     pub(crate) const fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), content_type: None, body: Vec::new(), keep_alive: false, stream: false }
+        Self {
+            status,
+            headers: Vec::new(),
+            content_type: None,
+            body: Vec::new(),
+            keep_alive: false,
+            stream: false,
+            cache: None,
+        }
     }
 
     /// Adds a header field.
@@ -60,6 +69,13 @@ impl Response {
     #[must_use]
     pub(crate) fn json(self, body: impl Into<Vec<u8>>) -> Self {
         self.with_body("application/json", body.into())
+    }
+
+    /// Says how long the answer may be kept; without this it may not be.
+    #[must_use]
+    pub(crate) const fn cache(mut self, directives: &'static str) -> Self {
+        self.cache = Some(directives);
+        self
     }
 
     /// The head of a stream of events (WHATWG, "Server-sent events"): chunked, of no known length.
@@ -124,7 +140,7 @@ impl Response {
             (false, false) => field("Connection", "close"),
             (false, true) => {}
         }
-        field("Cache-Control", if self.stream { "no-cache" } else { "no-store" });
+        field("Cache-Control", self.cache.unwrap_or(if self.stream { "no-cache" } else { "no-store" }));
         field("X-Content-Type-Options", "nosniff");
         head.push_str("\r\n");
         head.into_bytes()

@@ -223,7 +223,7 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     if let Err(error) = spawned {
         // The seat and the socket went with the closure.
         core.counters.refuse("threads");
-        core.audit.refused(address, "threads", 0);
+        core.audit.refused(address, "threads", 0, None);
         if let Some(missed) = door.log.turn() {
             log::error!(target: "mcp_blocking::accept", "no thread for {address}: {error}{missed}");
         }
@@ -233,7 +233,7 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
 /// Answers 503 without waiting for anything, in the accept thread: a peer cannot hold it.
 fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, label: &'static str, refused: &str) {
     door.core.counters.refuse(label);
-    door.core.audit.refused(address, label, 503);
+    door.core.audit.refused(address, label, 503, None);
     if let Some(missed) = door.log.turn() {
         log::warn!(target: "mcp_blocking::accept", reason = label; "{address} refused: {refused}{missed}");
     }

@@ -1,47 +1,170 @@
-//! Who is a caller? Its token, its certificate, or what the author's own authentication makes of its request.
+//! Who is a caller? Its token, its ticket, its certificate, or what the author's own authentication makes of its request.
 
+use crate::access::Access;
 use crate::guard::address::ClientAddr;
-use crate::guard::bearer::Tokens;
+use crate::guard::bearer::{bearer, garbage};
 use crate::guard::challenge::Challenge;
+use crate::guard::offer::{self, Offer};
+use crate::guard::origin::Origin;
 use crate::http::head::Head;
 use crate::http::refusal::Refusal;
 use crate::principal::Principal;
 use crate::settings::Authenticate;
 use crate::transport::request_head::{Denied, RequestHead};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 /// All ways to authenticate that a server has; without any, nobody is asked.
 #[derive(Clone, Default)]
 pub(crate) struct Authenticator {
-    /// Static bearer tokens.
-    pub(crate) tokens: Tokens,
+    /// Static bearer tokens, and tickets.
+    pub(crate) access: Arc<Access>,
     /// The author's own way.
     pub(crate) authenticate: Option<Authenticate>,
     /// What callers are told that have to authenticate.
     pub(crate) challenge: Challenge,
     /// A client's certificate stands for a token that it does not send.
     pub(crate) certificate_suffices: bool,
+    /// A WebSocket may bring its token as a subprotocol.
+    pub(crate) token_as_subprotocol: bool,
 }
 
 impl Authenticator {
+    /// Whether callers are asked who they are, apart from their certificates.
+    pub(crate) fn asks(&self) -> bool {
+        self.authenticate.is_some() || self.access.asks()
+    }
+
     /// `certificate` is who the caller has proven to be by one, if TLS asks for those. `None` is somebody who was not asked.
     pub(crate) fn identify(
         &self,
         head: &Head,
+        origin: Option<&Origin>,
         address: ClientAddr,
         certificate: Option<&Principal>,
     ) -> Result<Option<Principal>, Refusal> {
-        let by_token = self.tokens.check(head, &self.challenge);
+        let now = SystemTime::now();
+        let offer = if self.asks() { offered(head) } else { Offer::Nothing };
+        let principal = match &offer {
+            Offer::Ticket(ticket) if self.access.takes_tickets() => {
+                Some(self.by_ticket(ticket, head, origin, (address, certificate), now)?)
+            }
+            Offer::Garbage if self.access.takes_tickets() || self.token_as_subprotocol => {
+                return Err(garbage(
+                    "offer one credential among the subprotocols: mcp.ticket.…, mcp.auth.… or mcp.auth64.…",
+                ));
+            }
+            Offer::Token(token) if self.token_as_subprotocol => {
+                if head.header("authorization").is_some() {
+                    return Err(garbage("send one token: in Authorization, or as a subprotocol"));
+                }
+                self.by_token(head, Ok(Some(token)), (address, certificate), now)?
+            }
+            _ => self
+                .by_token(head, bearer(head), (address, certificate), now)
+                .map_err(|refusal| hint(head, &offer, refusal))?,
+        };
+        if let Some(principal) = &principal {
+            // A certificate's end, and what an author's own authentication has said of one.
+            self.challenge.still_valid(principal, now)?;
+        }
+        Ok(principal)
+    }
+
+    /// By what is known of tokens and certificates, and by the author's own way.
+    fn by_token(
+        &self,
+        head: &Head,
+        token: Result<Option<&str>, Refusal>,
+        (address, certificate): (ClientAddr, Option<&Principal>),
+        now: SystemTime,
+    ) -> Result<Option<Principal>, Refusal> {
+        let sent = token.as_ref().ok().copied().flatten();
+        let any = head.header("authorization").is_some() || sent.is_some();
+        let tokens = self.access.tokens();
+        let by_token = match self.access.asks() && tokens.is_empty() {
+            // There are tickets, and no other way to have come in.
+            true => {
+                Err(self.challenge.missing("bring a ticket: offer the subprotocols `mcp` and `mcp.ticket.<ticket>`"))
+            }
+            false => tokens.check(token, &self.challenge, now),
+        };
         match (&self.authenticate, by_token) {
-            (_, Ok(Some(name))) => Ok(Some(Principal::new(name.to_owned()))),
+            (_, Ok(Some(principal))) => Ok(Some(principal)),
             (None, Ok(None)) => Ok(certificate.cloned()),
             (None, Err(refusal)) => {
-                let suffices = self.certificate_suffices && head.values("authorization").next().is_none();
+                let suffices = self.certificate_suffices && !any;
                 certificate.filter(|_| suffices).cloned().map(Some).ok_or(refusal)
             }
+            // Known, and not good any more: that is not the author's business.
+            (Some(_), Err(refusal)) if refusal.about.is_some() => Err(refusal),
             (Some(authenticate), _) => {
-                let denied = |Denied| self.challenge.missing("the credentials are missing or not accepted");
-                authenticate(&RequestHead::new(head, address, certificate)).map(Some).map_err(denied)
+                const REASON: &str = "the credentials are missing or not accepted";
+                let denied = |Denied| match any {
+                    true => self.challenge.invalid(REASON),
+                    false => self.challenge.missing(REASON),
+                };
+                authenticate(&RequestHead::new(head, sent, address, certificate)).map(Some).map_err(denied)
             }
         }
     }
+
+    /// By a ticket, which is used up thereby. One that comes with a token has to be of the same principal.
+    fn by_ticket(
+        &self,
+        ticket: &str,
+        head: &Head,
+        origin: Option<&Origin>,
+        from: (ClientAddr, Option<&Principal>),
+        now: SystemTime,
+    ) -> Result<Principal, Refusal> {
+        let refused = |reason: &str| {
+            let mut refusal = self.challenge.invalid(reason);
+            refusal.label = "ticket";
+            refusal
+        };
+        let holder = origin.and_then(|origin| self.access.redeem(ticket, origin));
+        let holder = holder
+            .ok_or_else(|| refused("this ticket is not known here: it works once, for 30 s, and for its own page"))?;
+        if head.header("authorization").is_some() {
+            let caller = self.by_token(head, bearer(head), from, now)?;
+            if caller.is_none_or(|caller| caller.id() != holder.id()) {
+                return Err(refused("this ticket was issued to somebody else"));
+            }
+        }
+        Ok(holder)
+    }
+}
+
+/// What a handshake offers by its subprotocols.
+fn offered(head: &Head) -> Offer<'_> {
+    match head.method == "GET" && head.wants_upgrade() {
+        true => offer::find(head.list("sec-websocket-protocol")),
+        false => Offer::Nothing,
+    }
+}
+
+/// Has a caller that has brought nothing, but in a place where it does not count, know of it.
+fn hint(head: &Head, offer: &Offer<'_>, mut refusal: Refusal) -> Refusal {
+    if refusal.status != 401 || head.header("authorization").is_some() {
+        return refusal;
+    }
+    let what = match offer {
+        Offer::Ticket(_) => "tickets are not taken here (Settings::tickets)",
+        Offer::Token(_) => "a token as a subprotocol is not taken here (Settings::token_as_subprotocol)",
+        Offer::Nothing | Offer::Garbage if secret_in_query(head) => {
+            "what stands in the URL is not looked at, and is in many a log by now: have it replaced"
+        }
+        Offer::Nothing | Offer::Garbage => return refusal,
+    };
+    refusal.reason = format!("{}; {what}", refusal.reason);
+    refusal
+}
+
+/// Whether the query looks as if it had a credential in it.
+fn secret_in_query(head: &Head) -> bool {
+    let names = head.query().unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    let mut names = names.map(|name| Cow::from(name).to_ascii_lowercase());
+    names.any(|name| matches!(name.as_str(), "access_token" | "token" | "ticket"))
 }

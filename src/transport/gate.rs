@@ -1,7 +1,7 @@
 //! Who is let in: the checks of a request head, in their order, the same for everything that comes over a socket.
 
 use crate::guard::address::ClientAddr;
-use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::guard::origin::{HostPolicy, Origin, OriginPolicy};
 use crate::health::Health;
 use crate::http::framing::BodyLength;
 use crate::http::head::{Head, is_token};
@@ -11,6 +11,7 @@ use crate::http::upgrade;
 use crate::principal::Principal;
 use crate::service::AnyService;
 use crate::transport::authenticator::Authenticator;
+use crate::transport::discovery::{Metadata, TicketDesk};
 use crate::transport::http::HttpService;
 use std::fmt;
 use std::sync::Arc;
@@ -31,6 +32,10 @@ pub(crate) struct Gate {
     pub(crate) routes: Vec<Route>,
     /// Answers probes on the main port, if the author wants that.
     pub(crate) health: Option<Arc<Health>>,
+    /// Where clients get their tokens, if the author says so.
+    pub(crate) metadata: Option<Metadata>,
+    /// Where pages get their tickets, if they get any here.
+    pub(crate) tickets: Option<TicketDesk>,
 }
 
 /// What becomes of a request that was let in.
@@ -81,19 +86,28 @@ impl Gate {
         }
         // A page that may use this server may read why it was turned away, and how to authenticate.
         let cors = cors(head, origin.is_some());
-        let principal = self.authenticator.identify(head, address, certificate);
-        principal.and_then(|principal| self.admit(head, principal, &cors)).map_err(|refusal| refusal.with(cors))
+        if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(head.path())) {
+            return metadata.answer(head, &cors).map(Admitted::Answered).map_err(|refusal| refusal.with(cors));
+        }
+        let principal = self.authenticator.identify(head, origin.as_ref(), address, certificate);
+        principal
+            .and_then(|principal| self.admit(head, origin.as_ref(), principal, &cors))
+            .map_err(|refusal| refusal.with(cors))
     }
 
     /// What becomes of the request of a caller who is known.
     fn admit(
         &self,
         head: &Head,
+        origin: Option<&Origin>,
         principal: Option<Principal>,
         cors: &[(&'static str, String)],
     ) -> Result<Admitted, Refusal> {
         if let Some(health) = self.health.as_ref().filter(|_| Health::is_at(head.path())) {
             return Ok(Admitted::Answered(health.answer(head).to_bytes()));
+        }
+        if let Some(desk) = self.ticket_desk(head.path()) {
+            return desk.answer(head, origin, principal.as_ref(), cors).map(Admitted::Answered);
         }
         let route = self.routes.iter().find(|route| *route.path == *head.path()).ok_or_else(|| self.not_found())?;
         if let Some(service) = route.http.as_ref().filter(|_| is_http(head)) {
@@ -114,6 +128,13 @@ impl Gate {
         }))
     }
 
+    /// Who issues tickets at that path.
+    fn ticket_desk(&self, path: &str) -> Option<&TicketDesk> {
+        let desk = self.tickets.as_ref()?;
+        let service = TicketDesk::service_of(path)?;
+        self.routes.iter().any(|route| *route.path == *service).then_some(desk)
+    }
+
     /// Host and Origin: what keeps foreign web pages out, on the health address, too.
     pub(crate) fn check_source(&self, head: &Head) -> Result<(), Refusal> {
         let host = self.hosts.check_host(head)?;
@@ -122,7 +143,9 @@ impl Gate {
 
     /// A browser asks whether a page may send what it wants to send; it sends no credentials with that.
     fn preflight(&self, head: &Head, foreign: bool) -> Option<Vec<u8>> {
-        let served = self.routes.iter().any(|route| route.http.is_some() && *route.path == *head.path());
+        let served = self.routes.iter().any(|route| route.http.is_some() && *route.path == *head.path())
+            || self.metadata.as_ref().is_some_and(|metadata| metadata.is_at(head.path()))
+            || self.ticket_desk(head.path()).is_some();
         if !served || !foreign || head.method != "OPTIONS" || !head.body().is_ok_and(BodyLength::is_empty) {
             return None;
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod authenticator;
+pub(crate) mod discovery;
 pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod lines;

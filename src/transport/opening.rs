@@ -18,6 +18,7 @@ use crate::http::refusal::Refusal;
 use crate::http::upgrade;
 use crate::principal::Principal;
 use crate::service::{Ended, MessageLimits, Peer, SessionBox};
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -157,19 +158,28 @@ fn refuse(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, re
 /// Counts a refusal and logs it, if there are not too many.
 pub(crate) fn log_refusal(door: &Door, address: ClientAddr, refusal: &Refusal) {
     door.core.counters.refuse(refusal.label);
-    door.core.audit.refused(address, refusal.label, refusal.status);
+    door.core.audit.refused(address, refusal.label, refusal.status, refusal.about.as_deref());
     if let Some(missed) = door.log.turn() {
         log::warn!(
             target: "mcp_blocking::gate", address:% = address, status = refusal.status, reason = refusal.label;
-            "{address} refused with {}: {}{missed}", refusal.status, Escaped::short(&refusal.reason)
+            "{address}{} refused with {}: {}{missed}", About(refusal.about.as_deref()), refusal.status, Escaped::short(&refusal.reason)
         );
+    }
+}
+
+/// Whom a refusal is about, if that is known.
+struct About<'a>(Option<&'a str>);
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |who| write!(f, " ({})", Escaped::short(who)))
     }
 }
 
 /// The same for a client that cannot be answered: its alert has been sent.
 fn log_failed_handshake(door: &Door, address: ClientAddr, reason: &str) {
     door.core.counters.refuse("tls");
-    door.core.audit.refused(address, "tls", 0);
+    door.core.audit.refused(address, "tls", 0, None);
     if let Some(missed) = door.log.turn() {
         log::warn!(
             target: "mcp_blocking::gate", address:% = address, reason = "tls";
@@ -219,11 +229,13 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
     }
     core.enter(&connection);
     let entered = Entered(Arc::clone(&connection));
+    connection.limit_life();
     connection.watch();
     let who = connection.principal.as_ref().map_or("anonymous", |principal| principal.id());
+    let token = connection.principal.as_ref().and_then(Principal::token_name);
     log::info!(
         target: "mcp_blocking::connection", connection = id.0, address:% = address, principal:% = Escaped::short(who);
-        "connection {id} from {address} opened by {}", Escaped::short(who)
+        "connection {id} from {address} opened by {}{}", Escaped::short(who), About(token)
     );
     core.audit.connected(connection.party(), "websocket", &connection.path);
     let mut limits = MessageLimits::from(&core.limits);

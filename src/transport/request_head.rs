@@ -1,7 +1,6 @@
 //! What an author's own authentication sees of a request.
 
 use crate::guard::address::ClientAddr;
-use crate::guard::bearer::bearer;
 use crate::http::head::Head;
 use crate::principal::Principal;
 use std::fmt;
@@ -9,19 +8,26 @@ use std::fmt;
 /// The head of a request that wants to come in: `Host` and `Origin` have been checked already.
 pub struct RequestHead<'a> {
     head: &'a Head,
+    token: Option<&'a str>,
     address: ClientAddr,
     certificate: Option<&'a Principal>,
 }
 
 impl<'a> RequestHead<'a> {
-    pub(crate) fn new(head: &'a Head, address: ClientAddr, certificate: Option<&'a Principal>) -> Self {
-        Self { head, address, certificate }
+    /// `token` is what was found where tokens are looked for.
+    pub(crate) fn new(
+        head: &'a Head,
+        token: Option<&'a str>,
+        address: ClientAddr,
+        certificate: Option<&'a Principal>,
+    ) -> Self {
+        Self { head, token, address, certificate }
     }
 
-    /// The bearer token, if there is exactly one, well-formed, in the `Authorization` header. A token in the query
-    /// string is never looked at: URLs end up in logs.
+    /// The bearer token, if there is exactly one, well-formed, in the `Authorization` header (or among the subprotocols of a WebSocket, with
+    /// [`Settings::token_as_subprotocol`](crate::Settings::token_as_subprotocol)). A token in the query string is never looked at: URLs end up in logs.
     pub fn bearer(&self) -> Option<&'a str> {
-        bearer(self.head).ok().flatten()
+        self.token
     }
 
     /// A header's value, if there is exactly one of that name (any case) and it is text.

@@ -90,6 +90,17 @@ impl HttpConnection for Conversation {
         exchange.comment(Flush::Now);
     }
 
+    fn retire(&mut self, exchange: &Exchange) {
+        match &self.part {
+            Some(Part::Modern(link)) => {
+                link.take_listens().iter().for_each(|listen| listen.finish(&self.mcp.identity));
+            }
+            // The client opens it anew, and misses nothing.
+            Some(Part::Stream(..)) => exchange.finish(200, Flush::Now),
+            Some(Part::Request(_)) | None => {}
+        }
+    }
+
     fn over(&mut self) {
         match self.part.take() {
             Some(Part::Modern(link)) => {

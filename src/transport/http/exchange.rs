@@ -4,10 +4,12 @@ use crate::engine::connection::{Connection, key};
 use crate::engine::outbox::{Flush, Frame, Refused};
 use crate::http::event::{self, Event};
 use crate::http::head::Head;
+use crate::http::refusal::Refusal;
 use crate::http::response::Response;
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// One request's way back to its client. Anybody may use it from any thread; nothing blocks. Who is not on the connection's own thread must
@@ -18,7 +20,8 @@ pub(crate) struct Exchange {
     accepts: Accepts,
     /// Headers of every answer: CORS.
     headers: Vec<(&'static str, String)>,
-    keep_alive: bool,
+    /// What the last head has said of it.
+    keep_alive: AtomicBool,
     state: Mutex<State>,
     over: Condvar,
     /// Dropped when the exchange is over.
@@ -57,7 +60,7 @@ enum State {
 
 impl Exchange {
     pub(crate) fn new(connection: Arc<Connection>, head: Head, headers: Vec<(&'static str, String)>) -> Arc<Self> {
-        let (accepts, keep_alive) = (Accepts::of(&head), !head.wants_close());
+        let (accepts, keep_alive) = (Accepts::of(&head), AtomicBool::new(!head.wants_close()));
         let (state, over) = (Mutex::new(State::Waiting), Condvar::new());
         let held = Mutex::new(None);
         Arc::new(Self { connection, head, accepts, headers, keep_alive, state, over, held })
@@ -152,6 +155,23 @@ impl Exchange {
         self.over.notify_all();
     }
 
+    /// Ends it without its answer: with a refusal if nothing is sent yet, or else with the end of the stream.
+    pub(crate) fn refuse(&self, refusal: &Refusal) {
+        let mut state = self.state.lock();
+        if *state != State::Over {
+            self.held.lock().take();
+        }
+        match *state {
+            State::Over => return,
+            State::Waiting => {
+                self.send(refusal.clone().with(self.headers.clone()).to_response().to_bytes(), Flush::Later);
+            }
+            State::Streaming => self.send(event::END.to_vec(), Flush::Later),
+        }
+        *state = State::Over;
+        self.over.notify_all();
+    }
+
     /// Begins the stream, if the client can read one and nothing is sent yet.
     pub(crate) fn stream(&self, headers: &[(&'static str, &str)], flush: Flush) -> bool {
         let mut state = self.state.lock();
@@ -206,7 +226,10 @@ impl Exchange {
     }
 
     fn response(&self, status: u16) -> Response {
-        let response = Response::new(status).keep_alive(self.keep_alive);
+        // A connection that should end does so behind this answer.
+        let keep_alive = self.keep_alive.load(Ordering::Relaxed) && !self.connection.is_retiring();
+        self.keep_alive.store(keep_alive, Ordering::Relaxed);
+        let response = Response::new(status).keep_alive(keep_alive);
         self.headers.iter().fold(response, |response, (name, value)| response.header(name, value.as_str()))
     }
 
@@ -217,7 +240,7 @@ impl Exchange {
 
     fn end(&self, state: &mut State, flush: Flush) {
         *state = State::Over;
-        if !self.keep_alive {
+        if !self.keep_alive.load(Ordering::Relaxed) {
             self.connection.close(1000, "", flush);
         }
         self.over.notify_all();

@@ -47,6 +47,8 @@ pub(crate) trait HttpConnection {
     fn request(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>);
     /// The request is still under way, and the time has come for a sign of life.
     fn takes_long(&mut self, exchange: &Exchange);
+    /// The connection has lived long enough: what has no end of its own is ended.
+    fn retire(&mut self, exchange: &Exchange);
     /// The request is over, or the client has gone before that.
     fn over(&mut self);
 }
@@ -97,6 +99,7 @@ pub(crate) fn serve(
     let connection = Connection::new(Arc::clone(core), &HttpFraming, Arc::clone(outbox), address, None, path);
     core.enter(&connection);
     let entered = Entered(Arc::clone(&connection));
+    connection.limit_life();
     connection.watch();
     let id = connection.id;
     log::debug!(target: "mcp_blocking::connection", connection = id.0, address:% = address; "connection {id} from {address} speaks HTTP");
@@ -111,7 +114,7 @@ pub(crate) fn serve(
             core.audit.authenticated(Party { principal: known.as_ref(), ..connection.party() });
         }
         let cors = passed.headers.clone();
-        match request(&mut *read, &connection, &mut *service, head, passed, &mut ahead) {
+        match request(&mut *read, &connection, &mut *service, (head, passed), &mut ahead, door) {
             Ok(true) if !core.stopping() && !connection.is_closing() => {}
             Ok(_) => break,
             Err(refusal) => {
@@ -160,9 +163,9 @@ fn request(
     read: &mut dyn ReadHalf,
     connection: &Arc<Connection>,
     service: &mut dyn HttpConnection,
-    head: Head,
-    passed: HttpPassed,
+    (head, passed): (Head, HttpPassed),
     ahead: &mut Vec<u8>,
+    door: &Door,
 ) -> Result<bool, Refusal> {
     let core = &connection.core;
     let limits = &core.limits;
@@ -177,6 +180,8 @@ fn request(
     let body = body::read_body(read, ahead, length, limits.message_bytes, deadline, &core.memory)?;
     let Some(Body { bytes, memory }) = body else { return Ok(false) };
     let size = bytes.capacity();
+    // Whoever may not be here any more before it is answered gets no answer.
+    connection.set_tenant(passed.principal.clone());
     let exchange = Exchange::new(Arc::clone(connection), head, passed.headers);
     let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, bytes, &exchange)));
     // What is under way counts for itself.
@@ -193,13 +198,27 @@ fn request(
     let goes_on = wait_over(read, connection, service, &exchange, ahead);
     if !goes_on && !exchange.is_over() {
         // Who has closed only the sending side cannot be told from who has left, and is not told that its request is over.
-        exchange.give_up();
+        match connection.right_ended() {
+            Some((principal, ended)) => {
+                core.counters.refuse(ended.label());
+                exchange.refuse(&door.gate.authenticator.challenge.ended(&principal, ended));
+            }
+            None if connection.is_overdue() => exchange.refuse(&overdue()),
+            None => exchange.give_up(),
+        }
         // In the modern era that is how a client cancels (2026-07-28, basic/patterns/cancellation); work of a session goes on,
         // as it is not in this connection's lane.
         connection.lane.abandon(Abandon::Disconnected);
     }
     service.over();
+    connection.set_tenant(None);
     Ok(goes_on)
+}
+
+/// To whose request the connection has no more time for.
+fn overdue() -> Refusal {
+    Refusal::new(503, "lifetime", "this connection has lived long enough: ask again over another")
+        .header("Retry-After", "1")
 }
 
 /// Waits until the request is answered and the next one begins. False if there will be none.
@@ -213,8 +232,14 @@ fn wait_over(
     let (idle, interval) = (connection.core.limits.keep_alive, connection.core.limits.ping_interval);
     let mut sign = Instant::now() + interval;
     let mut idle_since = None;
+    let mut retired = false;
     let mut buffer = [0; 4 << 10];
     loop {
+        if connection.is_retiring() && !retired {
+            retired = true;
+            service.retire(exchange);
+            connection.outbox.flush();
+        }
         let over = exchange.is_over();
         if over && !ahead.is_empty() {
             return true;
@@ -222,7 +247,7 @@ fn wait_over(
         if over {
             idle_since.get_or_insert_with(Instant::now);
         }
-        if over && (connection.is_closing() || connection.core.stopping()) {
+        if over && (connection.is_closing() || connection.core.stopping() || retired) || connection.is_overdue() {
             return false;
         }
         let now = Instant::now();
@@ -236,6 +261,8 @@ fn wait_over(
             true => idle.min(sign - now),
             false => Duration::from_millis(1),
         };
+        let patience =
+            if retired { patience } else { patience.min(connection.retires_in()).max(Duration::from_millis(1)) };
         if !ahead.is_empty() && exchange.wait_over(GLANCE) {
             continue;
         }

@@ -50,6 +50,7 @@ pub(crate) fn serve(
             context = renewed;
         }
         match read {
+            Ok(tungstenite::Message::Text(_) | tungstenite::Message::Binary(_)) if !connection.may_begin() => {}
             Ok(tungstenite::Message::Text(text)) => session.message(connection, Message::from_text(text)),
             Ok(tungstenite::Message::Binary(bytes)) => session.message(connection, Message::from_binary(bytes)),
             Ok(tungstenite::Message::Close(frame)) => {
@@ -87,7 +88,7 @@ fn failed(error: &Error, excess: Option<Excess>, connection: &Connection) -> End
         Mark::FrameDeadline => return Ended::FrameDeadline,
         Mark::Silent => return Ended::Silent,
         Mark::CloseDeadline => return Ended::ByServer,
-        Mark::None => {}
+        Mark::None | Mark::RightEnded => {}
     }
     match excess {
         Some(Excess::Fragments) => return Ended::TooManyFragments,
