@@ -11,6 +11,7 @@
 //! | [`mod@bearer`] | which token came, and is it one of ours? |
 //! | [`challenge`] | what is said to a caller that has to authenticate, or to bring more? |
 //! | [`address`] | may one more connection come from this address? |
+//! | [`public`] | is this an address of the internet, or one behind somebody's walls? |
 //! | [`rate`] | is this one too many in too short a time? |
 //! | [`text`] | how is a peer's text shown without doing harm? |
 //! | [`config`] | what is wrong with a setting of the author's? |
@@ -26,6 +27,8 @@ pub(crate) mod bearer;
 pub(crate) mod challenge;
 pub(crate) mod config;
 pub(crate) mod origin;
+#[cfg(feature = "jwt")]
+pub(crate) mod public;
 pub(crate) mod rate;
 pub(crate) mod text;
 
