@@ -59,6 +59,7 @@
 //! | --- | --- | --- | --- |
 //! | `validation` | on | arguments and results of tools are checked against their schemas, beyond what their types do (the `jsonschema` crate: no network, no files) | 42 |
 //! | `tls` | off | `wss://` and `https://`, client certificates: `Settings::tls` (rustls with ring, which needs a C compiler to build) | 9 |
+//! | `jwt` | off | OAuth access tokens that are JWTs: `Settings::jwt` (ring verifies; keys by rustls from where the issuer publishes them, trusting the authorities of `webpki-roots`); with `tls` | 10 |
 //!
 //! Everything else is always there. Features whose names begin with `_` are internal to the tests of this crate, and may change or go with any release.
 
@@ -77,6 +78,11 @@ pub mod fuzzing;
 mod guard;
 mod health;
 mod http;
+#[cfg(feature = "jwt")]
+pub mod jwt;
+#[cfg(not(feature = "jwt"))]
+#[path = "jwt/absent.rs"]
+mod jwt;
 mod limits;
 mod listener;
 mod mcp;

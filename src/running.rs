@@ -8,6 +8,7 @@ use crate::guard;
 use crate::health::listener::HealthListener;
 use crate::health::ready::Checks;
 use crate::health::{Health, Identity};
+use crate::jwt::Issuers;
 use crate::limits::clamp_time;
 use crate::mcp::Mcp;
 use crate::mcp::client::{Client, NotifyError, notification};
@@ -79,6 +80,10 @@ impl<H> Bound<H> {
             let wrong = |wrong: Vec<Problem>| problems.extend(wrong.into_iter().map(|problem| problem.at(location)));
             Tls::new(config).map_err(wrong).ok()
         });
+        match Issuers::new(&settings.jwt) {
+            Ok(issuers) => settings.authenticator.issuers = issuers,
+            Err(wrong) => problems.extend(wrong),
+        }
         if !problems.is_empty() {
             return Err(Error::Setup(problems));
         }
@@ -222,6 +227,7 @@ impl<H> Bound<H> {
             ..
         } = self.settings;
         authenticator.certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
+        authenticator.issuers.prefetch();
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
         let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
         audit.into_iter().for_each(|audit| core.audit.set(audit));

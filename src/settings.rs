@@ -7,6 +7,7 @@ use crate::guard::config::ConfigError;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::guard::ticket::TicketLimits;
 use crate::health::ready::Check;
+use crate::jwt::Jwt;
 use crate::limits::{Limits, clamp_time};
 use crate::principal::Principal;
 use crate::protected_resource::ProtectedResource;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub(crate) authenticator: Authenticator,
     /// And where it was set.
     pub(crate) tls: Option<(TlsConfig, &'static Location<'static>)>,
+    /// And where they were set.
+    pub(crate) jwt: Vec<(Jwt, &'static Location<'static>)>,
     pub(crate) checks: Vec<Check>,
     pub(crate) health_on_main: bool,
     pub(crate) audit: Option<Audit>,
@@ -149,9 +152,27 @@ impl Settings {
         self
     }
 
+    /// Asks every caller for a bearer token, and accepts the access tokens of that issuer (OAuth, JWT). May be called several times, for several
+    /// issuers; [`bearer_token`](Self::bearer_token)s count beside them.
+    ///
+    /// ```
+    /// # use mcp_blocking::{Settings, jwt::{Algorithm, Jwt}};
+    /// let jwt = Jwt::issuer("https://auth.example.com")
+    ///     .audience("https://mcp.example.com/mcp")
+    ///     .algorithms([Algorithm::Es256])
+    ///     .jwks_url("https://auth.example.com/.well-known/jwks.json");
+    /// let settings = Settings::new().jwt(jwt);
+    /// ```
+    #[cfg(feature = "jwt")]
+    #[track_caller]
+    pub fn jwt(mut self, jwt: Jwt) -> Self {
+        self.jwt.push((jwt, Location::caller()));
+        self
+    }
+
     /// Asks this closure about every caller: it sees the request's head, and says who it is or that it may not come
     /// in. Runs on the connection's own thread, once for each WebSocket, behind the checks of `Host` and `Origin`. Callers with one of
-    /// the [`bearer_token`](Self::bearer_token)s are not asked about.
+    /// the [`bearer_token`](Self::bearer_token)s, or with a token of an issuer that is accepted (feature `jwt`), are not asked about.
     ///
     /// ```
     /// # use mcp_blocking::{Denied, Principal, Settings};
@@ -266,7 +287,7 @@ impl Settings {
     /// What is missing for an address beyond loopback; `plain` is one that is never encrypted.
     pub(crate) fn missing(&self, plain: bool) -> Option<&'static str> {
         let certificates = self.tls.as_ref().is_some_and(|(tls, _)| tls.authenticates());
-        if !self.authenticator.asks() && !certificates && !self.anonymous {
+        if !self.authenticator.asks() && self.jwt.is_empty() && !certificates && !self.anonymous {
             return Some(
                 "ask for a token with `bearer_token` or for a certificate with `TlsConfig::client_ca_file`, or let everybody in with \
                  `dangerous_allow_anonymous` (option --token, --client-ca or --dangerous-allow-anonymous)",

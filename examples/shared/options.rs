@@ -13,6 +13,8 @@ pub struct Options {
     health: Option<String>,
     stdio: bool,
     certificates: Certificates,
+    /// What was said of each issuer of tokens: option and value, the issuer first.
+    issuers: Vec<Vec<(String, String)>>,
     state_keys: Vec<String>,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
@@ -84,6 +86,17 @@ const AUDIT: &[(&str, &str)] = &[
     ("--audit-when-failing WHAT", "count: go on, count what is lost (default); refuse: begin nothing"),
 ];
 
+/// What is said of issuers of tokens.
+const JWT: &[(&str, &str)] = &[
+    ("--jwt-issuer URL", "accept access tokens (OAuth, JWT) of this issuer; what follows is about it"),
+    ("--jwt-audience NAME", "what this server is called in them (several times)"),
+    ("--jwt-jwks URL|FILE", "the issuer's keys"),
+    ("--jwt-algorithm NAME", "accept this one, say ES256 (several times; default RS256, ES256, ES384, EdDSA)"),
+    ("--jwt-ca FILE", "who vouches for the URL, instead of public authorities (several times)"),
+    ("--jwt-untyped", "accept tokens that are not marked as access tokens"),
+    ("--dangerous-jwt-private", "fetch the keys from private addresses, too"),
+];
+
 /// Times in seconds, fractions allowed.
 const TIMES: &[(&str, &str)] = &[
     ("--head-deadline", "for the whole handshake"),
@@ -113,6 +126,7 @@ impl Options {
             health: None,
             stdio: false,
             certificates: Certificates::default(),
+            issuers: Vec::new(),
             state_keys: Vec::new(),
             log: log::LevelFilter::Info,
             settings: Vec::new(),
@@ -147,9 +161,21 @@ impl Options {
                 "--client-ca" => options.certificates.client_authorities.push(value()?),
                 "--client-crl" => options.certificates.revoked.push(value()?),
                 "--optional-client-certificate" => options.certificates.optional = true,
+                "--jwt-issuer" => options.issuers.push(vec![(name.clone(), value()?)]),
+                other if options_of(JWT).any(|known| known == other) => {
+                    let value = if other.ends_with("-untyped") || other.ends_with("-private") {
+                        String::new()
+                    } else {
+                        value()?
+                    };
+                    let issuer = options.issuers.last_mut();
+                    let issuer = issuer
+                        .ok_or_else(|| (format!("{other}: name the issuer first, with --jwt-issuer URL"), true))?;
+                    issuer.push((other.to_owned(), value));
+                }
                 "--plaintext-behind-proxy" => options.settings.push(Setting::Plaintext),
                 "--audit" => options.audit = Some(value()?),
-                other if audit_options().any(|known| known == other) => {
+                other if options_of(AUDIT).any(|known| known == other) => {
                     let value = value()?;
                     // Tried at once, too.
                     let _ = set_audit(Audit::to_file(""), other, &value)?;
@@ -228,7 +254,8 @@ impl Options {
 
     /// The guards and limits that were asked for.
     pub fn settings(&self) -> Result<Settings, String> {
-        let mut settings = self.certificates.settings(Settings::new())?;
+        let settings = self.certificates.settings(Settings::new())?;
+        let mut settings = self.issuers.iter().try_fold(settings, set_issuer)?;
         let mut token_number = 0;
         for setting in &self.settings {
             settings = match setting {
@@ -267,9 +294,9 @@ impl Options {
     }
 }
 
-/// The names of what is said of the audit log.
-fn audit_options() -> impl Iterator<Item = &'static str> {
-    AUDIT.iter().filter_map(|(known, _)| known.split(' ').next())
+/// The names of options that are listed with their values.
+fn options_of(list: &'static [(&str, &str)]) -> impl Iterator<Item = &'static str> {
+    list.iter().filter_map(|(known, _)| known.split(' ').next())
 }
 
 fn set_audit(audit: Audit, name: &str, value: &str) -> Result<Audit, (String, bool)> {
@@ -284,6 +311,36 @@ fn set_audit(audit: Audit, name: &str, value: &str) -> Result<Audit, (String, bo
         ("--audit-when-failing", "refuse") => audit.when_failing(WhenFailing::Refuse),
         (name, value) => return Err((format!("{name} {value}: no such value (see --help)"), true)),
     })
+}
+
+#[cfg(feature = "jwt")]
+fn set_issuer(settings: Settings, options: &Vec<(String, String)>) -> Result<Settings, String> {
+    use mcp_blocking::jwt::{Algorithm, Jwt};
+    let (mut jwt, mut algorithms) = (Jwt::issuer(""), Vec::new());
+    for (name, value) in options {
+        jwt = match name.as_str() {
+            "--jwt-issuer" => Jwt::issuer(value),
+            "--jwt-audience" => jwt.audience(value),
+            "--jwt-jwks" if value.contains("://") => jwt.jwks_url(value),
+            "--jwt-jwks" => jwt.jwks_file(value),
+            "--jwt-ca" => jwt.jwks_ca_file(value),
+            "--jwt-untyped" => jwt.untyped(),
+            "--dangerous-jwt-private" => jwt.dangerous_allow_private_address(),
+            _ => {
+                let algorithm = Algorithm::from_name(value);
+                algorithms.push(algorithm.ok_or_else(|| {
+                    format!("{name} {value}: there is no such algorithm, or it is none that is safe")
+                })?);
+                jwt
+            }
+        };
+    }
+    Ok(settings.jwt(if algorithms.is_empty() { jwt } else { jwt.algorithms(algorithms) }))
+}
+
+#[cfg(not(feature = "jwt"))]
+fn set_issuer(_: Settings, _: &Vec<(String, String)>) -> Result<Settings, String> {
+    Err("this was built without JWT: build it with `--features jwt`".to_owned())
 }
 
 impl Certificates {
@@ -407,8 +464,12 @@ fn help(program: &str) -> String {
          \x20 --plaintext-behind-proxy       beyond loopback: a proxy in front ends TLS\n\
          \x20 --audit FILE                   keep an audit log; SIGHUP has it opened anew\n\
          \x20 --log LEVEL                    off, error, warn, info (default), debug, trace; to standard error\n\
-         \nThe audit log:\n"
+         \nIssuers of tokens:\n"
     );
+    for (name, meaning) in JWT {
+        text.push_str(&format!("  {name:<30} {meaning}\n"));
+    }
+    text.push_str("\nThe audit log:\n");
     for (name, meaning) in AUDIT {
         text.push_str(&format!("  {name:<30} {meaning}\n"));
     }

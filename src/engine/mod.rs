@@ -25,8 +25,8 @@ pub(crate) mod timer;
 
 use crate::access::Access;
 use crate::audit::Auditor;
-use crate::guard::address::ClientAddr;
 use crate::error::{Error, Problem};
+use crate::guard::address::ClientAddr;
 use crate::limits::Limits;
 use crate::metrics::Counters;
 use crate::tls::Tls;

@@ -13,6 +13,7 @@
 //! | [`ticket`] | is this ticket one of ours, unused and in time? |
 //! | [`challenge`] | what is said to a caller that has to authenticate, or to bring more? |
 //! | [`address`] | may one more connection come from this address? |
+//! | [`public`] | is this an address of the internet, or one behind somebody's walls? |
 //! | [`rate`] | is this one too many in too short a time? |
 //! | [`text`] | how is a peer's text shown without doing harm? |
 //! | [`config`] | what is wrong with a setting of the author's? |
@@ -29,6 +30,8 @@ pub(crate) mod challenge;
 pub(crate) mod config;
 pub(crate) mod offer;
 pub(crate) mod origin;
+#[cfg(feature = "jwt")]
+pub(crate) mod public;
 pub(crate) mod rate;
 pub(crate) mod text;
 pub(crate) mod ticket;

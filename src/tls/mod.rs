@@ -3,7 +3,7 @@
 
 mod certificate;
 mod config;
-mod der;
+pub(crate) mod der;
 mod load;
 mod names;
 
@@ -141,7 +141,7 @@ impl Watch {
 
 /// By what a file is told from another that takes its place.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     modified: Option<SystemTime>,
     length: u64,
     #[cfg(unix)]
@@ -149,7 +149,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             modified: metadata.modified().ok(),
             length: metadata.len(),

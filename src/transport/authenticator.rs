@@ -8,6 +8,7 @@ use crate::guard::offer::{self, Offer};
 use crate::guard::origin::Origin;
 use crate::http::head::Head;
 use crate::http::refusal::Refusal;
+use crate::jwt::Issuers;
 use crate::principal::Principal;
 use crate::settings::Authenticate;
 use crate::transport::request_head::{Denied, RequestHead};
@@ -20,6 +21,8 @@ use std::time::SystemTime;
 pub(crate) struct Authenticator {
     /// Static bearer tokens, and tickets.
     pub(crate) access: Arc<Access>,
+    /// Issuers of tokens; filled when the server is bound.
+    pub(crate) issuers: Issuers,
     /// The author's own way.
     pub(crate) authenticate: Option<Authenticate>,
     /// What callers are told that have to authenticate.
@@ -33,7 +36,7 @@ pub(crate) struct Authenticator {
 impl Authenticator {
     /// Whether callers are asked who they are, apart from their certificates.
     pub(crate) fn asks(&self) -> bool {
-        self.authenticate.is_some() || self.access.asks()
+        self.authenticate.is_some() || self.access.asks() || !self.issuers.is_empty()
     }
 
     /// `certificate` is who the caller has proven to be by one, if TLS asks for those. `None` is somebody who was not asked.
@@ -81,6 +84,7 @@ impl Authenticator {
         now: SystemTime,
     ) -> Result<Option<Principal>, Refusal> {
         let sent = token.as_ref().ok().copied().flatten();
+        let malformed = token.as_ref().err().cloned();
         let any = head.header("authorization").is_some() || sent.is_some();
         let tokens = self.access.tokens();
         let by_token = match self.access.asks() && tokens.is_empty() {
@@ -89,6 +93,18 @@ impl Authenticator {
                 Err(self.challenge.missing("bring a ticket: offer the subprotocols `mcp` and `mcp.ticket.<ticket>`"))
             }
             false => tokens.check(token, &self.challenge, now),
+        };
+        let by_token = match (by_token, sent) {
+            (other, _) if self.issuers.is_empty() => other,
+            // Not one of ours: it may be an issuer's.
+            (Ok(None), Some(token)) => self.issuers.check(token, &self.challenge).map(Some),
+            (Err(refusal), Some(token)) if refusal.about.is_none() => {
+                self.issuers.check(token, &self.challenge).map(Some)
+            }
+            (Ok(None), None) => {
+                Err(malformed.unwrap_or_else(|| self.challenge.missing("send `Authorization: Bearer <token>`")))
+            }
+            (other, _) => other,
         };
         match (&self.authenticate, by_token) {
             (_, Ok(Some(principal))) => Ok(Some(principal)),
