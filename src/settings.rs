@@ -4,6 +4,7 @@ use crate::audit::Audit;
 use crate::error::Problem;
 use crate::guard::config::ConfigError;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::guard::scopes::Hierarchy;
 use crate::health::ready::Check;
 use crate::limits::Limits;
 use crate::principal::Principal;
@@ -39,6 +40,9 @@ pub struct Settings {
     pub(crate) checks: Vec<Check>,
     pub(crate) health_on_main: bool,
     pub(crate) audit: Option<Audit>,
+    pub(crate) scopes: Hierarchy,
+    pub(crate) step_up: bool,
+    pub(crate) confirm_destructive: bool,
     anonymous: bool,
     plaintext: bool,
     problems: Vec<Problem>,
@@ -171,6 +175,46 @@ impl Settings {
         self
     }
 
+    /// Whoever has the broader scope has the narrower ones, too, and all that those imply. May be called several times.
+    ///
+    /// ```
+    /// # use mcp_blocking::Settings;
+    /// let settings = Settings::new().scope_implies("files", ["files:read", "files:write"]).scope_implies("admin", ["files"]);
+    /// ```
+    ///
+    /// Scopes are declared where something is registered ([`Tool::scope`](crate::Tool::scope)) and granted by
+    /// [`Principal::with_scopes`]. `bind` reports what is no scope, and scopes that would imply themselves.
+    #[track_caller]
+    pub fn scope_implies(mut self, broader: &str, narrower: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let location = Location::caller();
+        for narrower in narrower {
+            let implied = self.scopes.imply(broader, narrower.as_ref());
+            self = self.check(implied.map_err(|what| ConfigError::new("scope_implies", what)), location);
+        }
+        self
+    }
+
+    /// Shows everything to everybody, as if all that asks for a scope had been marked so ([`Tool::step_up`](crate::Tool::step_up)): lists are whole, and
+    /// who lacks a scope is told which. Without it, what a caller may not use does not exist, as far as that caller is concerned.
+    pub fn step_up(mut self) -> Self {
+        self.step_up = true;
+        self
+    }
+
+    /// Asks the user before a tool runs that is marked [`destructive`](crate::Tool::destructive), and not `read_only`: by a question that names the
+    /// tool and shows its arguments. Tools can be taken out ([`Tool::without_confirmation`](crate::Tool::without_confirmation)), and others added
+    /// ([`Tool::confirm`](crate::Tool::confirm), which says more about it).
+    pub fn confirm_destructive(mut self) -> Self {
+        self.confirm_destructive = true;
+        self
+    }
+
+    /// Whether callers are asked who they are.
+    pub(crate) fn asks(&self) -> bool {
+        let by_certificate = |tls: &TlsConfig| tls.authenticates() || tls.certificate_suffices();
+        self.authenticator.asks() || self.tls.as_ref().is_some_and(|(tls, _)| by_certificate(tls))
+    }
+
     /// All that stands against starting.
     pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
         let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
@@ -181,11 +225,7 @@ impl Settings {
     /// What is missing for an address beyond loopback; `plain` is one that is never encrypted.
     pub(crate) fn missing(&self, plain: bool) -> Option<&'static str> {
         let certificates = self.tls.as_ref().is_some_and(|(tls, _)| tls.authenticates());
-        if self.authenticator.tokens.is_empty()
-            && self.authenticator.authenticate.is_none()
-            && !certificates
-            && !self.anonymous
-        {
+        if !self.authenticator.asks() && !certificates && !self.anonymous {
             return Some(
                 "ask for a token with `bearer_token` or for a certificate with `TlsConfig::client_ca_file`, or let everybody in with \
                  `dangerous_allow_anonymous` (option --token, --client-ca or --dangerous-allow-anonymous)",

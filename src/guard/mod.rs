@@ -11,6 +11,7 @@
 //! | [`mod@bearer`] | which token came, and is it one of ours? |
 //! | [`challenge`] | what is said to a caller that has to authenticate, or to bring more? |
 //! | [`address`] | may one more connection come from this address? |
+//! | [`scopes`] | which scopes does something need, and does a caller have them? |
 //! | [`rate`] | is this one too many in too short a time? |
 //! | [`text`] | how is a peer's text shown without doing harm? |
 //! | [`config`] | what is wrong with a setting of the author's? |
@@ -27,6 +28,7 @@ pub(crate) mod challenge;
 pub(crate) mod config;
 pub(crate) mod origin;
 pub(crate) mod rate;
+pub(crate) mod scopes;
 pub(crate) mod text;
 
 #[cfg(test)]

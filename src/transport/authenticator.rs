@@ -23,6 +23,11 @@ pub(crate) struct Authenticator {
 }
 
 impl Authenticator {
+    /// Whether callers are asked who they are, other than by TLS.
+    pub(crate) fn asks(&self) -> bool {
+        !self.tokens.is_empty() || self.authenticate.is_some()
+    }
+
     /// `certificate` is who the caller has proven to be by one, if TLS asks for those. `None` is somebody who was not asked.
     pub(crate) fn identify(
         &self,

@@ -177,7 +177,7 @@ fn request(
     let body = body::read_body(read, ahead, length, limits.message_bytes, deadline, &core.memory)?;
     let Some(Body { bytes, memory }) = body else { return Ok(false) };
     let size = bytes.capacity();
-    let exchange = Exchange::new(Arc::clone(connection), head, passed.headers);
+    let exchange = Exchange::new(Arc::clone(connection), head, passed.headers, passed.challenge);
     let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, bytes, &exchange)));
     // What is under way counts for itself.
     drop(memory);
