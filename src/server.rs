@@ -395,16 +395,16 @@ impl Server {
         R: Serialize,
         F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let Method { name, scopes, step_up } = method;
+        let (Method { name, scopes, step_up }, caller) = (method, Location::caller());
         let required = Required::new(scopes, step_up).unwrap_or_else(|what| {
             let problem = Problem::new(format!("method `{}`", name.escape_debug()), what);
-            self.problems.push(problem.at(Location::caller()));
+            self.problems.push(problem.at(caller));
             Required::default()
         });
         let entry = MethodEntry { name: name.into(), required, handler: method::answering(handler) };
         let taken = self.registry.methods.requests.iter().any(|other| other.name == entry.name)
             || protocol_method::is_known(&entry.name);
-        self.check_method(&entry, taken, Location::caller());
+        self.check_method(&entry, taken, caller);
         self.registry.methods.requests.push(Arc::new(entry));
         self
     }

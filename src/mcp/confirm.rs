@@ -26,7 +26,7 @@ const NAME: usize = 64;
 /// What the user fills in.
 #[derive(Deserialize, JsonSchema)]
 struct Consent {
-    /// Let it run
+    /// Without this nothing is done.
     #[schemars(title = "Let it run")]
     run: bool,
 }
@@ -63,7 +63,8 @@ pub(super) fn obtained(ctx: &Ctx, arguments: &str) -> ToolResult<()> {
             "the user has to agree to {name} first, and this client cannot ask: it did not declare elicitation"
         )));
     }
-    match ctx.put(Confirmation(Form::new(KEY, message(name, arguments))))? {
+    let destroys = tool.info.annotations.destructive == Some(true);
+    match ctx.put(Confirmation(Form::new(KEY, message(name, destroys, arguments))))? {
         // What was agreed to is done once, whatever the client repeats.
         Answer::Accept(Consent { run: true }) => ctx.once(),
         Answer::Accept(Consent { run: false }) | Answer::Decline => {
@@ -74,8 +75,11 @@ pub(super) fn obtained(ctx: &Ctx, arguments: &str) -> ToolResult<()> {
 }
 
 /// The same text for the same arguments, in whatever order they come.
-fn message(tool: &str, arguments: &str) -> String {
-    let mut text = format!("Let the tool {tool} run? It may destroy something.");
+fn message(tool: &str, destroys: bool, arguments: &str) -> String {
+    let mut text = format!("Let the tool {tool} run?");
+    if destroys {
+        text.push_str(" It may destroy something.");
+    }
     // It was read before.
     let arguments: Map<String, Value> = serde_json::from_str(arguments).unwrap_or_default();
     if arguments.is_empty() {
@@ -103,9 +107,10 @@ mod tests {
 
     #[test]
     fn the_question_shows_each_argument_escaped_and_cut() {
-        assert_eq!(message("wipe", "{}"), "Let the tool wipe run? It may destroy something.");
+        assert_eq!(message("wipe", true, "{}"), "Let the tool wipe run? It may destroy something.");
+        assert_eq!(message("mail", false, "{}"), "Let the tool mail run?");
         let long = format!(r#"{{"pad":"{}","path":"/home\n\u202e","deep":{{"a":[1,null]}}}}"#, "x".repeat(10_000));
-        let shown = message("wipe", &long);
+        let shown = message("wipe", true, &long);
         let lines: Vec<_> = shown.lines().skip(1).collect();
         assert_eq!(lines[..2], ["Arguments:", r#"deep: {"a":[1,null]}"#]);
         assert!(lines[2].starts_with("pad: \"xxx") && lines[2].contains("…(+"), "{}", lines[2]);
@@ -117,14 +122,14 @@ mod tests {
     fn more_arguments_than_are_shown_are_counted() {
         let many: Map<String, Value> =
             (0..100).map(|n| (format!("{n:03}\u{1b}{}", "n".repeat(500)), n.into())).collect();
-        let shown = message("wipe", &Value::Object(many).to_string());
+        let shown = message("wipe", true, &Value::Object(many).to_string());
         assert!(shown.ends_with("\nand 80 more that are not shown"), "{shown}");
         assert!(shown.len() < 3_000 && !shown.contains('\u{1b}'));
     }
 
     #[test]
     fn the_order_of_arguments_makes_no_other_question() {
-        assert_eq!(message("a", r#"{"x":1,"y":2}"#), message("a", r#"{ "y": 2, "x": 1 }"#));
-        assert_ne!(message("a", r#"{"x":1}"#), message("a", r#"{"x":2}"#));
+        assert_eq!(message("a", true, r#"{"x":1,"y":2}"#), message("a", true, r#"{ "y": 2, "x": 1 }"#));
+        assert_ne!(message("a", true, r#"{"x":1}"#), message("a", true, r#"{"x":2}"#));
     }
 }
