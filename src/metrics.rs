@@ -127,6 +127,7 @@ pub(crate) struct Counters {
     pub(crate) cancelled: AtomicU64,
     pub(crate) rate_limited: AtomicU64,
     pub(crate) busy: AtomicU64,
+    pub(crate) forbidden: AtomicU64,
     pub(crate) connection_panics: AtomicUsize,
     refusals: [AtomicU64; REASONS.len()],
     probes: [AtomicU64; PROBE_OUTCOMES.len()],

@@ -1,7 +1,7 @@
 //! Who a caller is, once it has authenticated.
 
+use crate::guard::scopes::{Grant, ScopeSet};
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ pub struct Principal {
     id: Arc<str>,
     user: Option<Arc<dyn Any + Send + Sync>>,
     /// `None`: whatever there is.
-    scopes: Option<Arc<BTreeSet<Box<str>>>>,
+    scopes: Option<Arc<ScopeSet>>,
     expiry: Option<SystemTime>,
     /// The static token that it came with.
     proof: Option<Arc<Proof>>,
@@ -72,7 +72,8 @@ impl Principal {
         Self { id: id.into(), user: None, scopes: None, expiry: None, proof: None }
     }
 
-    /// Limits the caller to what these scopes allow. Without this it may use whatever there is; with an empty list, only what asks for no scope.
+    /// Limits the caller to what these scopes allow, and those that they imply ([`Settings::scope_implies`](crate::Settings::scope_implies)). Without this
+    /// it may use whatever there is; with an empty list, only what asks for no scope.
     #[must_use]
     pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = Some(Arc::new(scopes.into_iter().map(|scope| scope.into().into_boxed_str()).collect()));
@@ -111,6 +112,11 @@ impl Principal {
     /// The scopes it is limited to, in order; `None` if it may use whatever there is.
     pub fn scopes(&self) -> Option<impl Iterator<Item = &str>> {
         self.scopes.as_deref().map(|scopes| scopes.iter().map(|scope| &**scope))
+    }
+
+    /// What it may use.
+    pub(crate) fn grant(&self) -> Grant {
+        self.scopes.as_ref().map_or(Grant::Everything, |scopes| Grant::Scopes(Arc::clone(scopes)))
     }
 
     /// When its right to be here ends, if that is known.

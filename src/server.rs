@@ -2,8 +2,10 @@
 
 use crate::audit::Audit;
 use crate::error::{Error, Problem};
+use crate::guard::scopes::Required;
 use crate::health::Identity;
 use crate::limits::Limits;
+use crate::mcp::access::Access;
 use crate::mcp::ask::replay::{Guard, Replays};
 use crate::mcp::cache::{self, Cacheable};
 use crate::mcp::client::Client;
@@ -12,11 +14,11 @@ use crate::mcp::ctx::Ctx;
 use crate::mcp::hooks::Hooks;
 use crate::mcp::http::McpOverHttp;
 use crate::mcp::layer::Layer;
-use crate::mcp::method::{self, MethodEntry};
+use crate::mcp::method::{self, Method, MethodEntry};
 use crate::mcp::output::IntoToolOutput;
 use crate::mcp::prompt::{IntoPrompt, Prompt};
 use crate::mcp::registry::{self, Entry, Registry};
-use crate::mcp::resource::IntoResource;
+use crate::mcp::resource::{IntoResource, Resource};
 use crate::mcp::schema;
 use crate::mcp::tool::Tool;
 use crate::mcp::tool_error::ToolResult;
@@ -195,14 +197,16 @@ impl Server {
         self.resource_with(ResourceLink::new(uri, name).mime_type(mime_type), handler)
     }
 
-    /// Registers a resource with more to say about it.
+    /// Registers a resource with more to say about it: a [`ResourceLink`], perhaps with [scopes](ResourceLink::scope).
     #[track_caller]
-    pub fn resource_with<R, F>(mut self, resource: ResourceLink, handler: F) -> Self
+    pub fn resource_with<R, F>(mut self, resource: impl Into<Resource>, handler: F) -> Self
     where
         R: IntoResource,
         F: Fn(&Ctx) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let (taken, uri) = (self.registry.resources.find(&resource.uri).is_some(), resource.uri.clone());
+        let resource = resource.into();
+        let uri = resource.link.uri.clone();
+        let taken = self.registry.resources.find(&uri).is_some();
         let added = match taken {
             true => Err(Problem::new(format!("resource `{uri}`"), "its address is taken").at(Location::caller())),
             false => self.registry.add_resource(resource, handler),
@@ -244,13 +248,15 @@ impl Server {
 
     /// Registers a template with more to say about it; its `uri` is the template.
     #[track_caller]
-    pub fn template_with<A, R, F>(mut self, template: ResourceLink, handler: F) -> Self
+    pub fn template_with<A, R, F>(mut self, template: impl Into<Resource>, handler: F) -> Self
     where
         A: DeserializeOwned,
         R: IntoResource,
         F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let (taken, uri) = (self.registry.templates.find(&template.uri).is_some(), template.uri.clone());
+        let template = template.into();
+        let uri = template.link.uri.clone();
+        let taken = self.registry.templates.find(&uri).is_some();
         let added = match taken {
             true => Err(Problem::new(format!("template `{uri}`"), "it is registered twice").at(Location::caller())),
             false => self.registry.add_template(template, handler),
@@ -372,16 +378,33 @@ impl Server {
     /// a JSON object. An error that `?` carries out is answered as -32603 with its message, params that do not fit as -32602; other
     /// codes are made with [`ToolError::rpc`](crate::ToolError::rpc).
     #[track_caller]
-    pub fn method<A, R, F>(mut self, name: impl Into<String>, handler: F) -> Self
+    pub fn method<A, R, F>(self, name: impl Into<String>, handler: F) -> Self
     where
         A: DeserializeOwned,
         R: Serialize,
         F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let entry = MethodEntry { name: name.into().into(), handler: method::answering(handler) };
+        self.method_with(Method::new(name), handler)
+    }
+
+    /// The same with more to say about it: who may use it.
+    #[track_caller]
+    pub fn method_with<A, R, F>(mut self, method: Method, handler: F) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
+    {
+        let (Method { name, scopes, step_up }, caller) = (method, Location::caller());
+        let required = Required::new(scopes, step_up).unwrap_or_else(|what| {
+            let problem = Problem::new(format!("method `{}`", name.escape_debug()), what);
+            self.problems.push(problem.at(caller));
+            Required::default()
+        });
+        let entry = MethodEntry { name: name.into(), required, handler: method::answering(handler) };
         let taken = self.registry.methods.requests.iter().any(|other| other.name == entry.name)
             || protocol_method::is_known(&entry.name);
-        self.check_method(&entry, taken, Location::caller());
+        self.check_method(&entry, taken, caller);
         self.registry.methods.requests.push(Arc::new(entry));
         self
     }
@@ -393,7 +416,8 @@ impl Server {
         A: DeserializeOwned,
         F: Fn(&Ctx, A) + Send + Sync + 'static,
     {
-        let entry = MethodEntry { name: name.into().into(), handler: method::noting(handler) };
+        let required = Required::default();
+        let entry = MethodEntry { name: name.into().into(), required, handler: method::noting(handler) };
         let taken = self.registry.methods.notifications.iter().any(|other| other.name == entry.name)
             || protocol_method::is_known(&entry.name);
         self.check_method(&entry, taken, Location::caller());
@@ -631,6 +655,7 @@ impl Server {
 
     fn into_bound(mut self) -> Result<Bound, Error> {
         let settings = std::mem::take(&mut self.settings);
+        let access = Access::of(&settings);
         let problems = std::mem::take(&mut self.problems);
         if self.keys.is_empty() {
             let mut key = vec![0; sealed::MIN_KEY];
@@ -639,7 +664,7 @@ impl Server {
             self.keys.add(key);
         }
         let reported = Identity { name: self.identity.name.clone(), version: self.identity.version.clone() };
-        let plan = self.plan();
+        let plan = self.plan(access);
         Bound::new(settings, problems, reported, move |core| {
             let mcp = Mcp::new(plan, Arc::clone(core));
             let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
@@ -649,9 +674,9 @@ impl Server {
     }
 
     /// What the running server needs of it.
-    pub(crate) fn plan(self) -> Plan {
+    pub(crate) fn plan(self, access: Access) -> Plan {
         let Self { identity, instructions, registry, hooks, keys, replay_guard, .. } = self;
-        Plan { identity, instructions, registry, hooks, keys, replays: Replays::new(replay_guard) }
+        Plan { identity, instructions, registry, hooks, keys, replays: Replays::new(replay_guard), access }
     }
 
     fn check_method(&mut self, entry: &MethodEntry, taken: bool, location: &'static Location<'static>) {

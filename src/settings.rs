@@ -5,6 +5,7 @@ use crate::audit::Audit;
 use crate::error::Problem;
 use crate::guard::config::ConfigError;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::guard::scopes::Hierarchy;
 use crate::guard::ticket::TicketLimits;
 use crate::health::ready::Check;
 use crate::jwt::Jwt;
@@ -50,6 +51,9 @@ pub struct Settings {
     /// And where it was set.
     pub(crate) resource: Option<(ProtectedResource, &'static Location<'static>)>,
     pub(crate) ticket_endpoint: bool,
+    pub(crate) scopes: Hierarchy,
+    pub(crate) step_up: bool,
+    pub(crate) confirm_destructive: bool,
     anonymous: bool,
     plaintext: bool,
     problems: Vec<Problem>,
@@ -257,6 +261,48 @@ impl Settings {
     pub fn audit(mut self, audit: Audit) -> Self {
         self.audit = Some(audit);
         self
+    }
+
+    /// Whoever has the broader scope has the narrower ones, too, and all that those imply. May be called several times.
+    ///
+    /// ```
+    /// # use mcp_blocking::Settings;
+    /// let settings = Settings::new().scope_implies("files", ["files:read", "files:write"]).scope_implies("admin", ["files"]);
+    /// ```
+    ///
+    /// Scopes are declared where something is registered ([`Tool::scope`](crate::Tool::scope)) and granted by
+    /// [`Principal::with_scopes`]. `bind` reports what is no scope, and scopes that would imply themselves.
+    #[track_caller]
+    pub fn scope_implies(mut self, broader: &str, narrower: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let location = Location::caller();
+        for narrower in narrower {
+            let implied = self.scopes.imply(broader, narrower.as_ref());
+            self = self.check(implied.map_err(|what| ConfigError::new("scope_implies", what)), location);
+        }
+        self
+    }
+
+    /// Shows everything to everybody, as if all that asks for a scope had been marked so ([`Tool::step_up`](crate::Tool::step_up)): lists are whole, and
+    /// who lacks a scope is told which. Without it, what a caller may not use does not exist, as far as that caller is concerned.
+    pub fn step_up(mut self) -> Self {
+        self.step_up = true;
+        self
+    }
+
+    /// Asks the user before a tool runs that is marked [`destructive`](crate::Tool::destructive), and not `read_only`: by a question that names the
+    /// tool and shows its arguments. Tools can be taken out ([`Tool::without_confirmation`](crate::Tool::without_confirmation)), and others added
+    /// ([`Tool::confirm`](crate::Tool::confirm), which says more about it).
+    pub fn confirm_destructive(mut self) -> Self {
+        self.confirm_destructive = true;
+        self
+    }
+
+    /// Whether callers are asked who they are.
+    pub(crate) fn asks(&self) -> bool {
+        let by_certificate = |tls: &TlsConfig| tls.authenticates() || tls.certificate_suffices();
+        self.authenticator.asks()
+            || !self.jwt.is_empty()
+            || self.tls.as_ref().is_some_and(|(tls, _)| by_certificate(tls))
     }
 
     /// All that stands against starting.

@@ -51,6 +51,8 @@ pub struct Status {
     pub rate_limited: u64,
     /// Requests answered "busy".
     pub busy: u64,
+    /// Requests not served because their sender lacks a scope.
+    pub forbidden: u64,
     /// The audit log, if one is kept.
     pub audit: Option<AuditStatus>,
 }
@@ -81,6 +83,7 @@ impl Status {
             cancelled: read(&counters.cancelled),
             rate_limited: read(&counters.rate_limited),
             busy: read(&counters.busy),
+            forbidden: read(&counters.forbidden),
             audit: core.audit.status(),
         }
     }

@@ -54,10 +54,10 @@ struct Search {
     query: String,
 }
 
-/// A method and a notification that MCP does not have: `acme/seen` notes a text, `acme/search` finds it.
+/// A method and a notification that MCP does not have: `acme/seen` notes a text, `acme/search` finds it, and the tool `forget` deletes all of them.
 fn custom(server: Server) -> Server {
     let notes = Arc::new(Mutex::new(VecDeque::new()));
-    let seen = Arc::clone(&notes);
+    let (seen, known) = (Arc::clone(&notes), Arc::clone(&notes));
     server
         .notification("acme/seen", move |ctx, Seen { text, ack }| {
             if ack {
@@ -75,6 +75,13 @@ fn custom(server: Server) -> Server {
             let items: Vec<_> = notes.iter().filter(|note| note.contains(&query)).collect();
             Ok(json!({ "items": items }))
         })
+        .tool_with(
+            Tool::new("forget", "Delete all texts that were noted").destructive().idempotent().closed_world(),
+            move |_ctx, NoArgs| {
+                let forgotten = std::mem::take(&mut *known.lock().unwrap_or_else(PoisonError::into_inner)).len();
+                Ok(format!("forgot {forgotten} texts"))
+            },
+        )
 }
 
 pub fn register(server: Server) -> Server {

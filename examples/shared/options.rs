@@ -29,6 +29,7 @@ enum Setting {
     AllowHost(String),
     Anonymous,
     Plaintext,
+    ConfirmDestructive,
     Limit(&'static str, String),
 }
 
@@ -149,6 +150,9 @@ impl Options {
                 "--help" | "-h" => return Err((help(program), false)),
                 "--stdio" if program == "everything" => options.stdio = true,
                 "--state-key-file" if program == "everything" => options.state_keys.push(value()?),
+                "--confirm-destructive" if program == "everything" => {
+                    options.settings.push(Setting::ConfirmDestructive)
+                }
                 "--listen" => options.listen.push(value()?),
                 "--health" => options.health = Some(value()?),
                 "--log" => options.log = parsed(&name, &value()?)?,
@@ -270,6 +274,7 @@ impl Options {
                 Setting::AllowHost(host) => settings.allow_host(host),
                 Setting::Anonymous => settings.dangerous_allow_anonymous(),
                 Setting::Plaintext => settings.plaintext_behind_proxy(),
+                Setting::ConfirmDestructive => settings.confirm_destructive(),
                 Setting::Limit(name, value) => {
                     let mut problem = None;
                     let settings = settings.limits(|limits| problem = set(limits, name, value).err());
@@ -442,7 +447,8 @@ fn help(program: &str) -> String {
         "everything" => {
             "  --stdio                        serve standard input and output; with --listen, sockets, too\n\
              \x20 --state-key-file FILE          a secret of 32 random bytes or more, shared by the processes that answer the\n\
-             \x20                                rounds of one request (several times: the first seals, all open)\n"
+             \x20                                rounds of one request (several times: the first seals, all open)\n\
+             \x20 --confirm-destructive          ask the user before a tool runs that may destroy something\n"
         }
         _ => "",
     };

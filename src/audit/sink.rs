@@ -223,6 +223,18 @@ impl Auditor {
         });
     }
 
+    /// Somebody lacks a scope that something needs. `name` is what it was registered as.
+    pub(crate) fn forbidden(&self, party: Party<'_>, (method, name): (&str, Option<&str>), scopes: &str) {
+        let Some(sink) = self.0.get() else { return };
+        let what = What { event: "authorization", reason: "scope", status: 0 };
+        sink.push_some(what, Who::Client(party.id.0), |event| {
+            party.write(event);
+            event.text("method", method);
+            called(event, method, name);
+            event.text("scope", scopes);
+        });
+    }
+
     /// Somebody has named a session of somebody else's.
     pub(crate) fn foreign_session(&self, party: Party<'_>) {
         let Some(sink) = self.0.get() else { return };

@@ -10,6 +10,10 @@ pub(crate) trait Framing: Send + Sync {
     fn binary(&self, body: Body) -> Frame;
     /// A sign of life that the peer has to answer, where the transport has one.
     fn ping(&self) -> Option<Frame>;
+    /// Whether callers pass a gate that may ask who they are.
+    fn is_guarded(&self) -> bool {
+        true
+    }
     /// The last frame of a connection, where the transport has one.
     fn close(&self, code: u16, reason: &str) -> Option<Frame>;
 }

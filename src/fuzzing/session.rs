@@ -17,6 +17,7 @@ use crate::engine::outbox::Phase;
 use crate::guard::address::ClientAddr;
 use crate::limits::Limits;
 use crate::mcp::Mcp;
+use crate::mcp::access::Access;
 use crate::mcp::tool::{NoArgs, Tool};
 use crate::protocol::capabilities::LogLevel;
 use crate::protocol::json;
@@ -105,7 +106,7 @@ fn stage() -> &'static Stage {
         };
         let (core, _) = Core::start(limits, None).expect("two threads");
         let server = server();
-        let mcp = Mcp::new(server.plan(), Arc::clone(&core));
+        let mcp = Mcp::new(server.plan(Access::default()), Arc::clone(&core));
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
         let Settings { hosts, origins, authenticator, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service, http: None }];

@@ -14,6 +14,7 @@
 //! | [`challenge`] | what is said to a caller that has to authenticate, or to bring more? |
 //! | [`address`] | may one more connection come from this address? |
 //! | [`public`] | is this an address of the internet, or one behind somebody's walls? |
+//! | [`scopes`] | which scopes does something need, and does a caller have them? |
 //! | [`rate`] | is this one too many in too short a time? |
 //! | [`text`] | how is a peer's text shown without doing harm? |
 //! | [`config`] | what is wrong with a setting of the author's? |
@@ -33,6 +34,7 @@ pub(crate) mod origin;
 #[cfg(feature = "jwt")]
 pub(crate) mod public;
 pub(crate) mod rate;
+pub(crate) mod scopes;
 pub(crate) mod text;
 pub(crate) mod ticket;
 

@@ -157,6 +157,12 @@ fn render(core: &Core, identity: &Identity) -> String {
         "Messages beyond their client's rate, requests among them.",
         status.rate_limited,
     );
+    page.single(
+        "mcp_server_forbidden_requests_total",
+        Counter,
+        "Requests whose sender lacks a scope.",
+        status.forbidden,
+    );
     if let Some(audit) = &status.audit {
         page.single("mcp_server_audit_events_total", Counter, "Events in the audit log.", audit.events);
         page.single("mcp_server_audit_lost_total", Counter, "Events that could not be written to it.", audit.lost);

@@ -8,6 +8,7 @@ use crate::engine::budget::{Budget, Reservation};
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::http::event::Event;
 use crate::http::head::Head;
+use crate::principal::Principal;
 use crate::protocol::encode;
 use crate::transport::http::exchange::Exchange;
 use parking_lot::Mutex;
@@ -75,6 +76,25 @@ impl Reply {
             Self::Exchange(exchange) => Some(exchange.head()),
             Self::Stream(stream) => Some(stream.head()),
             Self::Direct | Self::Batch(_) | Self::Task(_) | Self::Nowhere => None,
+        }
+    }
+
+    /// Who has sent the request, where each brings its own credentials, and those may be others than those of its session.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::Stream(stream) => stream.principal(),
+            Self::Batch(batch) => batch.reply.principal(),
+            Self::Direct | Self::Exchange(_) | Self::Task(_) | Self::Nowhere => None,
+        }
+    }
+
+    /// What the answer will say if it is that these scopes are missing, where there is a place for that.
+    pub(crate) fn challenge(&self, scopes: &[String]) {
+        match self {
+            Self::Exchange(exchange) => exchange.challenge(scopes),
+            Self::Stream(stream) => stream.challenge(scopes),
+            // Others may have what they asked for.
+            Self::Batch(_) | Self::Direct | Self::Task(_) | Self::Nowhere => {}
         }
     }
 

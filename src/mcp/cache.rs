@@ -12,6 +12,11 @@ pub(crate) fn hint(time: Duration, scope: CacheScope) -> Hint {
     (u64::try_from(time.as_millis()).unwrap_or(MOST).min(MOST), scope)
 }
 
+/// Of a list in which not everybody may see everything, whatever its author has said: for whoever asked alone.
+pub(crate) fn of_list((time, scope): Hint, guarded: bool) -> Hint {
+    (time, if guarded { CacheScope::Private } else { scope })
+}
+
 /// What clients of 2026-07-28 are told how long to keep, for [`Server::cache_of`](crate::Server::cache_of).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -3,7 +3,7 @@
 use super::Mcp;
 use super::ask::flow::{Flow, Given, Round, arguments_of};
 use super::batch::Reply;
-use super::cache::Hint;
+use super::cache::{self, Hint};
 use super::catalog::Item;
 use super::client::Link;
 use super::complete::{CompletionHandler, encode_completion};
@@ -23,8 +23,10 @@ use crate::audit::{Called, Digest};
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Abandon, Work};
+use crate::guard::scopes::{Grant, Required};
 use crate::guard::text::Escaped;
 use crate::metrics::{Method, Outcome};
+use crate::principal::Principal;
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::content::{Implementation, ToolOutput};
 use crate::protocol::encode;
@@ -55,6 +57,8 @@ pub(crate) struct Speech {
     /// From which level on log messages are wanted; for legacy sessions that is found in the session.
     pub(crate) level: Option<LogLevel>,
     pub(crate) progress: Option<ProgressToken>,
+    /// Who has sent it, where that may be another than whose the session is: the same caller with other scopes.
+    pub(crate) principal: Option<Principal>,
     /// What the request brings of earlier rounds.
     pub(crate) given: Given,
     /// What else it says of itself.
@@ -122,7 +126,7 @@ impl Arguments {
 /// What is called.
 pub(crate) enum Target {
     Tool(Arc<Entry>),
-    Resource { handler: ResourceHandler, uri: Box<str>, cache: Hint },
+    Resource { handler: ResourceHandler, uri: Box<str>, cache: Hint, required: Required },
     Prompt(Arc<Item<PromptEntry>>),
     Completion(CompletionHandler),
     Method(Arc<MethodEntry>),
@@ -150,6 +154,18 @@ impl Target {
         }
     }
 
+    /// What it takes to use it.
+    pub(super) fn required(&self) -> Option<&Required> {
+        match self {
+            Self::Tool(entry) => Some(&entry.required),
+            Self::Resource { required, .. } => Some(required),
+            Self::Prompt(prompt) => Some(&prompt.it.required),
+            Self::Method(entry) => Some(&entry.required),
+            // That of what is completed was looked at.
+            Self::Completion(_) => None,
+        }
+    }
+
     /// Whether clients repeat it when they have answered a question (2026-07-28, basic/patterns/mrtr).
     fn is_retried(&self) -> bool {
         matches!(self, Self::Tool(_) | Self::Resource { .. } | Self::Prompt(_))
@@ -173,10 +189,14 @@ impl Target {
     fn run(&self, ctx: &Ctx, arguments: &str) -> ToolResult<Product> {
         match self {
             Self::Tool(entry) => (entry.handler)(ctx, arguments).map(Product::Output),
-            Self::Resource { handler, uri, cache } => match handler(ctx, uri, arguments)? {
+            Self::Resource { handler, uri, cache, required } => match handler(ctx, uri, arguments)? {
                 // An empty answer would say that it is there (2026-07-28, server/resources).
                 contents if contents.is_empty() => Err(resource::not_found(uri, ctx.revision())),
-                contents => Ok(Product::Contents(contents, ctx.cache_hint().unwrap_or(*cache), None)),
+                contents => {
+                    let guarded = !required.is_empty() || ctx.has_looked_at_scopes();
+                    let hint = cache::of_list(ctx.cache_hint().unwrap_or(*cache), guarded);
+                    Ok(Product::Contents(contents, hint, None))
+                }
             },
             Self::Prompt(prompt) => (prompt.it.handler)(ctx, arguments).map(Product::Prompt),
             Self::Completion(handler) => {
@@ -268,6 +288,33 @@ impl Call {
     /// Where the request stands in a trace.
     pub(crate) fn trace(&self) -> Option<&TraceContext> {
         self.speech.meta.as_ref()?.trace.as_ref()
+    }
+
+    /// Who has sent the request.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        self.speech.principal.as_ref().or(self.link.principal.as_ref())
+    }
+
+    /// What the sender may use.
+    fn grant(&self) -> Grant {
+        self.link.grant(&self.mcp.access, self.speech.principal.as_ref())
+    }
+
+    pub(crate) fn has_scope(&self, scope: &str) -> bool {
+        self.mcp.access.has_scope(&self.grant(), scope)
+    }
+
+    /// The sender may not go on without these scopes: all that it takes, with those that it has come so far with.
+    pub(crate) fn lacks(&self, scopes: &[&str]) -> ToolError {
+        let mut all: Vec<Box<str>> =
+            self.target.required().map(|required| required.scopes().to_vec()).unwrap_or_default();
+        for scope in scopes {
+            if !all.iter().any(|other| **other == **scope) {
+                all.push((*scope).into());
+            }
+        }
+        self.mcp.forbidden(&self.link, self.recorded(), &all);
+        ToolError::from_rpc(RpcError::insufficient_scope(&all))
     }
 
     fn trace_id(&self) -> &str {
@@ -467,6 +514,7 @@ impl Call {
             }
             Ok(Product::Nothing) => Outcome::Ok,
             Err(Kind::Rpc(error)) => {
+                self.mcp.challenge(&error, &self.reply);
                 status = http_status(&error, self.speech.revision);
                 self.write_error(&mut json, &error)
             }
@@ -693,7 +741,16 @@ impl Call {
     }
 
     pub(crate) fn is_quick(&self) -> bool {
-        matches!(&self.target, Target::Tool(entry) if entry.is_quick())
+        // A user is asked on the pool.
+        matches!(&self.target, Target::Tool(entry) if entry.is_quick() && self.asks_first().is_none())
+    }
+
+    /// The tool whose user is asked before it runs.
+    pub(super) fn asks_first(&self) -> Option<&Entry> {
+        match &self.target {
+            Target::Tool(entry) if entry.asks_first(self.mcp.access.confirm_destructive) => Some(entry),
+            _ => None,
+        }
     }
 
     /// Runs a quick tool on the connection's own thread.
@@ -799,6 +856,8 @@ impl Work for Call {
 /// The HTTP status of an error of a request that was served (2026-07-28, basic/transports/streamable-http).
 pub(crate) fn http_status(error: &RpcError, revision: Revision) -> u16 {
     match error.code {
+        // What a transport's client looks for when it wants a token that may do more (2025-11-25, basic/authorization).
+        codes::INSUFFICIENT_SCOPE => 403,
         // Older clients take anything but 200 for a failure of the transport.
         _ if !revision.is_modern() => 200,
         codes::METHOD_NOT_FOUND => 404,

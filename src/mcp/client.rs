@@ -12,6 +12,7 @@ use crate::engine::pool::{Busy, Lane, Work};
 use crate::engine::{ConnectionId, Core};
 use crate::guard::address::ClientAddr;
 use crate::guard::rate::TokenBucket;
+use crate::guard::scopes::Grant;
 use crate::principal::Principal;
 use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel, ServerCapabilities};
 use crate::protocol::encode;
@@ -21,7 +22,7 @@ use crate::protocol::revision::Revision;
 use crate::service::SendError;
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -34,8 +35,8 @@ pub(crate) struct Legacy {
     pub(crate) info: ClientInfo,
     /// What was offered in the answer.
     pub(crate) offered: ServerCapabilities,
-    /// The resources that it watches.
-    pub(crate) watched: Mutex<HashSet<Box<str>>>,
+    /// The resources that it watches, with what it might use when it asked for that.
+    pub(crate) watched: Mutex<HashMap<Box<str>, Grant>>,
     level: AtomicU8,
     initialized: AtomicBool,
 }
@@ -116,6 +117,8 @@ pub(crate) struct Link {
     pub(crate) id: ConnectionId,
     pub(crate) address: ClientAddr,
     pub(crate) principal: Option<Principal>,
+    /// Whether it had to say who it is, where the server asks.
+    pub(crate) guarded: bool,
     pub(crate) since: SystemTime,
     pub(crate) core: Arc<Core>,
     /// Its work, and how much of it there may be.
@@ -144,12 +147,14 @@ impl Link {
     /// Of a client that may have left: who it was, without the way to it.
     pub(crate) fn of_nobody(other: &Self) -> Arc<Self> {
         let (core, lane, principal) = (Arc::clone(&other.core), Arc::clone(&other.lane), other.principal.clone());
-        Arc::new(Self::with(other.id, other.address, principal, other.since, core, lane, Outlet::Nowhere))
+        let link = Self::with(other.id, other.address, principal, other.since, core, lane, Outlet::Nowhere);
+        Arc::new(Self { guarded: other.guarded, ..link })
     }
 
     fn on(connection: &Arc<Connection>, principal: Option<Principal>, outlet: Outlet) -> Self {
         let (core, lane) = (Arc::clone(&connection.core), Arc::clone(&connection.lane));
-        Self::with(connection.id, connection.address, principal, connection.since, core, lane, outlet)
+        let link = Self::with(connection.id, connection.address, principal, connection.since, core, lane, outlet);
+        Self { guarded: connection.framing.is_guarded(), ..link }
     }
 
     /// Whether the client is there between its requests.
@@ -193,7 +198,8 @@ impl Link {
         let (legacy, pending, asked) = (OnceLock::new(), Mutex::new(HashMap::new()), Asked::default());
         let rate = u64::from(core.limits.log_rate);
         let logs = Mutex::new(TokenBucket::new(rate, rate * 10));
-        Self { id, address, principal, since, core, lane, outlet, legacy, pending, asked, logs }
+        let guarded = true;
+        Self { id, address, principal, guarded, since, core, lane, outlet, legacy, pending, asked, logs }
     }
 
     /// Takes one log message from what the client may be sent. False if it is not to be sent.

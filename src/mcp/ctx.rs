@@ -19,6 +19,7 @@ use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Ctx {
     result_meta: Mutex<MetaMap>,
     /// How long its result may be kept.
     cache: Mutex<Option<Hint>>,
+    /// Its result may depend on who asks.
+    scopes: AtomicBool,
 }
 
 impl Ctx {
@@ -47,7 +50,13 @@ impl Ctx {
             meta: OnceLock::new(),
             result_meta: Mutex::default(),
             cache: Mutex::default(),
+            scopes: AtomicBool::new(false),
         }
+    }
+
+    /// Whether its handler has asked for scopes.
+    pub(crate) fn has_looked_at_scopes(&self) -> bool {
+        self.scopes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn cache_hint(&self) -> Option<Hint> {
@@ -227,7 +236,48 @@ impl Ctx {
 
     /// Who asks, if the server authenticates.
     pub fn principal(&self) -> Option<&Principal> {
-        self.call.link.principal.as_ref()
+        self.call.principal()
+    }
+
+    /// Whether the caller has this scope, or one that implies it ([`Settings::scope_implies`](crate::Settings::scope_implies)). Always so for those
+    /// who may use everything: see [`Tool::scope`](crate::Tool::scope).
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.store(true, Ordering::Relaxed);
+        self.call.has_scope(scope)
+    }
+
+    /// Goes on only if the caller has this scope: for what depends on arguments.
+    ///
+    /// ```
+    /// # use mcp_blocking::Server;
+    /// # use schemars::JsonSchema;
+    /// # use serde::Deserialize;
+    /// #[derive(Deserialize, JsonSchema)]
+    /// struct Copy { from: String, overwrite: bool }
+    ///
+    /// let server = Server::new("files", "1.0.0").tool("copy", "Copy a file", |ctx, Copy { from, overwrite }| {
+    ///     if overwrite {
+    ///         ctx.require_scope("files:write")?;
+    ///     }
+    ///     Ok(format!("copied {from}"))
+    /// });
+    /// ```
+    ///
+    /// The answer is that of [`Tool::step_up`](crate::Tool::step_up): it names the scope, with those that were declared where the handler was registered. Call this before anything
+    /// else: a request whose answer is a stream by then (progress, a log message) has its status, and in a task it is the task that fails.
+    ///
+    /// # Errors
+    /// To be carried out by `?`: the caller lacks it.
+    pub fn require_scope(&self, scope: &str) -> ToolResult<()> {
+        self.require_scopes(&[scope])
+    }
+
+    /// The same for several scopes that are all needed, so that a caller learns of all of them at once.
+    ///
+    /// # Errors
+    /// As for [`require_scope`](Self::require_scope).
+    pub fn require_scopes(&self, scopes: &[&str]) -> ToolResult<()> {
+        if scopes.iter().all(|scope| self.has_scope(scope)) { Ok(()) } else { Err(self.call.lacks(scopes)) }
     }
 
     /// Where the request came from.

@@ -2,12 +2,12 @@
 //! author's code goes to the pool.
 
 use super::batch::Reply;
-use super::cache::{Cacheable, Hint};
+use super::cache::{self, Cacheable, Hint};
 use super::call::{Arguments, Job, Target};
 use super::catalog::{Catalog, Listed};
 use super::client::Legacy;
 use super::complete::{Asked, Subject};
-use super::registry::Registry;
+use super::registry::{Reader, Registry};
 use super::resource;
 use super::session::{Caller, Done, Session};
 use crate::protocol::capabilities::ServerCapabilities;
@@ -38,24 +38,18 @@ impl Session {
         match &*request.method {
             method::RESOURCES_LIST => {
                 has(offered.resources.is_some())?;
-                self.list("resources", &registry.resources, registry.cache.of(Cacheable::Resources), request, &caller)
-                    .map(Done::Answer)
+                let cache = registry.cache.of(Cacheable::Resources);
+                self.list("resources", &registry.resources, cache, request, &caller, reply).map(Done::Answer)
             }
             method::RESOURCE_TEMPLATES_LIST => {
                 has(offered.resources.is_some())?;
-                self.list(
-                    "resourceTemplates",
-                    &registry.templates,
-                    registry.cache.of(Cacheable::Templates),
-                    request,
-                    &caller,
-                )
-                .map(Done::Answer)
+                let cache = registry.cache.of(Cacheable::Templates);
+                self.list("resourceTemplates", &registry.templates, cache, request, &caller, reply).map(Done::Answer)
             }
             method::PROMPTS_LIST => {
                 has(offered.prompts.is_some())?;
-                self.list("prompts", &registry.prompts, registry.cache.of(Cacheable::Prompts), request, &caller)
-                    .map(Done::Answer)
+                let cache = registry.cache.of(Cacheable::Prompts);
+                self.list("prompts", &registry.prompts, cache, request, &caller, reply).map(Done::Answer)
             }
             method::RESOURCES_READ => {
                 has(offered.resources.is_some())?;
@@ -72,7 +66,7 @@ impl Session {
             method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
                 has(offered.resources.is_some())?;
                 match caller {
-                    Caller::Legacy(legacy) => self.watch(&registry, legacy, request).map(Done::Answer),
+                    Caller::Legacy(legacy) => self.watch(&registry, legacy, request, reply).map(Done::Answer),
                     Caller::Modern(_) => Err(RpcError::method_not_found(&request.method)),
                 }
             }
@@ -97,12 +91,16 @@ impl Session {
         &self,
         key: &'static str,
         catalog: &Catalog<T>,
-        (ttl_ms, scope): Hint,
+        cache: Hint,
         request: &Request<'_>,
         caller: &Caller<'_>,
+        reply: &Reply,
     ) -> Result<Vec<u8>, RpcError> {
-        let revision = caller.revision();
-        let (page, next) = catalog.page(request.params.cursor.as_deref(), self.mcp().limits().page_size)?;
+        let (ttl_ms, scope) = cache::of_list(cache, catalog.is_guarded());
+        let (revision, size) = (caller.revision(), self.mcp().limits().page_size);
+        let (access, grant) = (&self.mcp().access, self.grant(reply));
+        let sees = |required: &_| access.shows(&grant, required);
+        let (page, next) = catalog.page(request.params.cursor.as_deref(), size, sees)?;
         let size: usize = page.iter().map(|item| item.listed(revision).len() + 1).sum();
         let mut json = Vec::with_capacity(256 + size);
         encode::write_response(&mut json, &request.id, |out| {
@@ -121,9 +119,14 @@ impl Session {
         reply: &Reply,
     ) -> Result<Done, RpcError> {
         let uri = resource::uri_of(request.params.uri.as_deref())?;
-        let (handler, variables) =
-            registry.resource(uri).ok_or_else(|| RpcError::resource_not_found(uri, caller.revision().era()))?;
-        let target = Target::Resource { handler, uri: uri.into(), cache: registry.cache.of(Cacheable::Contents) };
+        let unknown = || RpcError::resource_not_found(uri, caller.revision().era());
+        let Reader { handler, variables, required, key } = registry.resource(uri).ok_or_else(unknown)?;
+        if !self.admits(required, (&request.method, Some(key)), reply)? {
+            return Err(unknown());
+        }
+        let (handler, required) = (Arc::clone(handler), required.clone());
+        let cache = registry.cache.of(Cacheable::Contents);
+        let target = Target::Resource { handler, uri: uri.into(), cache, required };
         self.run(request, caller, target, registry, Arguments::Copied(variables.into()), reply)
     }
 
@@ -137,7 +140,11 @@ impl Session {
     ) -> Result<Done, RpcError> {
         let params = &request.params;
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
-        let entry = registry.prompts.find(name).ok_or_else(|| RpcError::unknown("prompt", name))?;
+        let unknown = || RpcError::unknown("prompt", name);
+        let entry = registry.prompts.find(name).ok_or_else(unknown)?;
+        if !self.admits(&entry.it.required, (&request.method, Some(name)), reply)? {
+            return Err(unknown());
+        }
         let arguments = super::session::object(params.arguments)?.map(RawValue::get);
         let arguments = Arguments::of(text, arguments);
         self.run(request, caller, Target::Prompt(Arc::clone(entry)), registry, arguments, reply)
@@ -152,11 +159,15 @@ impl Session {
     ) -> Result<Done, RpcError> {
         let params = &request.params;
         let asked = Asked::read(params.reference, params.argument, params.context)?;
-        let known = match &asked.subject {
-            Subject::Prompt(name) => registry.prompts.find(name).is_some(),
-            Subject::Template(uri) => registry.templates.find(uri).is_some() || registry.resource(uri).is_some(),
+        let found = match &asked.subject {
+            Subject::Prompt(name) => registry.prompts.find(name).map(|item| (&item.it.required, item.it.key())),
+            Subject::Template(uri) => match registry.templates.find(uri) {
+                Some(item) => Some((&item.it.required, item.it.key())),
+                None => registry.resource(uri).map(|reader| (reader.required, reader.key)),
+            },
         };
-        if !known {
+        let known = found.map(|(required, key)| self.admits(required, (&request.method, Some(key)), reply));
+        if !known.transpose()?.unwrap_or(false) {
             return Err(match &asked.subject {
                 Subject::Prompt(name) => RpcError::unknown("prompt", name),
                 Subject::Template(uri) => RpcError::unknown("resource template", uri),
@@ -186,20 +197,28 @@ impl Session {
     }
 
     /// `resources/subscribe` and `resources/unsubscribe`.
-    fn watch(&self, registry: &Registry, legacy: &Legacy, request: &Request<'_>) -> Result<Vec<u8>, RpcError> {
+    fn watch(
+        &self,
+        registry: &Registry,
+        legacy: &Legacy,
+        request: &Request<'_>,
+        reply: &Reply,
+    ) -> Result<Vec<u8>, RpcError> {
         let uri = resource::uri_of(request.params.uri.as_deref())?;
-        let mut watched = legacy.watched.lock();
         if request.method == method::RESOURCES_UNSUBSCRIBE {
-            watched.remove(uri);
-        } else {
-            if registry.resource(uri).is_none() {
-                return Err(RpcError::resource_not_found(uri, legacy.revision.era()));
-            }
-            if watched.len() >= MAX_WATCHED && !watched.contains(uri) {
-                return Err(RpcError::invalid_params(format!("a session can watch {MAX_WATCHED} resources")));
-            }
-            watched.insert(uri.into());
+            legacy.watched.lock().remove(uri);
+            return Ok(self.empty(request));
         }
+        let unknown = || RpcError::resource_not_found(uri, legacy.revision.era());
+        let reader = registry.resource(uri).ok_or_else(unknown)?;
+        if !self.admits(reader.required, (&request.method, Some(reader.key)), reply)? {
+            return Err(unknown());
+        }
+        let mut watched = legacy.watched.lock();
+        if watched.len() >= MAX_WATCHED && !watched.contains_key(uri) {
+            return Err(RpcError::invalid_params(format!("a session can watch {MAX_WATCHED} resources")));
+        }
+        watched.insert(uri.into(), self.grant(reply));
         drop(watched);
         Ok(self.empty(request))
     }

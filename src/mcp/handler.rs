@@ -1,5 +1,6 @@
 //! From a closure to something that can be called with JSON text, and what is checked on the way in and out.
 
+use super::confirm;
 use super::conform::Conformity;
 use super::ctx::Ctx;
 use super::fault::{Fault, Faults};
@@ -131,7 +132,10 @@ where
             return refused(ctx, unread);
         }
         match serde_json::from_str::<A>(text) {
-            Ok(arguments) => contract.kept(ctx, handler(ctx, arguments)?.into_tool_output()?),
+            Ok(arguments) => {
+                confirm::obtained(ctx, text)?;
+                contract.kept(ctx, handler(ctx, arguments)?.into_tool_output()?)
+            }
             Err(_) => Ok(ToolOutput::error(complaint::<A>(text))),
         }
     })
@@ -145,7 +149,10 @@ where
 {
     Arc::new(move |ctx, text| match contract.read(ctx, text) {
         // What it holds of the budget is given back when the handler is done.
-        Ok(Read { value, _memory, .. }) => contract.kept(ctx, handler(ctx, value)?.into_tool_output()?),
+        Ok(Read { value, _memory, .. }) => {
+            confirm::obtained(ctx, text)?;
+            contract.kept(ctx, handler(ctx, value)?.into_tool_output()?)
+        }
         Err(unread) => refused(ctx, unread),
     })
 }

@@ -4,6 +4,7 @@ use super::ctx::Ctx;
 use super::handler::complaint;
 use super::product::Product;
 use super::tool_error::{ToolError, ToolResult};
+use crate::guard::scopes::Required;
 use crate::protocol::error::codes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,9 +17,47 @@ pub(crate) type MethodHandler = Arc<dyn Fn(&Ctx, &str) -> ToolResult<Product> + 
 /// What answers methods that nothing else is registered for.
 pub(crate) type Fallback = Arc<dyn Fn(&Ctx, &str, &str) -> ToolResult<Product> + Send + Sync>;
 
+/// A method of an author's own: its name, and who may use it.
+///
+/// ```
+/// # use mcp_blocking::{Method, NoArgs, Server};
+/// # use serde_json::json;
+/// let server = Server::new("notes", "1.0.0")
+///     .method_with(Method::new("acme/purge").scope("admin"), |_ctx, NoArgs| Ok(json!({ "purged": true })));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Method {
+    pub(crate) name: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) step_up: bool,
+}
+
+impl Method {
+    /// A method of that name, for everybody.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), scopes: Vec::new(), step_up: false }
+    }
+
+    /// Only callers with this scope may use it: see [`Tool::scope`](crate::Tool::scope). May be called several times: all are needed. For others there is no such
+    /// method, so that a [`fallback`](crate::Server::fallback) is asked.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// Callers without its scopes are told which they need: see [`Tool::step_up`](crate::Tool::step_up).
+    #[must_use]
+    pub fn step_up(mut self) -> Self {
+        self.step_up = true;
+        self
+    }
+}
+
 /// A method or notification with its handler.
 pub(crate) struct MethodEntry {
     pub(crate) name: Arc<str>,
+    pub(crate) required: Required,
     pub(crate) handler: MethodHandler,
 }
 
@@ -32,13 +71,16 @@ pub(crate) struct Methods {
 
 impl Methods {
     pub(crate) fn request(&self, name: &str) -> Option<Arc<MethodEntry>> {
-        find(&self.requests, name).or_else(|| {
-            let fallback = Arc::clone(self.fallback.as_ref()?);
-            let name: Arc<str> = name.into();
-            let asked = Arc::clone(&name);
-            let handler: MethodHandler = Arc::new(move |ctx: &Ctx, params: &str| fallback(ctx, &asked, params));
-            Some(Arc::new(MethodEntry { name, handler }))
-        })
+        find(&self.requests, name)
+    }
+
+    /// What answers a method that nothing else answers.
+    pub(crate) fn unknown(&self, name: &str) -> Option<Arc<MethodEntry>> {
+        let fallback = Arc::clone(self.fallback.as_ref()?);
+        let name: Arc<str> = name.into();
+        let asked = Arc::clone(&name);
+        let handler: MethodHandler = Arc::new(move |ctx: &Ctx, params: &str| fallback(ctx, &asked, params));
+        Some(Arc::new(MethodEntry { name, required: Required::default(), handler }))
     }
 
     pub(crate) fn notification(&self, name: &str) -> Option<Arc<MethodEntry>> {

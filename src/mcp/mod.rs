@@ -1,5 +1,6 @@
 //! MCP as a [`Service`](crate::Service): what is registered, what a client says, and who answers it.
 
+pub(crate) mod access;
 pub(crate) mod ask;
 pub(crate) mod asked;
 pub(crate) mod batch;
@@ -8,6 +9,7 @@ pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod client;
 pub(crate) mod complete;
+pub(crate) mod confirm;
 #[cfg_attr(not(feature = "validation"), path = "conform/off.rs")]
 pub(crate) mod conform;
 pub(crate) mod ctx;
@@ -37,12 +39,14 @@ pub(crate) mod trace;
 use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::{ConnectionId, Core};
+use crate::guard::scopes::{Grant, Required};
 use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
 use crate::protocol::content::{Implementation, MetaMap};
 use crate::protocol::notify::{self, ListKind};
 use crate::protocol::sealed::Keys;
 use crate::service::{ClosedBy, Ended, Message, Peer, Service};
+use access::Access;
 use ask::replay::Replays;
 use client::Link;
 use hooks::Hooks;
@@ -67,6 +71,7 @@ pub(crate) struct Plan {
     pub(crate) hooks: Hooks,
     pub(crate) keys: Keys,
     pub(crate) replays: Replays,
+    pub(crate) access: Access,
 }
 
 /// One MCP server: everything its connections share.
@@ -78,6 +83,8 @@ pub(crate) struct Mcp {
     /// What sealed states are sealed with.
     pub(crate) keys: Keys,
     pub(crate) replays: Replays,
+    /// Who may use what.
+    pub(crate) access: Access,
     /// Those over HTTP.
     pub(crate) sessions: Sessions,
     pub(crate) tasks: Arc<TaskStore>,
@@ -94,7 +101,7 @@ pub(crate) struct Mcp {
 
 impl Mcp {
     pub(crate) fn new(plan: Plan, core: Arc<Core>) -> Arc<Self> {
-        let Plan { identity, instructions, registry, hooks, keys, replays } = plan;
+        let Plan { identity, instructions, registry, hooks, keys, replays, access } = plan;
         let tasks = TaskStore::new(&core);
         Arc::new(Self {
             identity,
@@ -105,6 +112,7 @@ impl Mcp {
             hooks,
             keys,
             replays,
+            access,
             registry: RwLock::new(Arc::new(registry)),
             editing: Mutex::new(()),
             links: RwLock::new(HashMap::new()),
@@ -158,17 +166,25 @@ impl Mcp {
         }
     }
 
-    /// Tells those who watch a resource that it has changed.
+    /// Tells those who watch a resource, and may read it, that it has changed.
     pub(crate) fn resource_updated(&self, uri: &str) {
+        let registry = self.registry();
+        let nobody_needs = Required::default();
+        let required = registry.resource(uri).map_or(&nobody_needs, |reader| reader.required);
         let mut text = Vec::with_capacity(96 + uri.len());
         notify::write_resource_updated(&mut text, uri, None);
         let text: Arc<[u8]> = text.into();
         let key = self.key_of(0, uri);
         for link in self.links() {
-            if link.legacy().is_some_and(|legacy| legacy.is_initialized() && legacy.watched.lock().contains(uri)) {
+            let may_know = |watched: Option<&Grant>| watched.is_some_and(|grant| self.access.allows(grant, required));
+            if link.legacy().is_some_and(|legacy| legacy.is_initialized() && may_know(legacy.watched.lock().get(uri))) {
                 let _ = link.send(Body::Shared(Arc::clone(&text)), key, Flush::Now);
             }
-            for listen in link.listens() {
+            let listens = link.listens();
+            if listens.is_empty() || !self.access.allows(&link.grant(&self.access, None), required) {
+                continue;
+            }
+            for listen in listens {
                 listen.resource_updated(self, uri);
             }
         }

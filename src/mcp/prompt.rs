@@ -6,6 +6,7 @@ use super::handler::complaint;
 use super::schema;
 use super::tool_error::{ToolError, ToolResult};
 use crate::error::Problem;
+use crate::guard::scopes::Required;
 use crate::protocol::content::{Content, Icon, MetaMap};
 use crate::protocol::error::codes;
 use crate::protocol::meta_key;
@@ -32,13 +33,15 @@ pub struct Prompt {
     description: String,
     icons: Vec<Icon>,
     meta: Option<MetaMap>,
+    scopes: Vec<String>,
+    step_up: bool,
 }
 
 impl Prompt {
     /// A prompt with that name and a description for people.
     pub fn new(name: impl Into<String>, description: impl Into<String>) -> Self {
         let (name, description) = (name.into(), description.into());
-        Self { name, title: None, description, icons: Vec::new(), meta: None }
+        Self { name, title: None, description, icons: Vec::new(), meta: None, scopes: Vec::new(), step_up: false }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -64,6 +67,20 @@ impl Prompt {
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.meta.get_or_insert_default().insert(key.into(), value.into());
+        self
+    }
+
+    /// Only callers with this scope may use the prompt: see [`Tool::scope`](crate::Tool::scope). May be called several times: all are needed.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// Callers without its scopes see it, and are told which they need: see [`Tool::step_up`](crate::Tool::step_up).
+    #[must_use]
+    pub fn step_up(mut self) -> Self {
+        self.step_up = true;
         self
     }
 }
@@ -113,6 +130,7 @@ impl IntoPrompt for Vec<PromptMessage> {
 /// A registered prompt.
 pub(crate) struct PromptEntry {
     pub(crate) info: PromptInfo,
+    pub(crate) required: Required,
     pub(crate) handler: PromptHandler,
 }
 
@@ -123,6 +141,10 @@ impl Listed for PromptEntry {
 
     fn encode(&self, out: &mut Vec<u8>, revision: Revision) {
         encode_prompt_info(out, &self.info, revision);
+    }
+
+    fn required(&self) -> &Required {
+        &self.required
     }
 }
 
@@ -138,14 +160,15 @@ where
     }
     meta_key::check_all(prompt.meta.as_ref()).map_err(problem)?;
     let arguments = schema::of_prompt::<A>().map_err(problem)?;
-    let Prompt { name, title, description, icons, meta } = prompt;
+    let required = Required::new(prompt.scopes.clone(), prompt.step_up).map_err(problem)?;
+    let Prompt { name, title, description, icons, meta, .. } = prompt;
     let info = PromptInfo { name, title, description: Some(description), arguments, icons, meta };
     let handler: PromptHandler = Arc::new(move |ctx, text| {
         let arguments =
             serde_json::from_str(text).map_err(|_| ToolError::rpc(codes::INVALID_PARAMS, complaint::<A>(text)))?;
         handler(ctx, arguments).map(IntoPrompt::into_prompt)
     });
-    Ok(PromptEntry { info, handler })
+    Ok(PromptEntry { info, required, handler })
 }
 
 /// The arguments of a prompt, from the schema of their type.

@@ -1,7 +1,7 @@
 //! What is registered: the tools, in the order they are listed in.
 
 use super::cache::Cache;
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Listed, first};
 use super::complete::{CompletionHandler, Subject};
 use super::ctx::Ctx;
 use super::handler::{Contract, Handler, raw, typed};
@@ -10,13 +10,14 @@ use super::layer::Layers;
 use super::method::Methods;
 use super::output::IntoToolOutput;
 use super::prompt::{self, IntoPrompt, Prompt, PromptEntry};
-use super::resource::{self, IntoResource, ResourceEntry, ResourceHandler, TemplateEntry};
+use super::resource::{self, IntoResource, Resource, ResourceEntry, ResourceHandler, TemplateEntry};
 use super::schema::{self, Input};
 use super::tool::{TaskPlan, Tool};
 use super::tool_error::ToolResult;
 use crate::error::Problem;
+use crate::guard::scopes::Required;
 use crate::limits::clamp_time;
-use crate::protocol::content::{MetaMap, ResourceLink, TaskSupport, ToolInfo};
+use crate::protocol::content::{MetaMap, TaskSupport, ToolAnnotations, ToolInfo};
 use crate::protocol::convert;
 use crate::protocol::json;
 use crate::protocol::meta_key;
@@ -37,6 +38,9 @@ pub(crate) struct Entry {
     pub(crate) info: ToolInfo,
     pub(crate) deadline: Option<Duration>,
     pub(crate) task: TaskPlan,
+    pub(crate) required: Required,
+    /// Whether its user is asked first; `None`: as is the policy.
+    confirm: Option<bool>,
     pub(crate) handler: Handler,
     /// Arguments that HTTP clients say again in headers.
     pub(crate) mirrored: Vec<Mirrored>,
@@ -55,6 +59,12 @@ impl Entry {
 
     pub(crate) fn is_quick(&self) -> bool {
         self.quick.load(Ordering::Relaxed)
+    }
+
+    /// Whether the user is asked before it runs. `policy`: before all that may destroy something.
+    pub(crate) fn asks_first(&self, policy: bool) -> bool {
+        let ToolAnnotations { destructive, read_only, .. } = self.info.annotations;
+        self.confirm.unwrap_or(policy && destructive == Some(true) && read_only != Some(true))
     }
 
     /// A quick call is over. Returns whether the tool loses its mark by it.
@@ -100,6 +110,8 @@ impl Entry {
 #[derive(Clone, Default)]
 pub struct Registry {
     tools: Vec<Arc<Entry>>,
+    /// How many of them ask for a scope.
+    guarded: usize,
     names: HashMap<String, Arc<Entry>>,
     pub(crate) resources: Catalog<ResourceEntry>,
     pub(crate) templates: Catalog<TemplateEntry>,
@@ -134,8 +146,10 @@ impl Registry {
 
     /// Takes a tool away. Calls that are under way go on. Returns whether there was one.
     pub fn remove_tool(&mut self, name: &str) -> bool {
+        let Some(gone) = self.names.remove(name) else { return false };
+        self.guarded -= usize::from(!gone.required.is_empty());
         self.tools.retain(|entry| entry.name() != name);
-        self.names.remove(name).is_some()
+        true
     }
 
     /// Adds a resource, or replaces the one of that address.
@@ -143,13 +157,13 @@ impl Registry {
     /// # Errors
     /// A [`Problem`] if the address is no URI; then nothing is changed.
     #[track_caller]
-    pub fn add_resource<R, F>(&mut self, resource: ResourceLink, handler: F) -> Result<(), Problem>
+    pub fn add_resource<R, F>(&mut self, resource: impl Into<Resource>, handler: F) -> Result<(), Problem>
     where
         R: IntoResource,
         F: Fn(&Ctx) -> ToolResult<R> + Send + Sync + 'static,
     {
         let caller = Location::caller();
-        self.resources.insert(resource::resource_of(resource, handler).map_err(|problem| problem.at(caller))?);
+        self.resources.insert(resource::resource_of(resource.into(), handler).map_err(|problem| problem.at(caller))?);
         Ok(())
     }
 
@@ -163,14 +177,14 @@ impl Registry {
     /// # Errors
     /// A [`Problem`] if it cannot be matched; then nothing is changed.
     #[track_caller]
-    pub fn add_template<A, R, F>(&mut self, template: ResourceLink, handler: F) -> Result<(), Problem>
+    pub fn add_template<A, R, F>(&mut self, template: impl Into<Resource>, handler: F) -> Result<(), Problem>
     where
         A: DeserializeOwned,
         R: IntoResource,
         F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
     {
         let caller = Location::caller();
-        self.templates.insert(resource::template_of(template, handler).map_err(|problem| problem.at(caller))?);
+        self.templates.insert(resource::template_of(template.into(), handler).map_err(|problem| problem.at(caller))?);
         Ok(())
     }
 
@@ -218,17 +232,26 @@ impl Registry {
         self.tools.iter().any(|entry| entry.info.task_support != TaskSupport::Forbidden)
     }
 
-    /// A page of tools behind a position, and whether there are more.
-    pub(crate) fn page(&self, after: Option<(i32, &str)>, size: usize) -> (&[Arc<Entry>], bool) {
+    /// Not everybody may use all tools.
+    pub(crate) fn has_guarded_tools(&self) -> bool {
+        self.guarded > 0
+    }
+
+    /// A page of the tools that are seen behind a position, and whether there are more.
+    pub(crate) fn page(
+        &self,
+        after: Option<(i32, &str)>,
+        size: usize,
+        sees: impl Fn(&Required) -> bool,
+    ) -> (Vec<&Arc<Entry>>, bool) {
         let from = after.map_or(0, |after| self.tools.partition_point(|entry| entry.position() <= after));
-        let rest = self.tools.get(from..).unwrap_or_default();
-        let page = rest.get(..size).unwrap_or(rest);
-        (page, page.len() < rest.len())
+        first(self.tools.get(from..).unwrap_or_default(), size, |entry| sees(&entry.required))
     }
 
     pub(crate) fn insert(&mut self, entry: Entry) {
         let entry = Arc::new(entry);
         self.remove_tool(entry.name());
+        self.guarded += usize::from(!entry.required.is_empty());
         let at = self.tools.partition_point(|other| other.position() < entry.position());
         self.tools.insert(at, Arc::clone(&entry));
         self.names.insert(entry.name().to_owned(), entry);
@@ -247,16 +270,28 @@ impl Registry {
             .collect()
     }
 
-    /// Who reads that address, and the variables of its template as JSON text. A resource comes before a template.
-    pub(crate) fn resource(&self, uri: &str) -> Option<(ResourceHandler, String)> {
+    /// Who reads that address. A resource comes before a template, and what a caller may not read is not read by another way.
+    pub(crate) fn resource(&self, uri: &str) -> Option<Reader<'_>> {
         if let Some(resource) = self.resources.find(uri) {
-            return Some((Arc::clone(&resource.it.handler), "{}".to_owned()));
+            let ResourceEntry { required, handler, .. } = &resource.it;
+            return Some(Reader { handler, variables: "{}".to_owned(), required, key: resource.it.key() });
         }
         self.templates.iter().find_map(|template| {
             let found = template.it.template.matches(uri)?;
-            Some((Arc::clone(&template.it.handler), resource::variables(&found)))
+            let TemplateEntry { required, handler, .. } = &template.it;
+            Some(Reader { handler, variables: resource::variables(&found), required, key: template.it.key() })
         })
     }
+}
+
+/// What reads an address.
+pub(crate) struct Reader<'r> {
+    pub(crate) handler: &'r ResourceHandler,
+    /// Those of its template, as JSON text.
+    pub(crate) variables: String,
+    pub(crate) required: &'r Required,
+    /// The address or the template, as it is registered.
+    pub(crate) key: &'r str,
 }
 
 impl std::fmt::Debug for Registry {
@@ -321,10 +356,11 @@ fn entry(
     let mirrored = Mirrored::of_schema(&input.shown)?;
     let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
-    let task = tool.task.clone();
+    let (task, confirm) = (tool.task.clone(), tool.confirm);
+    let required = Required::new(tool.scopes.clone(), tool.step_up)?;
     let info = tool.into_info(shown, output);
     let (handler, slow, listed) = (handler(contract), AtomicU32::new(0), Default::default());
-    Ok(Entry { info, deadline, task, handler, mirrored, rank, quick, slow, listed })
+    Ok(Entry { info, deadline, task, required, confirm, handler, mirrored, rank, quick, slow, listed })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.

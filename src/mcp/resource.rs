@@ -4,6 +4,7 @@ use super::catalog::Listed;
 use super::ctx::Ctx;
 use super::tool_error::{ToolError, ToolResult};
 use crate::error::Problem;
+use crate::guard::scopes::Required;
 use crate::protocol::content::{Blob, ResourceBody, ResourceContents, ResourceLink};
 use crate::protocol::convert;
 use crate::protocol::error::{RpcError, codes};
@@ -65,9 +66,57 @@ impl IntoResource for Vec<ResourceContents> {
     }
 }
 
+/// A resource or a template as it is registered: what it is, and who may read it. A [`ResourceLink`] becomes one by [`ResourceLink::scope`].
+#[derive(Debug, Clone)]
+pub struct Resource {
+    pub(crate) link: ResourceLink,
+    scopes: Vec<String>,
+    step_up: bool,
+}
+
+impl From<ResourceLink> for Resource {
+    fn from(link: ResourceLink) -> Self {
+        Self { link, scopes: Vec::new(), step_up: false }
+    }
+}
+
+impl ResourceLink {
+    /// Only callers with this scope may read it, once it is registered: see [`Tool::scope`](crate::Tool::scope).
+    ///
+    /// ```
+    /// # use mcp_blocking::Server;
+    /// # use mcp_blocking::content::ResourceLink;
+    /// let salaries = ResourceLink::new("hr://salaries", "All salaries").scope("hr:read");
+    /// let server = Server::new("hr", "1.0.0").resource_with(salaries, |_ctx| Ok("…"));
+    /// ```
+    ///
+    /// An address that is registered, or the first template that fits it, decides: one that asks for a scope is not read by way of another template that asks for none.
+    #[must_use]
+    pub fn scope(self, scope: impl Into<String>) -> Resource {
+        Resource::from(self).scope(scope)
+    }
+}
+
+impl Resource {
+    /// One more scope: all are needed.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// Callers without its scopes see it, and are told which they need: see [`Tool::step_up`](crate::Tool::step_up).
+    #[must_use]
+    pub fn step_up(mut self) -> Self {
+        self.step_up = true;
+        self
+    }
+}
+
 /// A registered resource.
 pub(crate) struct ResourceEntry {
     pub(crate) info: ResourceLink,
+    pub(crate) required: Required,
     pub(crate) handler: ResourceHandler,
 }
 
@@ -79,11 +128,16 @@ impl Listed for ResourceEntry {
     fn encode(&self, out: &mut Vec<u8>, revision: Revision) {
         convert::encode_resource_info(out, "uri", &self.info, revision);
     }
+
+    fn required(&self) -> &Required {
+        &self.required
+    }
 }
 
 /// A registered template.
 pub(crate) struct TemplateEntry {
     pub(crate) info: ResourceLink,
+    pub(crate) required: Required,
     pub(crate) template: UriTemplate,
     pub(crate) handler: ResourceHandler,
 }
@@ -96,28 +150,36 @@ impl Listed for TemplateEntry {
     fn encode(&self, out: &mut Vec<u8>, revision: Revision) {
         convert::encode_resource_info(out, "uriTemplate", &self.info, revision);
     }
+
+    fn required(&self) -> &Required {
+        &self.required
+    }
 }
 
-pub(crate) fn resource_of<R, F>(info: ResourceLink, handler: F) -> Result<ResourceEntry, Problem>
+pub(crate) fn resource_of<R, F>(resource: Resource, handler: F) -> Result<ResourceEntry, Problem>
 where
     R: IntoResource,
     F: Fn(&Ctx) -> ToolResult<R> + Send + Sync + 'static,
 {
+    let Resource { link: info, scopes, step_up } = resource;
     let problem = |what| Problem::new(format!("resource `{}`", info.uri.escape_debug()), what);
+    let required = Required::new(scopes, step_up).map_err(problem)?;
     check_uri(&info.uri).and_then(|()| meta_key::check_all(info.meta.as_ref())).map_err(problem)?;
     let mime_type = info.mime_type.clone();
     let handler: ResourceHandler =
         Arc::new(move |ctx, uri, _| Ok(handler(ctx)?.into_contents(uri, mime_type.as_deref())));
-    Ok(ResourceEntry { info, handler })
+    Ok(ResourceEntry { info, required, handler })
 }
 
-pub(crate) fn template_of<A, R, F>(info: ResourceLink, handler: F) -> Result<TemplateEntry, Problem>
+pub(crate) fn template_of<A, R, F>(template: Resource, handler: F) -> Result<TemplateEntry, Problem>
 where
     A: DeserializeOwned,
     R: IntoResource,
     F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
 {
+    let Resource { link: info, scopes, step_up } = template;
     let problem = |what| Problem::new(format!("template `{}`", info.uri.escape_debug()), what);
+    let required = Required::new(scopes, step_up).map_err(problem)?;
     let template = UriTemplate::parse(&info.uri).map_err(problem)?;
     meta_key::check_all(info.meta.as_ref()).map_err(problem)?;
     let mime_type = info.mime_type.clone();
@@ -126,7 +188,7 @@ where
         let variables = read::<A>(variables).ok_or_else(|| not_found(uri, ctx.revision()))?;
         Ok(handler(ctx, variables)?.into_contents(uri, mime_type.as_deref()))
     });
-    Ok(TemplateEntry { info, template, handler })
+    Ok(TemplateEntry { info, required, template, handler })
 }
 
 /// -32002 or -32602, with the address.

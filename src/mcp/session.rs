@@ -3,7 +3,7 @@
 use super::Mcp;
 use super::ask::flow::Given;
 use super::batch::{Batch, Reply};
-use super::cache::Cacheable;
+use super::cache::{self, Cacheable};
 use super::call::{Arguments, Call, Job, Speech, Target, http_status};
 use super::client::{Client, Legacy, Link, Pending};
 use super::http::headers;
@@ -278,7 +278,10 @@ impl Session {
         }
         let status = match &done {
             Ok(_) => 200,
-            Err(error) => spoken.map_or(400, |revision| http_status(error, revision)),
+            Err(error) => {
+                self.mcp.challenge(error, reply);
+                spoken.map_or(400, |revision| http_status(error, revision))
+            }
         };
         (done.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error))), status)
     }
@@ -360,7 +363,7 @@ impl Session {
     ) -> Result<Done, RpcError> {
         match &*request.method {
             method::PING => Ok(Done::Answer(self.empty(request))),
-            method::TOOLS_LIST => self.list_tools(request, &Caller::Legacy(legacy)).map(Done::Answer),
+            method::TOOLS_LIST => self.list_tools(request, &Caller::Legacy(legacy), reply).map(Done::Answer),
             method::TOOLS_CALL => self.call_tool(text, request, Caller::Legacy(legacy), reply),
             method::SET_LEVEL => {
                 let level = request.params.level.as_deref();
@@ -385,7 +388,7 @@ impl Session {
     ) -> Result<Done, RpcError> {
         match &*request.method {
             method::DISCOVER => Ok(Done::Answer(self.discover(request))),
-            method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern)).map(Done::Answer),
+            method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern), reply).map(Done::Answer),
             method::TOOLS_CALL => self.call_tool(text, request, Caller::Modern(modern), reply),
             method::LISTEN => self.listen(request, &modern, reply),
             method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => self.modern_task(request, &modern),
@@ -441,7 +444,7 @@ impl Session {
         json
     }
 
-    fn list_tools(&self, request: &Request<'_>, caller: &Caller<'_>) -> Result<Vec<u8>, RpcError> {
+    fn list_tools(&self, request: &Request<'_>, caller: &Caller<'_>, reply: &Reply) -> Result<Vec<u8>, RpcError> {
         let registry = self.mcp.registry();
         if self.offered(&registry, caller).tools.is_none() {
             return Err(RpcError::method_not_found(&request.method));
@@ -451,13 +454,15 @@ impl Session {
             None => String::new(),
         };
         let after = if after.is_empty() { None } else { Some(position_of(&after)?) };
-        let (page, more) = registry.page(after, self.mcp.limits().page_size);
+        let (access, grant) = (&self.mcp.access, self.grant(reply));
+        let sees = |required: &_| access.shows(&grant, required);
+        let (page, more) = registry.page(after, self.mcp.limits().page_size, sees);
         let next = page.last().filter(|_| more).map(|last| {
             let (rank, name) = last.position();
             cursor::encode_cursor(&format!("{rank} {name}"))
         });
         let revision = caller.revision();
-        let (ttl_ms, scope) = registry.cache.of(Cacheable::Tools);
+        let (ttl_ms, scope) = cache::of_list(registry.cache.of(Cacheable::Tools), registry.has_guarded_tools());
         let mut json =
             Vec::with_capacity(256 + page.iter().map(|entry| entry.listed(revision).len() + 1).sum::<usize>());
         encode::write_response(&mut json, &request.id, |out| {
@@ -489,7 +494,11 @@ impl Session {
         self.refuse_if_stopping()?;
         let params = &request.params;
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
-        let entry = Arc::clone(registry.tool(name).ok_or_else(|| RpcError::unknown("tool", name))?);
+        let unknown = || RpcError::unknown("tool", name);
+        let entry = Arc::clone(registry.tool(name).ok_or_else(unknown)?);
+        if !self.admits(&entry.required, (method::TOOLS_CALL, Some(name)), reply)? {
+            return Err(unknown());
+        }
         let way = Way::of(&entry, &caller, params.task)?;
         let arguments = object(params.arguments)?.map(RawValue::get);
         if let (Some(head), Caller::Modern(_)) = (reply.head(), &caller) {
@@ -499,7 +508,7 @@ impl Session {
         drop(registry);
         let arguments = Arguments::of(text, arguments);
         if let Way::Task(ttl) = way {
-            let speech = self.speech(request, caller)?;
+            let speech = self.speech(request, caller, reply)?;
             return self.begin_task(request, speech, (entry, arguments, ttl), reply);
         }
         let job = Job { target: Target::Tool(entry), layers, arguments, reply: reply.clone() };
@@ -522,7 +531,13 @@ impl Session {
     ) -> Result<Done, RpcError> {
         let registry = self.mcp.registry();
         let known = method::is_known(&request.method);
-        let entry = (!known).then(|| registry.methods.request(&request.method)).flatten();
+        let mut entry = registry.methods.request(&request.method).filter(|_| !known);
+        if let Some(found) = &entry
+            && !self.admits(&found.required, (&found.name, None), reply)?
+        {
+            entry = None;
+        }
+        let entry = entry.or_else(|| registry.methods.unknown(&request.method).filter(|_| !known));
         let entry = entry.ok_or_else(|| RpcError::method_not_found(&request.method))?;
         if self.mcp.core.stopping() {
             return Err(self.busy(Busy::Stopping));
@@ -547,13 +562,14 @@ impl Session {
     }
 
     pub(super) fn call(&self, request: &Request<'_>, caller: Caller<'_>, job: Job) -> Result<Arc<Call>, RpcError> {
-        let speech = self.speech(request, caller)?;
+        let speech = self.speech(request, caller, &job.reply)?;
         Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
     }
 
     /// What a request says about itself, or its session did.
-    fn speech(&self, request: &Request<'_>, caller: Caller<'_>) -> Result<Speech, RpcError> {
+    fn speech(&self, request: &Request<'_>, caller: Caller<'_>, reply: &Reply) -> Result<Speech, RpcError> {
         let progress = request.params.progress_token()?;
+        let principal = reply.principal().cloned();
         self.refuse_if_unrecorded()?;
         Ok(match caller {
             Caller::Legacy(legacy) => Speech {
@@ -561,6 +577,7 @@ impl Session {
                 capabilities: Arc::clone(&legacy.capabilities),
                 level: None,
                 progress,
+                principal,
                 given: Given::default(),
                 meta: RequestMeta::read(&request.params),
             },
@@ -569,6 +586,7 @@ impl Session {
                 capabilities: Arc::new(modern.capabilities),
                 level: modern.log_level,
                 progress,
+                principal,
                 given: Given {
                     state: request.params.request_state.as_deref().map(Box::from),
                     responses: request.params.input_responses.map(RawValue::to_owned),
@@ -617,6 +635,14 @@ impl Session {
             return Err(RpcError::method_not_found(&request.method));
         }
         let tasks = self.tasks_to_tell(&filter.task_ids, modern)?;
+        // What it may know of, and not read. All else is listened for as if it did not exist: nothing is told of it.
+        let grant = self.grant(reply);
+        filter.resource_subscriptions.retain(|uri| {
+            let required = registry.resource(uri).map(|reader| reader.required);
+            required.is_none_or(|required| {
+                self.mcp.access.allows(&grant, required) || !self.mcp.access.shows(&grant, required)
+            })
+        });
         // Others do not exist, as far as this client is concerned.
         filter.task_ids = tasks.iter().map(|task| (*task.id).to_owned()).collect();
         if self.mcp.core.stopping() {
@@ -678,6 +704,7 @@ impl Session {
                 capabilities: Arc::clone(&legacy.capabilities),
                 level: None,
                 progress: None,
+                principal: None,
                 given: Given::default(),
                 meta: RequestMeta::read(&notification.params),
             },
@@ -686,6 +713,7 @@ impl Session {
                 capabilities: Arc::default(),
                 level: None,
                 progress: None,
+                principal: None,
                 given: Given::default(),
                 meta: RequestMeta::read(&notification.params),
             },

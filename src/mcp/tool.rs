@@ -33,6 +33,10 @@ pub struct Tool {
     pub(crate) task: TaskPlan,
     pub(crate) unchecked: bool,
     pub(crate) rank: i32,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) step_up: bool,
+    /// Whether the user is asked first, whatever the policy is.
+    pub(crate) confirm: Option<bool>,
 }
 
 /// How a tool runs as a task.
@@ -62,6 +66,9 @@ impl Tool {
             task: TaskPlan::default(),
             unchecked: false,
             rank: 0,
+            scopes: Vec::new(),
+            step_up: false,
+            confirm: None,
         }
     }
 
@@ -236,6 +243,68 @@ impl Tool {
     #[must_use]
     pub fn rank(mut self, rank: i32) -> Self {
         self.rank = rank;
+        self
+    }
+
+    /// Only callers with this scope may use the tool, or with one that implies it ([`Settings::scope_implies`](crate::Settings::scope_implies)). May be
+    /// called several times: all are needed. A scope is one word of printable ASCII; `bind` reports anything else.
+    ///
+    /// ```
+    /// # use mcp_blocking::{NoArgs, Principal, Server, Settings, Tool};
+    /// # fn look_up(token: &str) -> Option<Principal> { None }
+    /// let settings = Settings::new()
+    ///     .authenticate(|head| head.bearer().and_then(look_up).ok_or(mcp_blocking::Denied)) // … .with_scopes(["files:read"])
+    ///     .scope_implies("files", ["files:read", "files:write"]);
+    /// let server = Server::new("files", "1.0.0")
+    ///     .settings(settings)
+    ///     .tool_with(Tool::new("save", "Save a file").scope("files:write"), |_ctx, NoArgs| Ok("saved"));
+    /// ```
+    ///
+    /// To all others there is no such tool: it is in no list, and its name is answered as any unknown one; but see [`step_up`](Self::step_up). Who may use
+    /// what is decided at each request, over each transport:
+    ///
+    /// - a [`Principal`](crate::Principal) has the scopes that it was [given](crate::Principal::with_scopes), or everything if none were named;
+    /// - where nobody is asked who they are (no authentication is set up, standard input, [`in_memory`](crate::Server::in_memory)) callers may use everything;
+    /// - whoever comes in without saying who they are where others do (an
+    ///   [optional certificate](crate::Settings::tls)), what asks for no scope.
+    ///
+    /// Resources, templates, prompts and methods of your own have the same ([`ResourceLink::scope`](crate::content::ResourceLink::scope),
+    /// [`Prompt::scope`](crate::Prompt::scope), [`Method::scope`](crate::Method::scope)); what depends on arguments is up to the handler
+    /// ([`Ctx::require_scope`](crate::Ctx::require_scope)). Clients of 2026-07-28 are told that lists with scopes in them are for whoever asked alone (`cacheScope`).
+    /// A task keeps the scopes of the request that began it.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// Callers without its [scopes](Self::scope) see the tool all the same, and are told when they call it which scopes they need: over HTTP by status 403 and
+    /// `WWW-Authenticate: Bearer error="insufficient_scope", scope="…"` (2025-11-25 and later, `basic/authorization`), which has clients ask
+    /// their user for a token that may do more; everywhere by error -31003, whose `data` says the same. [`Settings::step_up`](crate::Settings::step_up) says this of everything.
+    #[must_use]
+    pub fn step_up(mut self) -> Self {
+        self.step_up = true;
+        self
+    }
+
+    /// Asks the user before each call, whatever [`Settings::confirm_destructive`](crate::Settings::confirm_destructive) says: by a form that names the tool and shows its
+    /// arguments, each of them escaped and cut to 200 characters. The handler runs when the user has agreed; if not, the result is a failure that says so.
+    ///
+    /// The question is one like those of [`Ctx::ask`](crate::Ctx::ask), in both eras and in tasks, ahead of the handler's own. What a user has agreed to is this one call:
+    /// no other arguments, and no second time, even if the client brings the same state again. A client that cannot ask its user, as it did not declare elicitation, is refused
+    /// (-32021 in 2026-07-28, a failed result before that). A [`quick`](Self::quick) tool runs on the pool then.
+    ///
+    /// This keeps a model from doing what its user does not want. It is no protection from a client that does not ask: for that there are scopes.
+    #[must_use]
+    pub fn confirm(mut self) -> Self {
+        self.confirm = Some(true);
+        self
+    }
+
+    /// Does not ask the user, though the tool is destructive and [`Settings::confirm_destructive`](crate::Settings::confirm_destructive) is set: for tools that ask themselves.
+    #[must_use]
+    pub fn without_confirmation(mut self) -> Self {
+        self.confirm = Some(false);
         self
     }
 

@@ -35,7 +35,12 @@ pub(crate) mod codes {
     pub(crate) const BUSY: i64 = -31001;
     /// Of this library: this client asks more often than it may.
     pub(crate) const RATE_LIMITED: i64 = -31002;
+    /// Of this library: the caller would need more scopes. Over HTTP the status says the same (RFC 6750, 3.1).
+    pub(crate) const INSUFFICIENT_SCOPE: i64 = -31003;
 }
+
+/// The word for it of RFC 6750, 3.1.
+const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
 
 /// Why a request was turned away with [`codes::BUSY`]; goes into `data.reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -190,6 +195,27 @@ impl RpcError {
         Self::new(codes::RATE_LIMITED, "too many requests").data_object(|data| data.u64("retryAfterMs", retry_after_ms))
     }
 
+    /// -31003: who asks lacks some of these scopes. All that are needed, for it to get them at once (2025-11-25, basic/authorization).
+    pub fn insufficient_scope(scopes: &[impl AsRef<str>]) -> Self {
+        let scopes = scopes.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
+        let message = format!("this needs more scopes: {}", shown(&scopes, MESSAGE_CHARS));
+        Self::new(codes::INSUFFICIENT_SCOPE, message).data_object(|data| {
+            data.str("error", INSUFFICIENT_SCOPE);
+            data.str("scope", &scopes);
+        })
+    }
+
+    /// The scopes that such an error names.
+    pub(crate) fn missing_scopes(&self) -> Option<Vec<String>> {
+        #[derive(serde::Deserialize)]
+        struct Data {
+            scope: String,
+        }
+        let data = self.data.as_ref().filter(|_| self.code == codes::INSUFFICIENT_SCOPE)?;
+        let Data { scope } = serde_json::from_str(data.get()).ok()?;
+        Some(scope.split(' ').map(str::to_owned).collect())
+    }
+
     /// Appends the error object.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let mut object = Object::begin(out);
@@ -265,6 +291,15 @@ mod tests {
     }
 
     #[test]
+    fn scopes_that_are_missing_are_named_all_at_once() {
+        let error = RpcError::insufficient_scope(&["files:read", "files:write"]);
+        assert_eq!(written(&error)["data"], json!({"error": "insufficient_scope", "scope": "files:read files:write"}));
+        assert_eq!(error.missing_scopes(), Some(vec!["files:read".to_owned(), "files:write".to_owned()]));
+        assert_eq!(RpcError::rate_limited(9).missing_scopes(), None);
+        assert_eq!(RpcError::new(codes::INSUFFICIENT_SCOPE, "no data").missing_scopes(), None);
+    }
+
+    #[test]
     fn a_missing_resource_has_a_code_for_each_era() {
         let uri = "file:///a \"b\"";
         let legacy = written(&RpcError::resource_not_found(uri, Era::Legacy));
@@ -292,7 +327,7 @@ mod tests {
 
     #[test]
     fn application_codes_lie_outside_the_reserved_range() {
-        for code in [codes::BUSY, codes::RATE_LIMITED] {
+        for code in [codes::BUSY, codes::RATE_LIMITED, codes::INSUFFICIENT_SCOPE] {
             assert!(!(-32768..=-32000).contains(&code));
         }
     }

@@ -1,6 +1,7 @@
 //! Who is let in: the checks of a request head, in their order, the same for everything that comes over a socket.
 
 use crate::guard::address::ClientAddr;
+use crate::guard::challenge::Challenge;
 use crate::guard::origin::{HostPolicy, Origin, OriginPolicy};
 use crate::health::Health;
 use crate::http::framing::BodyLength;
@@ -62,6 +63,8 @@ pub(crate) struct HttpPassed {
     pub(crate) principal: Option<Principal>,
     /// What the answer has to carry for the page that asks, if one does.
     pub(crate) headers: Vec<(&'static str, String)>,
+    /// How it is told of scopes that it lacks.
+    pub(crate) challenge: Challenge,
 }
 
 /// The methods of Streamable HTTP.
@@ -115,7 +118,8 @@ impl Gate {
                 return Err(Refusal::new(405, "method", "use GET, POST or DELETE").header("Allow", METHODS));
             }
             let (service, path) = (Arc::clone(service), Arc::clone(&route.path));
-            return Ok(Admitted::Http(HttpPassed { service, path, principal, headers: cors.to_vec() }));
+            let challenge = self.authenticator.challenge.clone();
+            return Ok(Admitted::Http(HttpPassed { service, path, principal, headers: cors.to_vec(), challenge }));
         }
         let upgrade = upgrade::check(head)?;
         let protocol = upgrade.choose(route.service.subprotocols()).map(str::to_owned);

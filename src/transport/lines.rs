@@ -43,6 +43,11 @@ impl Framing for LineFraming {
         None
     }
 
+    fn is_guarded(&self) -> bool {
+        // Whoever has the other end of the streams was given it.
+        false
+    }
+
     fn close(&self, _code: u16, _reason: &str) -> Option<Frame> {
         None
     }

@@ -106,7 +106,7 @@ fn play(peer: &mut Peer, tool: &str, answer: impl Fn(&str, &Value) -> Value) -> 
     play_with(peer, json!({ "name": tool, "arguments": {} }), answer)
 }
 
-fn play_with(peer: &mut Peer, mut params: Value, answer: impl Fn(&str, &Value) -> Value) -> Value {
+pub fn play_with(peer: &mut Peer, mut params: Value, answer: impl Fn(&str, &Value) -> Value) -> Value {
     let mut id = peer.start("tools/call", params.clone());
     loop {
         let message = peer.next();

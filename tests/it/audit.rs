@@ -6,7 +6,8 @@ use super::raw::{Head, Raw};
 use super::tasks::{R4, begin, knowing, reach};
 use super::web::Web;
 use mcp_blocking::audit::{Audit, Expect, FindingKind, Report, SyncPolicy, WhenFailing, read_key, verify_files};
-use mcp_blocking::{Ctx, Error, NoArgs, Principal, Running, TaskSupport, Tool, ToolError, ToolResult};
+use mcp_blocking::content::ResourceLink;
+use mcp_blocking::{Ctx, Error, NoArgs, Principal, Running, Server, TaskSupport, Tool, ToolError, ToolResult};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -469,6 +470,42 @@ fn refused_handshakes_and_new_certificates_are_recorded() {
     folder.assert_sound();
     let reloads = folder.events("reload");
     assert_eq!(reloads.iter().map(|line| line["what"].as_str()).collect::<Vec<_>>(), [Some("tls"); 2]);
+}
+
+#[test]
+fn who_lacks_a_scope_is_recorded_with_what_was_wanted_and_a_flood_is_a_few_lines() {
+    use super::caller::{Caller, guarded};
+    let folder = Folder::new();
+    let read = ResourceLink::new("a://{id}", "a").scope("files.read");
+    let server = Server::new("files", "1.0.0")
+        .settings(guarded().audit(folder.audit()))
+        .tool_with(Tool::new("save", "Saves").scope("files.write").scope("disk"), |_ctx, NoArgs| Ok("saved"))
+        .tool("copy", "Copies", |ctx, NoArgs| ctx.require_scope("files.write").map(|()| "copied"))
+        .template_with(read, |_ctx, _: Value| Ok("read"));
+    let running = serve(server);
+    let mut caller = Caller::over_websocket(&running, MODERN, "none");
+    let mut web = Caller::over_http(&running, LEGACY[3], "none");
+    for _ in 0..100 {
+        caller.call("save");
+    }
+    web.call("copy");
+    web.ask("resources/read", json!({ "uri": "a://a-planted-argument" }));
+    // Beside them somebody does what they may, and leaves no such line.
+    assert_eq!(Caller::over_http(&running, MODERN, "files.write/disk").call("save"), "saved");
+    end(running);
+    folder.assert_sound();
+    let refused = folder.events("authorization");
+    let about = |key: &str, name: &str| -> Vec<_> { refused.iter().filter(|line| line[key] == *name).collect() };
+    let saves = about("tool", "save");
+    assert_eq!((&saves[0]["scope"], &saves[0]["principal"]), (&json!("files.write disk"), &json!("ada")));
+    let counted = |line: &&Value| line["count"].as_u64().unwrap_or(1);
+    assert_eq!(refused.iter().map(|line| counted(&line)).sum::<u64>(), 102, "{refused:?}");
+    assert!(refused.len() < 20, "{}", refused.len());
+    assert!(refused.iter().all(|line| line["reason"] == "scope" && line["outcome"] == "refused"), "{refused:?}");
+    assert_eq!(about("tool", "copy")[0]["scope"], "files.write");
+    assert_eq!(about("name", "a://{id}")[0]["method"], "resources/read");
+    let all = folder.files().iter().map(|file| fs::read_to_string(file).expect("UTF-8")).collect::<String>();
+    assert!(!all.contains("planted"));
 }
 
 #[test]

@@ -5,11 +5,13 @@ mod ask;
 mod asked;
 mod audit;
 mod batches;
+mod caller;
 #[cfg(feature = "tls")]
 mod certificates;
 #[cfg(feature = "tls")]
 mod certs;
 mod changes;
+mod confirm;
 mod cors;
 mod custom;
 mod demo;
@@ -39,6 +41,7 @@ mod reports;
 mod resume;
 mod scenarios;
 mod schema;
+mod scopes;
 mod services;
 // They hold what the checks of arguments say.
 #[cfg(feature = "validation")]

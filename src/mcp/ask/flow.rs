@@ -110,31 +110,32 @@ impl Flow {
             }
             return Ok(asked.answer.clone().map_or(Found::Open, Found::Answer));
         }
-        let answer = self.answer_from_outside(key, &question.digest);
+        let answer = self.answer_from_outside(key, question);
         let asked = Asked { digest: question.digest.clone(), answer: answer.clone() };
         self.asked.insert(key.to_owned(), asked);
         Ok(answer.map_or(Found::Open, Found::Answer))
     }
 
-    fn answer_from_outside(&self, key: &str, digest: &str) -> Option<Box<RawValue>> {
+    fn answer_from_outside(&self, key: &str, question: &Rendered) -> Option<Box<RawValue>> {
+        let digest = &question.digest;
         let changed = || {
             log::warn!(target: "mcp_blocking::ask", "the question `{}` has changed since it was asked, and is asked again", key.escape_debug());
         };
         let Some(state) = &self.state else {
             // A client may know what will be asked.
-            return self.responses.get(key).cloned();
+            return self.responses.get(key).filter(|_| !question.solicited).cloned();
         };
         if let Some(response) = self.responses.get(key)
             && let Some(asked) = state.open.get(key)
         {
-            if asked == digest {
+            if *asked == *digest {
                 return Some(response.clone());
             }
             changed();
             return None;
         }
         let recorded = state.answers.get(key)?;
-        if recorded.question == digest {
+        if recorded.question == *digest {
             return Some(recorded.answer.clone());
         }
         changed();
@@ -194,11 +195,9 @@ impl Flow {
         Some((id, Duration::from_secs(expires.saturating_sub(now()))))
     }
 
-    /// Its use has been noted. In a task, the handler may come to that place again when it has got an answer.
+    /// Its use has been noted: once for all of this run, and in a task for all that follow.
     pub(super) fn used(&mut self) {
-        if self.in_task {
-            self.carried = None;
-        }
+        self.carried = None;
     }
 
     pub(super) fn remembered(&self, key: &str) -> Option<&RawValue> {

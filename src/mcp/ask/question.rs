@@ -37,6 +37,8 @@ pub struct Rendered {
     pub(crate) params: Box<RawValue>,
     pub(crate) digest: String,
     needs: Needs,
+    /// Only an answer counts that was asked for: none that a client brings of its own accord.
+    pub(super) solicited: bool,
 }
 
 /// What a client has to have declared to be asked this.
@@ -53,7 +55,12 @@ impl Rendered {
     pub(super) fn new(method: &'static str, params: &Value, needs: Needs) -> ToolResult<Self> {
         let params = json::to_raw(params)?;
         let digest = sealed::digest(method, params.get());
-        Ok(Self { method, params, digest, needs })
+        Ok(Self { method, params, digest, needs, solicited: false })
+    }
+
+    /// Lets only an answer count that was asked for.
+    pub(in crate::mcp) fn solicited(self) -> Self {
+        Self { solicited: true, ..self }
     }
 
     /// An error if this client cannot be asked this.

@@ -198,7 +198,7 @@ impl Conversation {
                     // First: what comes of it, on another connection, may have the client leave at once.
                     exchange.finish(202, Flush::Now);
                 }
-                let request = RequestStream::new(&session.streams, exchange, session.polls());
+                let request = RequestStream::new(&session.streams, exchange, session.polls(), principal);
                 self.part = Some(Part::Request(Arc::clone(&request)));
                 session.session.receive_over(text, incoming, &Reply::Stream(request));
                 if notification {

@@ -11,6 +11,7 @@ use crate::engine::timer::Tick;
 use crate::http::event::Event;
 use crate::http::head::Head;
 use crate::mcp::Mcp;
+use crate::principal::Principal;
 use crate::transport::http::exchange::Exchange;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
@@ -349,12 +350,28 @@ pub(crate) struct RequestStream {
     number: AtomicU64,
     /// The client knows that a server may close a stream and have it come back.
     polls: bool,
+    /// Who has sent it.
+    principal: Option<Principal>,
 }
 
 impl RequestStream {
-    pub(crate) fn new(streams: &Arc<Streams>, exchange: &Arc<Exchange>, polls: bool) -> Arc<Self> {
+    pub(crate) fn new(
+        streams: &Arc<Streams>,
+        exchange: &Arc<Exchange>,
+        polls: bool,
+        principal: Option<Principal>,
+    ) -> Arc<Self> {
         let (streams, exchange) = (Arc::clone(streams), Arc::clone(exchange));
-        Arc::new(Self { streams, exchange, number: AtomicU64::new(GENERAL), polls })
+        Arc::new(Self { streams, exchange, number: AtomicU64::new(GENERAL), polls, principal })
+    }
+
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+
+    /// What the answer will say if it is that these scopes are missing, and it is no stream by then.
+    pub(crate) fn challenge(&self, scopes: &[String]) {
+        self.exchange.challenge(scopes);
     }
 
     pub(crate) fn head(&self) -> &Head {

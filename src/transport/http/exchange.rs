@@ -2,14 +2,15 @@
 
 use crate::engine::connection::{Connection, key};
 use crate::engine::outbox::{Flush, Frame, Refused};
+use crate::guard::challenge::Challenge;
 use crate::http::event::{self, Event};
 use crate::http::head::Head;
 use crate::http::refusal::Refusal;
 use crate::http::response::Response;
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// One request's way back to its client. Anybody may use it from any thread; nothing blocks. Who is not on the connection's own thread must
@@ -18,6 +19,9 @@ pub(crate) struct Exchange {
     connection: Arc<Connection>,
     head: Head,
     accepts: Accepts,
+    /// What is said of scopes that are missing, and once it is known: of which.
+    challenge: Challenge,
+    missing: OnceLock<String>,
     /// Headers of every answer: CORS.
     headers: Vec<(&'static str, String)>,
     /// What the last head has said of it.
@@ -59,11 +63,22 @@ enum State {
 }
 
 impl Exchange {
-    pub(crate) fn new(connection: Arc<Connection>, head: Head, headers: Vec<(&'static str, String)>) -> Arc<Self> {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        head: Head,
+        headers: Vec<(&'static str, String)>,
+        challenge: Challenge,
+    ) -> Arc<Self> {
         let (accepts, keep_alive) = (Accepts::of(&head), AtomicBool::new(!head.wants_close()));
         let (state, over) = (Mutex::new(State::Waiting), Condvar::new());
         let held = Mutex::new(None);
-        Arc::new(Self { connection, head, accepts, headers, keep_alive, state, over, held })
+        let missing = OnceLock::new();
+        Arc::new(Self { connection, head, accepts, challenge, missing, headers, keep_alive, state, over, held })
+    }
+
+    /// What the answer will say if its status is 403: that these scopes are missing.
+    pub(crate) fn challenge(&self, scopes: &[String]) {
+        let _ = self.missing.set(self.challenge.insufficient(scopes));
     }
 
     /// Keeps something until the exchange is over.
@@ -117,6 +132,9 @@ impl Exchange {
                 let mut response = self.response(status).json(json);
                 for (name, value) in headers {
                     response = response.header(name, value);
+                }
+                if let Some(missing) = self.missing.get().filter(|_| status == 403) {
+                    response = response.header("WWW-Authenticate", missing);
                 }
                 if matches!(status, 429 | 503) {
                     // The message has it to the millisecond.
@@ -295,7 +313,8 @@ mod tests {
         let address = ClientAddr::from(SocketAddr::from(([127, 0, 0, 1], 1)));
         let connection =
             Connection::new(core, &crate::transport::http::HttpFraming, outbox, address, None, "/mcp".into());
-        let exchange = Exchange::new(connection, head(&["POST /mcp HTTP/1.1", accept]), Vec::new());
+        let head = head(&["POST /mcp HTTP/1.1", accept]);
+        let exchange = Exchange::new(connection, head, Vec::new(), Challenge::default());
         act(&exchange);
         exchange.connection.outbox.flush();
         drop(exchange);

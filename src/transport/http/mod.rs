@@ -182,7 +182,7 @@ fn request(
     let size = bytes.capacity();
     // Whoever may not be here any more before it is answered gets no answer.
     connection.set_tenant(passed.principal.clone());
-    let exchange = Exchange::new(Arc::clone(connection), head, passed.headers);
+    let exchange = Exchange::new(Arc::clone(connection), head, passed.headers, passed.challenge);
     let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, bytes, &exchange)));
     // What is under way counts for itself.
     drop(memory);

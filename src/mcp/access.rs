@@ -1,0 +1,101 @@
+//! Who may use what, and what is said to those who may not?
+//!
+//! Decided for each request, by what it asks for as it is registered at that moment: to who may not use it, it does not exist, or, if its author
+//! wants that ("step-up"), it is refused with what it takes.
+
+use super::batch::Reply;
+use super::client::Link;
+use super::session::Session;
+use crate::guard::scopes::{Grant, Hierarchy, Required};
+use crate::principal::Principal;
+use crate::protocol::error::RpcError;
+use crate::settings::Settings;
+
+/// What an author has said of that, for a whole server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Access {
+    scopes: Hierarchy,
+    /// Callers are asked who they are.
+    asks: bool,
+    /// Everything is shown to everybody.
+    step_up: bool,
+    /// Users are asked before something may be destroyed.
+    pub(crate) confirm_destructive: bool,
+}
+
+impl Access {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let (scopes, asks) = (settings.scopes.clone(), settings.asks());
+        Self { scopes, asks, step_up: settings.step_up, confirm_destructive: settings.confirm_destructive }
+    }
+
+    /// Whether a caller may use something.
+    pub(crate) fn allows(&self, grant: &Grant, required: &Required) -> bool {
+        required.is_empty() || self.scopes.allows(grant, required)
+    }
+
+    pub(crate) fn has_scope(&self, grant: &Grant, scope: &str) -> bool {
+        self.scopes.has(grant, scope)
+    }
+
+    /// Whether a caller may know of something.
+    pub(crate) fn shows(&self, grant: &Grant, required: &Required) -> bool {
+        self.steps_up(required) || self.allows(grant, required)
+    }
+
+    fn steps_up(&self, required: &Required) -> bool {
+        self.step_up || required.steps_up()
+    }
+}
+
+impl Link {
+    /// What its client may use; in a request that brings credentials of its own, by these.
+    pub(crate) fn grant(&self, access: &Access, own: Option<&Principal>) -> Grant {
+        match own.or(self.principal.as_ref()) {
+            Some(principal) => principal.grant(),
+            // Where others say who they are, and this one need not.
+            None if access.asks && self.guarded => Grant::Nothing,
+            None => Grant::Everything,
+        }
+    }
+}
+
+impl Session {
+    /// What whoever has sent a request may use.
+    pub(super) fn grant(&self, reply: &Reply) -> Grant {
+        self.link().grant(&self.mcp().access, reply.principal())
+    }
+
+    /// Whether the sender of a request may use something of that method; if not, to the sender it does not exist. `name` is what it was registered as.
+    ///
+    /// # Errors
+    /// The sender may know of it, and is told what it takes (-31003).
+    pub(super) fn admits(
+        &self,
+        required: &Required,
+        (method, name): (&str, Option<&str>),
+        reply: &Reply,
+    ) -> Result<bool, RpcError> {
+        let access = &self.mcp().access;
+        if required.is_empty() || access.allows(&self.grant(reply), required) {
+            return Ok(true);
+        }
+        self.mcp().forbidden(self.link(), (method, name), required.scopes());
+        if access.steps_up(required) { Err(RpcError::insufficient_scope(required.scopes())) } else { Ok(false) }
+    }
+}
+
+impl super::Mcp {
+    /// Has the answer to a request say how to get the scopes that it lacks, if that is the error, and its transport has a place for it.
+    pub(super) fn challenge(&self, error: &RpcError, reply: &Reply) {
+        if let Some(scopes) = error.missing_scopes() {
+            reply.challenge(&scopes);
+        }
+    }
+
+    /// Takes note of a request that was not allowed.
+    pub(super) fn forbidden(&self, link: &Link, (method, name): (&str, Option<&str>), scopes: &[Box<str>]) {
+        self.core.counters.forbidden.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.core.audit.forbidden(link.party(), (method, name), &scopes.join(" "));
+    }
+}
