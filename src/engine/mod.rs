@@ -23,6 +23,7 @@ pub(crate) mod settle;
 pub(crate) mod timer;
 
 use crate::audit::Auditor;
+use crate::guard::policy::Texts;
 use crate::limits::Limits;
 use crate::metrics::Counters;
 use crate::tls::Tls;
@@ -36,8 +37,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use timer::Timer;
@@ -82,6 +83,8 @@ pub(crate) struct Core {
     stopping: AtomicBool,
     sealed: AtomicBool,
     pub(crate) stop: Stop,
+    /// What is done with characters that honest text does not have.
+    pub(crate) texts: OnceLock<Texts>,
     /// Connection threads that run, and a signal when one ends.
     serving: (Mutex<usize>, Condvar),
 }
@@ -133,6 +136,7 @@ impl Core {
             stopping: AtomicBool::new(false),
             sealed: AtomicBool::new(false),
             stop: Stop::default(),
+            texts: OnceLock::new(),
             serving: (Mutex::new(0), Condvar::new()),
         };
         Ok((Arc::new(core), vec![timer_thread, drain_thread]))

@@ -1,7 +1,7 @@
 //! The decisions of the gate: who may talk to this server, and how much.
 //!
 //! Pure functions and plain structs. They open no socket, start no thread and read no clock
-//! (time is an argument); the transports ask them in the order Host → Origin →
+//! (time is an argument; the rules of redaction are the process's, as its logger is); the transports ask them in the order Host → Origin →
 //! authentication → limits. So every decision runs in a unit test and in a fuzzer.
 //!
 //! | file | question |
@@ -13,6 +13,9 @@
 //! | [`address`] | may one more connection come from this address? |
 //! | [`rate`] | is this one too many in too short a time? |
 //! | [`text`] | how is a peer's text shown without doing harm? |
+//! | [`redact`] | where in a text does a secret stand? |
+//! | [`policy`] | what is done with characters that honest text does not have? |
+//! | [`sanitize`] | is there any in this text, and what is it without them? |
 //! | [`config`] | what is wrong with a setting of the author's? |
 
 #![allow(
@@ -26,7 +29,10 @@ pub(crate) mod bearer;
 pub(crate) mod challenge;
 pub(crate) mod config;
 pub(crate) mod origin;
+pub(crate) mod policy;
 pub(crate) mod rate;
+pub(crate) mod redact;
+pub(crate) mod sanitize;
 pub(crate) mod text;
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub(crate) mod resource;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod tasks;
+mod texts;
 pub(crate) mod tool;
 pub(crate) mod tool_error;
 pub(crate) mod trace;
@@ -37,6 +38,7 @@ pub(crate) mod trace;
 use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::{ConnectionId, Core};
+use crate::guard::policy::Texts;
 use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
 use crate::protocol::content::{Implementation, MetaMap};
@@ -67,6 +69,7 @@ pub(crate) struct Plan {
     pub(crate) hooks: Hooks,
     pub(crate) keys: Keys,
     pub(crate) replays: Replays,
+    pub(crate) texts: Texts,
 }
 
 /// One MCP server: everything its connections share.
@@ -94,7 +97,9 @@ pub(crate) struct Mcp {
 
 impl Mcp {
     pub(crate) fn new(plan: Plan, core: Arc<Core>) -> Arc<Self> {
-        let Plan { identity, instructions, registry, hooks, keys, replays } = plan;
+        let Plan { identity, instructions, registry, hooks, keys, replays, texts } = plan;
+        // Its only MCP server sets them.
+        let _ = core.texts.set(texts);
         let tasks = TaskStore::new(&core);
         Arc::new(Self {
             identity,

@@ -15,6 +15,7 @@ use super::schema::{self, Input};
 use super::tool::{TaskPlan, Tool};
 use super::tool_error::ToolResult;
 use crate::error::Problem;
+use crate::guard::policy::TextPolicy;
 use crate::limits::clamp_time;
 use crate::protocol::content::{MetaMap, ResourceLink, TaskSupport, ToolInfo};
 use crate::protocol::convert;
@@ -40,6 +41,8 @@ pub(crate) struct Entry {
     pub(crate) handler: Handler,
     /// Arguments that HTTP clients say again in headers.
     pub(crate) mirrored: Vec<Mirrored>,
+    pub(crate) text_in: Option<TextPolicy>,
+    pub(crate) text_out: Option<TextPolicy>,
     rank: i32,
     quick: AtomicBool,
     /// Grows with each quick call that was slow, shrinks with each that was not.
@@ -322,9 +325,10 @@ fn entry(
     let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let task = tool.task.clone();
+    let (text_in, text_out) = (tool.text_in, tool.text_out);
     let info = tool.into_info(shown, output);
     let (handler, slow, listed) = (handler(contract), AtomicU32::new(0), Default::default());
-    Ok(Entry { info, deadline, task, handler, mirrored, rank, quick, slow, listed })
+    Ok(Entry { info, deadline, task, handler, mirrored, text_in, text_out, rank, quick, slow, listed })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.

@@ -300,7 +300,7 @@ fn nesting_is_limited_but_the_id_is_still_echoed() {
     assert_eq!(malformed(&response), (-32600, Some("9".into()), false));
     let array = format!("{}{}", "[".repeat(99), "]".repeat(99));
     assert_eq!(malformed(&array), (-32600, None, true));
-    let limits = ParseLimits { max_depth: 1 };
+    let limits = ParseLimits { max_depth: 1, ..ParseLimits::default() };
     assert!(parse(r#"{"jsonrpc":"2.0","id":9,"method":"x"}"#, &limits).is_ok());
     assert!(parse(r#"{"jsonrpc":"2.0","id":9,"method":"x","params":{}}"#, &limits).is_err());
 }
