@@ -117,16 +117,17 @@ pub(crate) fn secrets(text: &[u8]) -> Vec<Range<usize>> {
             b'B' | b'b' => credentials(text, at),
             b'e' => web_token(rest).map(|length| at..at + length),
             b'-' => private_key(rest).map(|length| at..at + length),
+            b'g' | b's' | b'x' | b'A' | b'n' if !follows_letter(text, at) => {
+                let known = PREFIXES.iter().find_map(|(prefix, least)| {
+                    let letters = run(rest.strip_prefix(prefix.as_bytes())?);
+                    (letters >= *least).then_some(prefix.len() + letters)
+                });
+                known.map(|length| at..at + length)
+            }
             _ => None,
         };
-        let secret = secret.or_else(|| {
-            let known = PREFIXES.iter().find_map(|(prefix, least)| {
-                let letters = run(rest.strip_prefix(prefix.as_bytes())?);
-                (letters >= *least && !follows_letter(text, at)).then_some(prefix.len() + letters)
-            });
-            let own = || rules.as_ref()?.patterns.iter().find_map(|pattern| matches(rest, pattern));
-            known.or_else(own).map(|length| at..at + length)
-        });
+        let own = || rules.as_ref()?.patterns.iter().find_map(|pattern| matches(rest, pattern));
+        let secret = secret.or_else(|| own().map(|length| at..at + length));
         match secret {
             Some(secret) if secret.end > at => {
                 at = secret.end;

@@ -265,7 +265,7 @@ fn a_parameter_of_the_wrong_type_is_named() {
 
 #[test]
 fn parameters_that_the_method_does_not_have_may_be_anything() {
-    let text = r#"{"jsonrpc":"2.0","id":1,"method":"acme/search","params":{"name":5,"cursor":{"a":1},"level":[],"uri":"u","uri":"v","arguments":1,"arguments":2}}"#;
+    let text = r#"{"jsonrpc":"2.0","id":1,"method":"acme/search","params":{"name":5,"cursor":{"a":1},"level":[],"uri":5,"arguments":1}}"#;
     let request = request(text);
     assert!(request.params.name.is_none() && request.params.cursor.is_none());
     assert!(raw_params(text).unwrap().get().contains(r#""name":5"#));

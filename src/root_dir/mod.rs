@@ -1,6 +1,6 @@
 //! Which file within a folder does a path or a URI name, and how is it opened without ever leaving the folder?
 
-mod name;
+pub(crate) mod name;
 #[cfg_attr(not(unix), path = "portable.rs")]
 mod unix;
 

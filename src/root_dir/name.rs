@@ -13,10 +13,10 @@ const MOST_PARTS: usize = 64;
 
 /// A relative path whose parts are names, and lead nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name<'p>(Vec<&'p str>);
+pub(crate) struct Name<'p>(Vec<&'p str>);
 
 impl<'p> Name<'p> {
-    pub(super) fn of(path: &'p str) -> Result<Self, PathError> {
+    pub(crate) fn of(path: &'p str) -> Result<Self, PathError> {
         Self::on(path, cfg!(windows))
     }
 
@@ -48,11 +48,11 @@ impl<'p> Name<'p> {
 
     /// The parts before the last one, and that.
     #[cfg_attr(not(unix), allow(dead_code, reason = "where part after part is opened"))]
-    pub(super) fn split(&self) -> (&[&'p str], &'p str) {
+    pub(crate) fn split(&self) -> (&[&'p str], &'p str) {
         self.0.split_last().map_or((&[], ""), |(last, before)| (before, *last))
     }
 
-    pub(super) fn as_path(&self) -> PathBuf {
+    pub(crate) fn as_path(&self) -> PathBuf {
         self.0.iter().collect()
     }
 }
@@ -79,7 +79,7 @@ fn check_windows(part: &str) -> Result<(), PathError> {
 }
 
 /// The absolute path that a `file:` address names on this machine, its escapes resolved.
-pub(super) fn path_of_uri(uri: &str) -> Result<String, PathError> {
+pub(crate) fn path_of_uri(uri: &str) -> Result<String, PathError> {
     if uri.len() > LONGEST * 3 {
         return Err(PathError::Name("it is too long"));
     }

@@ -5,6 +5,7 @@ mod ask;
 mod asked;
 mod audit;
 mod batches;
+mod budgets;
 #[cfg(feature = "tls")]
 mod certificates;
 #[cfg(feature = "tls")]
@@ -37,6 +38,7 @@ mod process;
 mod raw;
 mod reports;
 mod resume;
+mod root_dir;
 mod scenarios;
 mod schema;
 mod services;
@@ -46,6 +48,7 @@ mod stories;
 mod tasks;
 mod tasks_asking;
 mod tasks_bounds;
+mod texts;
 #[cfg(feature = "tls")]
 mod tls;
 mod tools;
