@@ -18,6 +18,7 @@ mod pieces;
 mod session;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::http::head::Head;
@@ -181,6 +182,21 @@ pub fn classify(text: &str) {
 /// A whole MCP session: see `session.rs`.
 pub fn session(bytes: &[u8]) {
     session::run(bytes);
+}
+
+/// Text that a policy is held against, and what a log makes of it: see `text.rs`.
+pub fn sanitizer(bytes: &[u8]) {
+    text::sanitizer(bytes);
+}
+
+/// What JSON text costs, counted before it is read.
+pub fn budget(text: &str) {
+    text::budget(text);
+}
+
+/// Paths and addresses of files.
+pub fn path(text: &str) {
+    text::path(text);
 }
 
 /// Reads a script out of arbitrary bytes; behind its end there are zeros.

@@ -1,5 +1,6 @@
 //! Every size, count and time that bounds what a peer can make the server do.
 
+use crate::protocol::envelope::ParseLimits;
 use std::time::Duration;
 
 /// The bounds of a server: sizes, counts, rates and deadlines, each with a default that is safe to leave alone.
@@ -106,6 +107,12 @@ pub struct Limits {
     pub listens_per_connection: usize,
     /// Nesting of arrays and objects in one message; deeper ones are refused before they are parsed. Default 64.
     pub json_depth: usize,
+    /// Values and names of members in one message, all levels together; more are refused before they are parsed. Default 100,000: a table of
+    /// 10,000 rows and more, while the tree that a handler gets of them takes some 10 MB instead of the 50 of a message full of `0,0,0`.
+    pub json_nodes: usize,
+    /// Bytes of one string in a message, as it stands there: without its quotes, with its escapes. A longer one is refused before it is parsed. Default `None`: as
+    /// much as a message may have, as files travel as one string of base64.
+    pub json_string_bytes: Option<usize>,
     /// Time a handler has, from the moment its request was read, unless its tool says otherwise; then its context is cancelled and
     /// the client is answered. Default 60 s.
     pub handler_deadline: Duration,
@@ -200,6 +207,8 @@ impl Default for Limits {
             queued_calls: 4_096,
             listens_per_connection: 64,
             json_depth: 64,
+            json_nodes: 100_000,
+            json_string_bytes: None,
             handler_deadline: Duration::from_secs(60),
             handler_deadline_extended: Duration::from_secs(600),
             question_deadline: Duration::from_secs(600),
@@ -220,6 +229,13 @@ impl Default for Limits {
             memory_bytes: default_memory(),
             page_size: 250,
         }
+    }
+}
+
+impl From<&Limits> for ParseLimits {
+    fn from(limits: &Limits) -> Self {
+        let max_string = limits.json_string_bytes.unwrap_or(usize::MAX);
+        Self { max_depth: limits.json_depth, max_nodes: limits.json_nodes, max_string }
     }
 }
 
@@ -291,6 +307,8 @@ impl Limits {
             ("queued_calls", self.queued_calls == 0),
             ("listens_per_connection", self.listens_per_connection == 0),
             ("json_depth", self.json_depth < 8),
+            ("json_nodes", self.json_nodes < 64),
+            ("json_string_bytes", self.json_string_bytes.is_some_and(|bytes| bytes < 256)),
             ("handler_deadline", self.handler_deadline.is_zero()),
             ("burst", self.rate > 0 && self.burst == 0),
             ("workers", self.workers == 0),

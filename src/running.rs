@@ -486,7 +486,7 @@ impl Handle {
     /// # Errors
     /// [`NotifyError::Params`] if the parameters are no JSON object.
     pub fn broadcast(&self, method: &str, params: &impl Serialize) -> Result<usize, NotifyError> {
-        Ok(self.mcp.broadcast(notification(method, params)?))
+        Ok(self.mcp.broadcast(notification(&self.mcp.core, method, params)?))
     }
 
     /// Changes what is registered, in one step for all clients, and tells those that want to know with one `list_changed`.

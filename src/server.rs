@@ -664,7 +664,7 @@ impl Server {
             self.keys.add(key);
         }
         let reported = Identity { name: self.identity.name.clone(), version: self.identity.version.clone() };
-        let plan = self.plan(access);
+        let plan = Plan { texts: settings.texts, ..self.plan(access) };
         Bound::new(settings, problems, reported, move |core| {
             let mcp = Mcp::new(plan, Arc::clone(core));
             let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
@@ -675,8 +675,9 @@ impl Server {
 
     /// What the running server needs of it.
     pub(crate) fn plan(self, access: Access) -> Plan {
-        let Self { identity, instructions, registry, hooks, keys, replay_guard, .. } = self;
-        Plan { identity, instructions, registry, hooks, keys, replays: Replays::new(replay_guard), access }
+        let Self { identity, instructions, registry, settings, hooks, keys, replay_guard, .. } = self;
+        let (replays, texts) = (Replays::new(replay_guard), settings.texts);
+        Plan { identity, instructions, registry, hooks, keys, replays, access, texts }
     }
 
     fn check_method(&mut self, entry: &MethodEntry, taken: bool, location: &'static Location<'static>) {

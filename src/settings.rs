@@ -5,6 +5,8 @@ use crate::audit::Audit;
 use crate::error::Problem;
 use crate::guard::config::ConfigError;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::guard::policy::{TextPolicy, Texts};
+use crate::guard::redact;
 use crate::guard::scopes::Hierarchy;
 use crate::guard::ticket::TicketLimits;
 use crate::health::ready::Check;
@@ -54,6 +56,7 @@ pub struct Settings {
     pub(crate) scopes: Hierarchy,
     pub(crate) step_up: bool,
     pub(crate) confirm_destructive: bool,
+    pub(crate) texts: Texts,
     anonymous: bool,
     plaintext: bool,
     problems: Vec<Problem>,
@@ -303,6 +306,52 @@ impl Settings {
         self.authenticator.asks()
             || !self.jwt.is_empty()
             || self.tls.as_ref().is_some_and(|(tls, _)| by_certificate(tls))
+    }
+
+    /// What is done with control characters, changes of direction and hidden text in what clients send: arguments of tools, prompts, completions and
+    /// methods, answers to questions, addresses of resources. Default [`TextPolicy::incoming`]: such text is refused, and the model is told which
+    /// character stands where. A tool may have a policy [of its own](crate::Tool::text_in).
+    ///
+    /// In an address of a resource, and the name of a method, nothing is left out or marked: there [`Strip`](crate::TextAction::Strip) and
+    /// [`Mark`](crate::TextAction::Mark) refuse, too.
+    pub fn text_in(mut self, policy: TextPolicy) -> Self {
+        self.texts.incoming = policy;
+        self
+    }
+
+    /// The same for what clients are sent: results, contents of resources, messages of prompts, descriptions, questions, progress and log messages, errors.
+    /// Default [`TextPolicy::outgoing`]: it is left out. A tool may have a policy [of its own](crate::Tool::text_out) for its results.
+    ///
+    /// With [`Reject`](crate::TextAction::Reject) a result does not leave: its client is answered -32603 with an incident number, and the log says what it
+    /// held. Where there is nothing to refuse (lists, errors, progress and log messages) it is left out instead. Images, sounds and what is sent as
+    /// base64 are no text.
+    pub fn text_out(mut self, policy: TextPolicy) -> Self {
+        self.texts.outgoing = policy;
+        self
+    }
+
+    /// Keeps the values of that name out of the log and the audit log, as `password=…`, `"api_key":…` and some others are kept out without it. Names are compared
+    /// without case, `-` and `_`; what stands before the name does not matter: `pin` is for `card_pin`, too.
+    ///
+    /// Rules hold for the whole process, as its logger does, and there may be 64 of them. They are for what this library logs of texts that it was given: what your own code logs
+    /// it does not see.
+    #[track_caller]
+    pub fn redact_key(self, key: &str) -> Self {
+        let added = redact::add_key(key).map_err(|problem| ConfigError::new("redact_key", problem));
+        self.check(added, Location::caller())
+    }
+
+    /// The same for what begins in a way of its own: `acme_*`, where `*` stands for as many letters, digits and `-_.~+/=` as there are. The first 3 characters have to be
+    /// no `*`. Bearer credentials, JSON Web Tokens, private keys in PEM and the tokens of some well-known services are kept out without it.
+    ///
+    /// ```
+    /// # use mcp_blocking::Settings;
+    /// let settings = Settings::new().redact_key("pin").redact_pattern("acme_live_*");
+    /// ```
+    #[track_caller]
+    pub fn redact_pattern(self, pattern: &str) -> Self {
+        let added = redact::add_pattern(pattern).map_err(|problem| ConfigError::new("redact_pattern", problem));
+        self.check(added, Location::caller())
     }
 
     /// All that stands against starting.

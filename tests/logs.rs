@@ -13,17 +13,38 @@ mod raw;
 
 use log::kv::{Key, Value as Field, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
+use mcp_blocking::audit::Audit;
 use mcp_blocking::content::ToolOutput;
-use mcp_blocking::{NoArgs, Running, Server, Tool, ToolResult};
+use mcp_blocking::{NoArgs, Running, Server, Settings, TextAction, TextPolicy, Tool, ToolResult};
 use peer::{MODERN, PATIENCE, Peer, modern_meta, serve, until};
 use raw::{BINARY, CLOSE, FIN, Head, Raw, TEXT};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use std::sync::{Mutex, Once};
+use simplelog::{Config, WriteLogger};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{LazyLock, Mutex, Once};
 use std::time::Duration;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// What simplelog makes of the same.
+static WRITTEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+static SIMPLE: LazyLock<Box<WriteLogger<Written>>> =
+    LazyLock::new(|| WriteLogger::new(LevelFilter::Trace, Config::default(), Written));
+
+struct Written;
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        WRITTEN.lock().expect("no panic under the lock").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Keeps the lines of the library, with their key-values.
 struct Capture;
@@ -45,6 +66,7 @@ impl Log for Capture {
             let mut line = format!("{} {}: {}", record.level(), record.target(), record.args());
             record.key_values().visit(&mut Append(&mut line)).expect("it never fails");
             LINES.lock().expect("no panic under the lock").push(line);
+            SIMPLE.log(record);
         }
     }
 
@@ -72,6 +94,15 @@ fn check(running: Running, wanted: &[&str]) {
         let bad = line.chars().find(|letter| is_dangerous(*letter));
         assert!(bad.is_none(), "{bad:?} in {line:?}");
         assert!(line.len() < 2_000, "{} bytes: {}…", line.len(), line.chars().take(200).collect::<String>());
+    }
+    let written = WRITTEN.lock().expect("no panic under the lock").clone();
+    let written = String::from_utf8(written).expect("UTF-8");
+    // The last one may not be whole yet.
+    for line in written.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        let line = line.trim_end_matches('\n');
+        let time = line.get(..8).is_some_and(|time| time.bytes().all(|byte| byte.is_ascii_digit() || byte == b':'));
+        assert!(time && line.get(8..10) == Some(" ["), "it does not begin as a line of the log: {line:?}");
+        assert!(!line.contains(is_dangerous) && line.len() < 2_000, "{line:?}");
     }
     for words in wanted {
         assert!(lines.iter().any(|line| line.contains(words)), "nothing says {words:?} in {lines:#?}");
@@ -104,7 +135,10 @@ fn promising() -> Tool {
 }
 
 fn server() -> Server {
+    // All of it is to reach the handlers, and what they make of it.
+    let open = TextPolicy::all(TextAction::Allow);
     Server::new("logged", "1")
+        .settings(Settings::new().text_in(open).text_out(open).redact_key("pin").redact_pattern("acme_live_*"))
         .limits(|limits| limits.close_deadline = Duration::from_millis(200))
         .tool("panic", "Panics with the text", |_ctx, Text { text }| -> ToolResult<String> { panic!("{text}") })
         .tool("fail", "Fails with the text", |_ctx, Text { text }| -> ToolResult<String> {
@@ -351,4 +385,216 @@ fn tokens_never_appear() {
     }
     let setup = server().bearer_token("bob", "tooshort-secret").bind("127.0.0.1:0").expect_err("too short");
     assert!(!format!("{setup} {setup:?}").contains("tooshort"), "{setup}");
+}
+
+/// What is put into every field: as bytes, as some fields take anything.
+fn corpus() -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = [
+        "\u{202e}evil\u{2066}",
+        "\u{e0041}\u{200b}\u{feff}tags",
+        "\u{9b}31mred",
+        "%0d%0a12:00:00%20[INFO]%20forged%1b[31m",
+        "\t tab",
+        "\r\n12:00:00 [INFO] forged",
+        "\u{1b}[31mred\u{1b}]0;title\u{7}",
+        "\u{2028}12:00:00 [INFO] forged\u{2029}\0\u{7f}",
+        "password=gG4zQ9planted api_key:gG4zQ9planted Bearer gG4zQ9planted my-pin=gG4zQ9planted acme_live_gG4zQ9planted",
+    ]
+    .into_iter()
+    .map(|text| text.as_bytes().to_vec())
+    .collect();
+    all.extend([b"\xff\xfe\xc0\x80\xed\xa0\x80".to_vec(), b"A".repeat(7_000)]);
+    all
+}
+
+/// One HTTP request as bytes; what is answered does not matter.
+fn http(address: SocketAddr, line: &[u8], headers: &[(&str, &[u8])], body: &[u8]) {
+    let mut bytes = [line, b" HTTP/1.1\r\n"].concat();
+    let length = body.len().to_string();
+    let host = address.to_string();
+    let usual: [(&str, &[u8]); 5] = [
+        ("Host", host.as_bytes()),
+        ("Content-Type", b"application/json"),
+        ("Accept", b"application/json, text/event-stream"),
+        ("Authorization", b"Bearer a-token-of-good-length"),
+        ("Content-Length", length.as_bytes()),
+    ];
+    for (name, value) in usual.iter().filter(|(name, _)| !headers.iter().any(|(other, _)| other == name)).chain(headers)
+    {
+        bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    bytes.extend(b"Connection: close\r\n\r\n");
+    bytes.extend(body);
+    let mut raw = Raw::connect(address);
+    raw.try_send(&bytes);
+    raw.wait_end();
+}
+
+/// Messages with a text in each field that a client fills in.
+fn messages(text: &str) -> Vec<serde_json::Value> {
+    let request = |method: &str, params: serde_json::Value| json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let info = json!({ "name": text, "version": text });
+    let mut all = vec![
+        request("initialize", json!({ "protocolVersion": text, "capabilities": { text: {} }, "clientInfo": info })),
+        request("initialize", json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info })),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        request(text, json!({ text: text })),
+        json!({ "jsonrpc": "2.0", "id": text, "method": "ping" }),
+        json!({ "jsonrpc": text, "id": 1, "method": "ping" }),
+        json!({ "jsonrpc": "2.0", "method": text, "params": { text: text } }),
+        json!({ "jsonrpc": "2.0", "id": text, "result": { text: text } }),
+        json!({ "jsonrpc": "2.0", "id": 7, "error": { "code": 1, "message": text, "data": text } }),
+        json!({ text: text }),
+        json!(text),
+        request("tools/call", json!({ "name": text, "arguments": { text: text } })),
+        request(
+            "tools/call",
+            json!({ "name": "fail", "arguments": { "text": text, text: 1 }, "_meta": { "progressToken": text, "traceparent": text, text: text } }),
+        ),
+        request("tools/call", json!({ "name": "panic", "arguments": { "text": text } })),
+        request("prompts/get", json!({ "name": text, "arguments": { text: text } })),
+        request("resources/read", json!({ "uri": text })),
+        request("resources/subscribe", json!({ "uri": text })),
+        request(
+            "completion/complete",
+            json!({ "ref": { "type": text, "name": text }, "argument": { "name": text, "value": text } }),
+        ),
+        request("tools/list", json!({ "cursor": text })),
+        request("logging/setLevel", json!({ "level": text })),
+        request("tasks/get", json!({ "taskId": text })),
+        json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": text, "reason": text } }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progressToken": text, "message": text } }),
+    ];
+    let mut meta = modern_meta(json!({ "extensions": { text: { text: text } } }));
+    meta["io.modelcontextprotocol/clientInfo"] = info;
+    meta["io.modelcontextprotocol/logLevel"] = json!(text);
+    all.push(request("tools/call", json!({ "name": "fail", "arguments": { "text": text }, "requestState": text, "inputResponses": { text: text }, "_meta": meta })));
+    let mut meta = modern_meta(json!({}));
+    meta["io.modelcontextprotocol/protocolVersion"] = json!(text);
+    all.push(request("tools/list", json!({ "_meta": meta })));
+    all
+}
+
+#[test]
+fn what_stands_in_any_field_stays_on_its_line_over_every_transport() {
+    capture();
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("corpus-{}.log", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let running =
+        serve(server().bearer_token("alice", "a-token-of-good-length").audit(Audit::to_file(&path).key([7_u8; 32])));
+    let address = running.addr();
+    let bearer = "Bearer a-token-of-good-length";
+    for value in corpus() {
+        let lossy = String::from_utf8_lossy(&value).into_owned();
+        for line in [[b"GET /", &*value].concat(), [b"POST /mcp?", &*value].concat(), [&*value, b" /mcp"].concat()] {
+            http(address, &line, &[], b"{}");
+        }
+        for name in [
+            "Host",
+            "Origin",
+            "Authorization",
+            "Content-Type",
+            "Accept",
+            "Content-Length",
+            "Transfer-Encoding",
+            "Mcp-Session-Id",
+            "MCP-Protocol-Version",
+            "Mcp-Method",
+            "Mcp-Name",
+            "Mcp-Param-Text",
+            "Last-Event-ID",
+            "Cookie",
+            "User-Agent",
+            "Forwarded",
+            "X-Forwarded-For",
+            "Sec-WebSocket-Protocol",
+            "Access-Control-Request-Headers",
+        ] {
+            for method in ["POST", "GET", "DELETE", "OPTIONS"] {
+                let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }).to_string();
+                http(address, format!("{method} /mcp").as_bytes(), &[(name, &value)], ping.as_bytes());
+            }
+        }
+        http(address, b"POST /mcp", &[], &value);
+        let longer = if lossy.starts_with('A') { "A".repeat(900_000) } else { lossy };
+        for message in messages(&longer) {
+            let text = message.to_string();
+            http(address, b"POST /mcp", &[], text.as_bytes());
+            http(
+                address,
+                b"POST /mcp",
+                &[("MCP-Protocol-Version", b"2026-07-28"), ("Mcp-Method", b"tools/call"), ("Mcp-Name", b"fail")],
+                text.as_bytes(),
+            );
+            let mut peer = Peer::connect_to(address, &[("Authorization", bearer)]);
+            peer.send_text(&text);
+            peer.send(&json!({ "jsonrpc": "2.0", "id": 99, "method": "ping" }));
+            peer.answer(&json!(99));
+            let reason: String = longer.chars().filter(|letter| *letter != '\0').take(20).collect();
+            peer.close(1000, &reason);
+        }
+    }
+    // The same over a pair of streams.
+    let (read, mut write) = std::io::pipe().expect("a pipe");
+    let lines_of_server =
+        server().unbound().map(|bound| bound.pipe(read, std::io::sink())).and_then(mcp_blocking::Bound::start);
+    let lines_of_server = lines_of_server.expect("it starts");
+    for value in corpus() {
+        let text = String::from_utf8_lossy(&value).into_owned();
+        for message in messages(&text) {
+            writeln!(write, "{message}").expect("written");
+        }
+        write.write_all(&[&*value, b"\n"].concat()).expect("written");
+    }
+    drop(write);
+    lines_of_server.join().expect("a good end");
+    check(running, &["malformed", "refused with", "opened by alice", "[redacted]", "panicked, incident"]);
+    for line in lines() {
+        assert!(!line.contains("gG4zQ9planted"), "{line}");
+    }
+    let audited = std::fs::read_to_string(&path).expect("UTF-8");
+    assert!(audited.lines().count() > 100);
+    for line in audited.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok_and(|line| line.is_object()), "{line}");
+        assert!(!line.contains(is_dangerous) && line.len() < 4_096, "{line:?}");
+        assert!(!line.contains("gG4zQ9planted") && !line.contains("a-token-of-good"), "{line}");
+    }
+    let _ = std::fs::remove_file(&path);
+}
+
+#[test]
+fn secrets_in_texts_are_kept_out() {
+    capture();
+    const SECRETS: [&str; 5] = ["kQ7first", "kQ7second", "kQ7third-99", "acme_live_kQ7fourth", "kQ7fifth"];
+    let [first, second, third, fourth, fifth] = SECRETS;
+    let running = serve(server());
+    let mut peer = Peer::connect(&running);
+    let info = json!({ "name": format!("tool --token={first}"), "version": "1" });
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info });
+    assert!(peer.request("initialize", params)["result"].is_object());
+    peer.request(
+        "tools/call",
+        json!({ "name": "panic", "arguments": { "text": format!("db: {{\"password\":\"{second}\"}}") } }),
+    );
+    let id = peer.start_call("sleep", json!({}));
+    let reason = format!("sent Bearer {third} by mistake");
+    peer.notify("notifications/cancelled", json!({ "requestId": id, "reason": reason }));
+    peer.request(
+        "tools/call",
+        json!({ "name": "panic", "arguments": { "text": format!("{fourth} and the card-pin: {fifth}") } }),
+    );
+    peer.barrier();
+    check(
+        running,
+        &[
+            "--token=[redacted]",
+            "\"password\":\"[redacted]",
+            "sent Bearer [redacted] by mistake",
+            "[redacted] and the card-pin: [redacted]",
+        ],
+    );
+    for line in lines() {
+        let told = SECRETS.iter().find(|secret| line.contains(*secret));
+        assert!(told.is_none(), "{told:?} in {line}");
+    }
 }

@@ -27,6 +27,7 @@ use crate::access::Access;
 use crate::audit::Auditor;
 use crate::error::{Error, Problem};
 use crate::guard::address::ClientAddr;
+use crate::guard::policy::Texts;
 use crate::limits::Limits;
 use crate::metrics::Counters;
 use crate::tls::Tls;
@@ -89,6 +90,8 @@ pub(crate) struct Core {
     stopping: AtomicBool,
     sealed: AtomicBool,
     pub(crate) stop: Stop,
+    /// What is done with characters that honest text does not have.
+    pub(crate) texts: OnceLock<Texts>,
     /// Connection threads that run, and a signal when one ends.
     serving: (Mutex<usize>, Condvar),
 }
@@ -141,6 +144,7 @@ impl Core {
             stopping: AtomicBool::new(false),
             sealed: AtomicBool::new(false),
             stop: Stop::default(),
+            texts: OnceLock::new(),
             serving: (Mutex::new(0), Condvar::new()),
         };
         Ok((Arc::new(core), vec![timer_thread, drain_thread]))

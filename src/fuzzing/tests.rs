@@ -23,4 +23,7 @@ fn seeds_pass() {
     #[cfg(feature = "tls")]
     each_seed("certificate", super::certificate);
     each_seed("arguments", super::arguments);
+    each_seed("sanitizer", super::sanitizer);
+    each_seed("budget", |bytes| super::budget(std::str::from_utf8(bytes).unwrap()));
+    each_seed("path", |bytes| super::path(std::str::from_utf8(bytes).unwrap()));
 }

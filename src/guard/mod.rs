@@ -1,7 +1,7 @@
 //! The decisions of the gate: who may talk to this server, and how much.
 //!
 //! Pure functions and plain structs. They open no socket, start no thread and read no clock
-//! (time is an argument); the transports ask them in the order Host → Origin →
+//! (time is an argument; the rules of redaction are the process's, as its logger is); the transports ask them in the order Host → Origin →
 //! authentication → limits. So every decision runs in a unit test and in a fuzzer.
 //!
 //! | file | question |
@@ -17,6 +17,9 @@
 //! | [`scopes`] | which scopes does something need, and does a caller have them? |
 //! | [`rate`] | is this one too many in too short a time? |
 //! | [`text`] | how is a peer's text shown without doing harm? |
+//! | [`redact`] | where in a text does a secret stand? |
+//! | [`policy`] | what is done with characters that honest text does not have? |
+//! | [`sanitize`] | is there any in this text, and what is it without them? |
 //! | [`config`] | what is wrong with a setting of the author's? |
 
 #![allow(
@@ -31,9 +34,12 @@ pub(crate) mod challenge;
 pub(crate) mod config;
 pub(crate) mod offer;
 pub(crate) mod origin;
+pub(crate) mod policy;
 #[cfg(feature = "jwt")]
 pub(crate) mod public;
 pub(crate) mod rate;
+pub(crate) mod redact;
+pub(crate) mod sanitize;
 pub(crate) mod scopes;
 pub(crate) mod text;
 pub(crate) mod ticket;

@@ -4,6 +4,8 @@
 //! people believe what they see. So whatever a peer chose passes through [`Escaped`] on its
 //! way into a log line or an error text.
 
+use crate::guard::redact::{REDACTED, secrets};
+use crate::protocol::letters::is_harmful;
 use std::fmt::{self, Write as _};
 
 /// How much of a peer's text a log line or an error shows unless said otherwise.
@@ -16,20 +18,29 @@ pub(crate) const SHOWN: usize = 120;
 /// controls, line and paragraph separators, tags), the backslash (so that an escape cannot be
 /// forged), and bytes that are not UTF-8 (as `\xNN`).
 ///
-/// At most `limit` characters come out, then `…(+K bytes)` for what was left. It allocates
-/// nothing and never looks at more than the first `4 * limit` bytes, so a megabyte costs no
-/// more than a line.
+/// Secrets are replaced by [`REDACTED`] before anything is formatted.
+///
+/// At most `limit` characters come out, then `…(+K bytes)` for what was left. It never looks at
+/// more than the first `4 * limit` bytes, so a megabyte costs no more than a line.
 #[derive(Clone, Copy)]
 pub(crate) struct Escaped<'a> {
     bytes: &'a [u8],
     limit: usize,
+    redacts: bool,
 }
 
 impl<'a> Escaped<'a> {
     /// Shows `text`, a `&str` or `&[u8]`, with at most `limit` characters.
     #[must_use]
     pub(crate) fn new<T: AsRef<[u8]> + ?Sized>(text: &'a T, limit: usize) -> Self {
-        Self { bytes: text.as_ref(), limit }
+        Self { bytes: text.as_ref(), limit, redacts: true }
+    }
+
+    /// Shows secrets, too: for answers to whoever has sent the text, never for a log.
+    #[must_use]
+    pub(crate) fn in_full(mut self) -> Self {
+        self.redacts = false;
+        self
     }
 
     /// Shows `text` with at most [`SHOWN`] characters.
@@ -56,16 +67,20 @@ impl fmt::Display for Escaped<'_> {
             Ok(true)
         };
         let mut whole = true;
+        let secrets = if self.redacts { secrets(prefix) } else { Vec::new() };
+        let mut secrets = secrets.into_iter().peekable();
+        let (mut at, mut redacted) = (0, 0);
         'text: for chunk in prefix.utf8_chunks() {
-            for letter in chunk.valid().chars() {
-                let piece = Piece::of(letter);
-                whole = emit(piece.width(), letter.len_utf8(), piece)?;
-                if !whole {
-                    break 'text;
+            let letters = chunk.valid().chars().map(|letter| (Piece::of(letter), letter.len_utf8()));
+            for (piece, bytes) in letters.chain(chunk.invalid().iter().map(|&byte| (Piece::Byte(byte), 1))) {
+                let here = at;
+                at += bytes;
+                if let Some(secret) = secrets.next_if(|secret| secret.start <= here) {
+                    redacted = secret.end;
+                    whole = emit(Piece::Redacted.width(), redacted - here, Piece::Redacted)?;
+                } else if here >= redacted {
+                    whole = emit(piece.width(), bytes, piece)?;
                 }
-            }
-            for &byte in chunk.invalid() {
-                whole = emit(4, 1, Piece::Byte(byte))?;
                 if !whole {
                     break 'text;
                 }
@@ -93,6 +108,7 @@ enum Piece {
     Short(char),
     Code(char),
     Byte(u8),
+    Redacted,
 }
 
 impl Piece {
@@ -117,9 +133,11 @@ impl Piece {
                 0x10..=0xff => 6,
                 0x100..=0xfff => 7,
                 0x1000..=0xffff => 8,
-                _ => 9,
+                0x1_0000..=0xf_ffff => 9,
+                _ => 10,
             },
             Self::Byte(_) => 4,
+            Self::Redacted => REDACTED.len(),
         }
     }
 
@@ -129,27 +147,9 @@ impl Piece {
             Self::Short(letter) => write!(f, "\\{letter}"),
             Self::Code(letter) => write!(f, "\\u{{{:x}}}", u32::from(letter)),
             Self::Byte(byte) => write!(f, "\\x{byte:02x}"),
+            Self::Redacted => f.write_str(REDACTED),
         }
     }
-}
-
-/// Whether showing `letter` as it is could hide or reorder text, or reach the terminal.
-///
-/// Sources: C0 and C1 controls; Unicode `DerivedCoreProperties`,
-/// `Default_Ignorable_Code_Point`; UAX #9 for the bidi controls; U+2028/9 as line ends.
-const fn is_harmful(letter: char) -> bool {
-    matches!(letter,
-        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' // C0, DEL, C1
-        | '\u{ad}' | '\u{34f}' | '\u{61c}' // soft hyphen, grapheme joiner, Arabic letter mark
-        | '\u{115f}'..='\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers: letters without ink
-        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' // zero width, direction marks
-        | '\u{2028}'..='\u{202e}' // line and paragraph separator, embeddings and overrides
-        | '\u{2060}'..='\u{206f}' // word joiner, isolates, deprecated controls
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' // variation selectors, BOM, annotations
-        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}' // tags and further variation selectors
-    )
 }
 
 #[cfg(test)]
@@ -224,6 +224,18 @@ mod tests {
         assert_eq!(Escaped::new("abc\u{1b}", 5).to_string(), "abc…(+1 bytes)");
         assert_eq!(Escaped::new("x", 0).to_string(), "…(+1 bytes)");
         assert_eq!(Escaped::new("", 0).to_string(), "");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        assert_eq!(shown("user=bob password=hunter2\n"), "user=bob password=[redacted]\\n");
+        assert_eq!(Escaped::new("password=hunter2", 100).in_full().to_string(), "password=hunter2");
+        // Not a part of one either, where the text is cut.
+        for limit in 0..60 {
+            let text = Escaped::new("Authorization: Bearer gG4zQ9right-token-Kk3 and more", limit).to_string();
+            assert!(!text.contains("gG4"), "{text}");
+        }
+        assert_eq!(Escaped::new("é password=\u{202e}x é", 100).to_string(), "é password=[redacted] é");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::client::{Client, Legacy, Link};
+use super::texts;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::{pool, reading};
 use crate::protocol::encode;
@@ -75,6 +76,7 @@ impl Asked {
             return false;
         };
         let outcome = match response.outcome {
+            _ if response.repeats => Err(RequestError::Result("a member is there twice".into())),
             Ok(result) if json::is_object(result) => Ok(result.to_owned()),
             Ok(_) => Err(RequestError::Result("the result is no JSON object".into())),
             Err(error) => Err(RequestError::of_wire(error)),
@@ -176,6 +178,7 @@ impl Client {
         if !json::is_object(&params) {
             return Err(RequestError::Params("params have to be a JSON object".into()));
         }
+        let params = texts::notice_json(&self.0.core, &params);
         let _parked = pool::park().map_err(|_| RequestError::Busy)?;
         let send = |message| self.0.send(Body::Owned(message), 0, Flush::Now).map_err(SendError::from);
         let question = Question::ask(&self.0, None, None, method, &params, send)?;

@@ -17,6 +17,7 @@ use super::prompt::PromptEntry;
 use super::registry::Entry;
 use super::resource::{self, ResourceHandler};
 use super::tasks::stored::End;
+use super::texts;
 use super::tool_error::{Kind, ToolError, ToolResult};
 use super::trace::TraceContext;
 use crate::audit::{Called, Digest};
@@ -63,6 +64,8 @@ pub(crate) struct Speech {
     pub(crate) given: Given,
     /// What else it says of itself.
     pub(crate) meta: Option<Arc<RequestMeta>>,
+    /// Its arguments say something twice.
+    pub(crate) repeats: bool,
 }
 
 impl Speech {
@@ -107,7 +110,7 @@ impl Arguments {
         }
     }
 
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         match self {
             Self::Copied(text) => text,
             Self::Part(message, range) => message.get(range.clone()).unwrap_or("{}"),
@@ -358,7 +361,7 @@ impl Call {
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
             target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(), outcome;
-            "{} {outcome} after {:?}", self.describe(), self.received.elapsed()
+            "{} {outcome} after {:?}", self.label(), self.received.elapsed()
         );
         self.answer(result, flush);
     }
@@ -438,15 +441,17 @@ impl Call {
 
     /// Runs the layers, and within them the handler.
     fn produce(&self, ctx: &Ctx) -> ToolResult<Product> {
+        let screened = self.screened()?;
+        let arguments = screened.as_deref().unwrap_or(self.arguments.text());
         if self.layers.is_empty() {
-            return self.target.run(ctx, self.arguments.text());
+            return self.target.run(ctx, arguments);
         }
         let client = ctx.client();
         let (method, name) = self.target.what();
         let request = layer::Request {
             method,
             name,
-            arguments: self.arguments.text().into(),
+            arguments: arguments.into(),
             notification: self.is_notice(),
             client: &client,
             revision: Some(self.speech.revision),
@@ -484,33 +489,24 @@ impl Call {
             Ok(Product::Output(output)) => self.write_output(&mut json, output),
             Ok(Product::Object(object)) => {
                 let (revision, server) = (self.speech.revision, self.server());
-                encode::write_response(&mut json, &self.id, |out| {
-                    encode::encode_object_result(out, &object, revision, server);
-                });
-                Outcome::Ok
+                self.write_result(&mut json, |out| encode::encode_object_result(out, &object, revision, server))
             }
-            Ok(Product::Questions(round)) => {
-                self.write_questions(&mut json, &round);
-                Outcome::Ok
-            }
+            Ok(Product::Questions(round)) => self.write_questions(&mut json, &round),
             Ok(Product::Contents(contents, cache, meta)) => {
                 let (revision, server) = (self.speech.revision, self.server());
-                encode::write_response(&mut json, &self.id, |out| {
+                self.write_result(&mut json, |out| {
                     encode::encode_read_result(out, &contents, revision, cache, server, meta.as_ref());
-                });
-                Outcome::Ok
+                })
             }
             Ok(Product::Prompt(prompt)) => {
                 let (revision, server) = (self.speech.revision, self.server());
-                encode::write_response(&mut json, &self.id, |out| encode_prompt_result(out, &prompt, revision, server));
-                Outcome::Ok
+                self.write_result(&mut json, |out| encode_prompt_result(out, &prompt, revision, server))
             }
             Ok(Product::Completion(values, meta)) => {
                 let (revision, server) = (self.speech.revision, self.server());
-                encode::write_response(&mut json, &self.id, |out| {
+                self.write_result(&mut json, |out| {
                     encode_completion(out, &values, revision, server, meta.as_ref());
-                });
-                Outcome::Ok
+                })
             }
             Ok(Product::Nothing) => Outcome::Ok,
             Err(Kind::Rpc(error)) => {
@@ -547,28 +543,45 @@ impl Call {
 
     fn write_output(&self, json: &mut Vec<u8>, mut output: ToolOutput) -> Outcome {
         let (revision, server) = (self.speech.revision, self.server());
-        match self.task() {
-            // Of a task the result alone is kept: who asks for it does so with another id.
-            Some(task) => {
-                if !revision.is_modern() {
-                    output = output.meta(meta_keys::RELATED_TASK, serde_json::json!({ "taskId": &*task.id }));
-                }
-                encode::encode_tool_result(json, &output, revision, server);
-            }
-            None => encode::write_response(json, &self.id, |out| {
-                encode::encode_tool_result(out, &output, revision, server);
-            }),
+        if let (Some(task), false) = (self.task(), revision.is_modern()) {
+            output = output.meta(meta_keys::RELATED_TASK, serde_json::json!({ "taskId": &*task.id }));
         }
-        if output.is_error { Outcome::ToolError } else { Outcome::Ok }
+        match self.write_result(json, |out| encode::encode_tool_result(out, &output, revision, server)) {
+            Outcome::Ok if output.is_error => Outcome::ToolError,
+            outcome => outcome,
+        }
     }
 
-    fn write_questions(&self, json: &mut Vec<u8>, round: &Round) {
-        encode::write_response(json, &self.id, |out| {
+    fn write_questions(&self, json: &mut Vec<u8>, round: &Round) -> Outcome {
+        self.write_result(json, |out| {
             encode::encode_input_required(out, round.questions(), &round.state, self.speech.revision, self.server());
-        });
+        })
+    }
+
+    /// Writes a result, as far as it may be sent.
+    fn write_result(&self, json: &mut Vec<u8>, result: impl FnOnce(&mut Vec<u8>)) -> Outcome {
+        let mut cleaned = Ok(());
+        let clean = |out: &mut Vec<u8>| {
+            let from = out.len();
+            result(out);
+            cleaned = self.clean(out, from);
+        };
+        match self.task() {
+            // Of a task the result alone is kept: who asks for it does so with another id.
+            Some(_) => clean(json),
+            None => encode::write_response(json, &self.id, clean),
+        }
+        match cleaned {
+            Ok(()) => Outcome::Ok,
+            Err(error) => {
+                json.clear();
+                self.write_error(json, &error)
+            }
+        }
     }
 
     fn write_error(&self, json: &mut Vec<u8>, error: &RpcError) -> Outcome {
+        let error = &*texts::error(&self.mcp.core, error);
         match self.task() {
             Some(_) => error.write_to(json),
             None => encode::write_error(json, Some(&self.id), error, Some(self.speech.revision)),
@@ -637,7 +650,7 @@ impl Call {
         if self.stop(None, Outcome::Cancelled, Flush::Later) {
             log::debug!(
                 target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
-                "{} cancelled by the client: {}", self.describe(), Escaped::short(reason.unwrap_or("no reason given"))
+                "{} cancelled by the client: {}", self.label(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
     }
@@ -654,7 +667,7 @@ impl Call {
         log::error!(
             target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
             incident = incident.as_str();
-            "{} returned what its outputSchema does not allow, incident {incident}:{faults:#}", self.describe()
+            "{} returned what its outputSchema does not allow, incident {incident}:{faults:#}", self.label()
         );
         ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
     }
@@ -665,7 +678,7 @@ impl Call {
         log::error!(
             target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
             incident = incident.as_str();
-            "{} panicked, incident {incident}: {}", self.describe(), Escaped::short(text.unwrap_or("no message"))
+            "{} panicked, incident {incident}: {}", self.label(), Escaped::short(text.unwrap_or("no message"))
         );
         ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
     }
@@ -689,6 +702,8 @@ impl Call {
     /// Reports progress, if the client asked for it; gives the handler its time anew in any case.
     pub(crate) fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
         self.extend();
+        let message = message.map(|message| texts::notice(&self.mcp.core, message));
+        let message = message.as_deref();
         if let (Some(task), Some(message)) = (self.task(), message) {
             task.say(message);
         }
@@ -724,8 +739,9 @@ impl Call {
             None => self.link.legacy().is_some_and(|legacy| legacy.wants(level)),
         };
         if wanted && self.link.may_log() {
+            let data = texts::notice_json(&self.mcp.core, data);
             let task = self.task().map(|task| &*task.id);
-            self.notify(0, |out| notify::write_log_message(out, level, logger, data, task));
+            self.notify(0, |out| notify::write_log_message(out, level, logger, &data, task));
         }
     }
 
@@ -814,7 +830,7 @@ impl Work for Call {
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             log::warn!(
                 target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
-                "{} stopped after {time:?}", self.describe()
+                "{} stopped after {time:?}", self.label()
             );
         }
     }
@@ -835,6 +851,13 @@ impl Work for Call {
     }
 
     fn describe(&self) -> String {
+        self.label()
+    }
+}
+
+impl Call {
+    /// What the log calls it.
+    pub(super) fn label(&self) -> String {
         let mut text = match (&self.target, self.task()) {
             (Target::Tool(_), Some(task)) => {
                 format!("{}: tool {} (task {})", self.link.id, self.name(), task.short_id())

@@ -5,6 +5,7 @@ use super::call::Call;
 use super::http::streams::{RequestStream, Streams};
 use super::listen::Listen;
 use super::tasks::wait::Wait;
+use super::texts;
 use crate::audit::Party;
 use crate::engine::connection::Connection;
 use crate::engine::outbox::{Body, Flush, Refused};
@@ -449,7 +450,7 @@ impl Client {
         if !legacy.is_initialized() {
             return Err(NotifyError::NoSession);
         }
-        let json = notification(method, params)?;
+        let json = notification(&self.0.core, method, params)?;
         self.0.send(Body::Owned(json), 0, Flush::Now).map_err(SendError::from)?;
         Ok(())
     }
@@ -468,11 +469,12 @@ impl fmt::Debug for Client {
 }
 
 /// A notification as text. `params` has to become a JSON object.
-pub(crate) fn notification(method: &str, params: &impl Serialize) -> Result<Vec<u8>, NotifyError> {
+pub(crate) fn notification(core: &Core, method: &str, params: &impl Serialize) -> Result<Vec<u8>, NotifyError> {
     let params = serde_json::value::to_raw_value(params).map_err(|error| NotifyError::Params(error.to_string()))?;
     if !params.get().starts_with('{') {
         return Err(NotifyError::Params("params have to be a JSON object".into()));
     }
+    let params = texts::notice_json(core, &params);
     let mut json = Vec::with_capacity(params.get().len() + method.len() + 48);
     encode::write_notification(&mut json, method, Some(&params));
     Ok(json)

@@ -4,6 +4,7 @@ use super::ask::flow::Flow;
 use super::cache::{self, Hint};
 use super::call::Call;
 use super::client::Client;
+use super::texts;
 use super::tool_error::{ToolError, ToolResult};
 use super::trace::{Baggage, TraceContext};
 use crate::cancel::Never;
@@ -150,7 +151,7 @@ impl Ctx {
     /// waits or has ended. Does nothing in a call that is no task. Never blocks.
     pub fn task_status(&self, message: impl AsRef<str>) {
         if let Some(task) = self.call.task() {
-            task.say(message.as_ref());
+            task.say(&texts::notice(&self.call.mcp.core, message.as_ref()));
         }
     }
 

@@ -70,16 +70,23 @@ impl From<Flaw> for Faults {
         Self::from(match flaw {
             Flaw::Twice(pointer) => Fault { pointer, what: "is there twice".into() },
             Flaw::TooLarge(pointer) => Fault { pointer, what: "is a whole number of more than 64 bits".into() },
+            // Those are looked for before anybody reads the arguments.
+            Flaw::TooDeep | Flaw::TooMany | Flaw::TooLong | Flaw::LoneSurrogate | Flaw::Here(_) => {
+                Fault::of_all("cannot be read")
+            }
         })
     }
 }
 
+/// In the alternate form for logs.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pointer, what) = (Escaped::new(&self.pointer, POINTER), Escaped::new(&self.what, WHAT));
+        let (pointer, what) = if f.alternate() { (pointer, what) } else { (pointer.in_full(), what.in_full()) };
         if !self.pointer.is_empty() {
-            write!(f, "`{}`: ", Escaped::new(&self.pointer, POINTER))?;
+            write!(f, "`{pointer}`: ")?;
         }
-        write!(f, "{}", Escaped::new(&self.what, WHAT))
+        write!(f, "{what}")
     }
 }
 
@@ -87,10 +94,14 @@ impl fmt::Display for Fault {
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let ([only], false) = (self.found.as_slice(), self.more) {
-            return write!(f, " {only}");
+            f.write_str(" ")?;
+            return fmt::Display::fmt(only, f);
         }
         let (before, most) = if f.alternate() { ("; ", LOGGED) } else { ("\n- ", MOST) };
-        self.found.iter().take(most).try_for_each(|fault| write!(f, "{before}{fault}"))?;
+        self.found.iter().take(most).try_for_each(|fault| {
+            f.write_str(before)?;
+            fmt::Display::fmt(fault, f)
+        })?;
         if self.more || self.found.len() > most { write!(f, "{before}and more") } else { Ok(()) }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) mod resource;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod tasks;
+mod texts;
 pub(crate) mod tool;
 pub(crate) mod tool_error;
 pub(crate) mod trace;
@@ -39,6 +40,7 @@ pub(crate) mod trace;
 use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::{ConnectionId, Core};
+use crate::guard::policy::Texts;
 use crate::guard::scopes::{Grant, Required};
 use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
@@ -72,6 +74,7 @@ pub(crate) struct Plan {
     pub(crate) keys: Keys,
     pub(crate) replays: Replays,
     pub(crate) access: Access,
+    pub(crate) texts: Texts,
 }
 
 /// One MCP server: everything its connections share.
@@ -101,7 +104,9 @@ pub(crate) struct Mcp {
 
 impl Mcp {
     pub(crate) fn new(plan: Plan, core: Arc<Core>) -> Arc<Self> {
-        let Plan { identity, instructions, registry, hooks, keys, replays, access } = plan;
+        let Plan { identity, instructions, registry, hooks, keys, replays, access, texts } = plan;
+        // Its only MCP server sets them.
+        let _ = core.texts.set(texts);
         let tasks = TaskStore::new(&core);
         Arc::new(Self {
             identity,

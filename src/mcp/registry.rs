@@ -15,6 +15,7 @@ use super::schema::{self, Input};
 use super::tool::{TaskPlan, Tool};
 use super::tool_error::ToolResult;
 use crate::error::Problem;
+use crate::guard::policy::TextPolicy;
 use crate::guard::scopes::Required;
 use crate::limits::clamp_time;
 use crate::protocol::content::{MetaMap, TaskSupport, ToolAnnotations, ToolInfo};
@@ -44,6 +45,8 @@ pub(crate) struct Entry {
     pub(crate) handler: Handler,
     /// Arguments that HTTP clients say again in headers.
     pub(crate) mirrored: Vec<Mirrored>,
+    pub(crate) text_in: Option<TextPolicy>,
+    pub(crate) text_out: Option<TextPolicy>,
     rank: i32,
     quick: AtomicBool,
     /// Grows with each quick call that was slow, shrinks with each that was not.
@@ -357,10 +360,25 @@ fn entry(
     let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let (task, confirm) = (tool.task.clone(), tool.confirm);
+    let (text_in, text_out) = (tool.text_in, tool.text_out);
     let required = Required::new(tool.scopes.clone(), tool.step_up)?;
     let info = tool.into_info(shown, output);
     let (handler, slow, listed) = (handler(contract), AtomicU32::new(0), Default::default());
-    Ok(Entry { info, deadline, task, required, confirm, handler, mirrored, rank, quick, slow, listed })
+    Ok(Entry {
+        info,
+        deadline,
+        task,
+        required,
+        confirm,
+        handler,
+        mirrored,
+        text_in,
+        text_out,
+        rank,
+        quick,
+        slow,
+        listed,
+    })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.

@@ -11,6 +11,7 @@ use super::layer;
 use super::listen::Listen;
 use super::meta::RequestMeta;
 use super::tasks::methods::Way;
+use super::texts;
 use super::tool_error::ToolError;
 use crate::audit::{Called, Party};
 use crate::engine::outbox::Flush;
@@ -109,7 +110,7 @@ impl Session {
 
     /// One message.
     pub(crate) fn receive(&self, text: &Text) {
-        let limits = ParseLimits { max_depth: self.mcp.limits().json_depth };
+        let limits = ParseLimits::from(self.mcp.limits());
         match envelope::parse(text, &limits) {
             Ok(incoming) => self.receive_over(text, incoming, &Reply::Direct),
             Err(malformed) => self.malformed(malformed, &Reply::Direct),
@@ -265,6 +266,13 @@ impl Session {
                 Handling::LegacyBeforeInitialize => Err(RpcError::before_initialize()),
             })
         });
+        let done = done.map(|done| match done {
+            // What tasks have come to was looked at when they did.
+            Done::Answer(json) if !request.method.starts_with("tasks/") => {
+                Done::Answer(texts::answer(&self.mcp.core, &request.id, json))
+            }
+            done => done,
+        });
         let outcome = match &done {
             // A subscription is answered with its acknowledgement; a call counts itself when it ends.
             Ok(Done::Elsewhere) => (request.method == method::LISTEN).then_some(Outcome::Ok),
@@ -283,7 +291,8 @@ impl Session {
                 spoken.map_or(400, |revision| http_status(error, revision))
             }
         };
-        (done.unwrap_or_else(|error| Done::Answer(self.error(Some(&request.id), &error))), status)
+        let told = |error| Done::Answer(self.error(Some(&request.id), &texts::error(&self.mcp.core, &error)));
+        (done.unwrap_or_else(told), status)
     }
 
     /// Tells the audit log of a call that was not begun, or goes on as a task; any other tells of its own end.
@@ -580,6 +589,7 @@ impl Session {
                 principal,
                 given: Given::default(),
                 meta: RequestMeta::read(&request.params),
+                repeats: request.repeats,
             },
             Caller::Modern(modern) => Speech {
                 revision: modern.revision,
@@ -592,6 +602,7 @@ impl Session {
                     responses: request.params.input_responses.map(RawValue::to_owned),
                 },
                 meta: RequestMeta::read(&request.params),
+                repeats: request.repeats,
             },
         })
     }
@@ -707,6 +718,7 @@ impl Session {
                 principal: None,
                 given: Given::default(),
                 meta: RequestMeta::read(&notification.params),
+                repeats: notification.repeats,
             },
             None => Speech {
                 revision: Revision::R2026_07_28,
@@ -716,6 +728,7 @@ impl Session {
                 principal: None,
                 given: Given::default(),
                 meta: RequestMeta::read(&notification.params),
+                repeats: notification.repeats,
             },
         };
         let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));

@@ -1,5 +1,6 @@
 //! The description of a tool, and arguments for one that takes none.
 
+use crate::guard::policy::TextPolicy;
 use crate::protocol::content::{Icon, TaskSupport, ToolAnnotations, ToolInfo};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -32,6 +33,8 @@ pub struct Tool {
     pub(crate) task_support: TaskSupport,
     pub(crate) task: TaskPlan,
     pub(crate) unchecked: bool,
+    pub(crate) text_in: Option<TextPolicy>,
+    pub(crate) text_out: Option<TextPolicy>,
     pub(crate) rank: i32,
     pub(crate) scopes: Vec<String>,
     pub(crate) step_up: bool,
@@ -65,6 +68,8 @@ impl Tool {
             task_support: TaskSupport::Forbidden,
             task: TaskPlan::default(),
             unchecked: false,
+            text_in: None,
+            text_out: None,
             rank: 0,
             scopes: Vec::new(),
             step_up: false,
@@ -165,6 +170,21 @@ impl Tool {
     #[must_use]
     pub fn unchecked(mut self) -> Self {
         self.unchecked = true;
+        self
+    }
+
+    /// What is done with control characters and hidden text in its arguments, instead of what [`Settings::text_in`](crate::Settings::text_in) says: for a tool that
+    /// writes files of any kind, say.
+    #[must_use]
+    pub fn text_in(mut self, policy: TextPolicy) -> Self {
+        self.text_in = Some(policy);
+        self
+    }
+
+    /// The same for its results, instead of what [`Settings::text_out`](crate::Settings::text_out) says: for a tool that shows files as they are.
+    #[must_use]
+    pub fn text_out(mut self, policy: TextPolicy) -> Self {
+        self.text_out = Some(policy);
         self
     }
 

@@ -12,10 +12,12 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::protocol::error::RpcError;
+use crate::protocol::exact::{self, Bounds, Flaw};
 use crate::protocol::id::RequestId;
-use crate::protocol::json::{self, Flaw, Seen, Str};
+use crate::protocol::json::{self, Seen, Str};
 use crate::protocol::method;
 use crate::protocol::params::Fill;
+use crate::protocol::show::{MESSAGE_CHARS, shown};
 
 pub(crate) use crate::protocol::params::Params;
 
@@ -28,11 +30,15 @@ pub(crate) struct ParseLimits {
     /// How deep arrays and objects may be nested, the message itself included. Recursive code further on (typed
     /// arguments, schema validation) relies on it; 64 is far beyond any sane tool and far below any stack.
     pub max_depth: usize,
+    /// How many values and names of members there may be: a tree of them takes many times the memory of their text.
+    pub max_nodes: usize,
+    /// How many bytes one string may have, as it stands in the text.
+    pub max_string: usize,
 }
 
 impl Default for ParseLimits {
     fn default() -> Self {
-        Self { max_depth: 64 }
+        Self { max_depth: 64, max_nodes: 100_000, max_string: usize::MAX }
     }
 }
 
@@ -58,6 +64,8 @@ pub(crate) struct Request<'a> {
     pub method: Cow<'a, str>,
     /// Empty if there were none.
     pub params: Params<'a>,
+    /// A member of `params.arguments` comes twice: to be refused by whoever reads those.
+    pub repeats: bool,
 }
 
 /// A notification of the peer.
@@ -67,6 +75,8 @@ pub(crate) struct Notification<'a> {
     pub method: Cow<'a, str>,
     /// Empty if there were none.
     pub params: Params<'a>,
+    /// As that of a [`Request`].
+    pub repeats: bool,
 }
 
 /// A response of the peer to a request of ours.
@@ -76,6 +86,8 @@ pub(crate) struct Response<'a> {
     pub id: RequestId,
     /// The `result`, or the `error`, whatever it holds.
     pub outcome: Result<&'a RawValue, &'a RawValue>,
+    /// A member comes twice: nobody may use it, and whoever waits for it has to be told.
+    pub repeats: bool,
 }
 
 /// A message that cannot be served.
@@ -96,24 +108,57 @@ pub(crate) struct Malformed {
 /// [`Malformed`], with -32700 for what is not JSON (lone surrogates included), -32600 for what is no JSON-RPC message, -32602 for
 /// parameters of the wrong type.
 pub(crate) fn parse<'a>(text: &'a str, limits: &ParseLimits) -> Result<Incoming<'a>, Malformed> {
-    match json::check(text, limits.max_depth) {
-        Ok(()) if text.trim_ascii_start().starts_with('[') => parse_batch(text),
-        Ok(()) => parse_single(text),
-        Err(Flaw::LoneSurrogate) => Err(Malformed::unreadable(RpcError::parse_error())),
-        Err(Flaw::TooDeep) => Err(refuse_depth(text, limits.max_depth)),
+    let bounds = Bounds {
+        depth: limits.max_depth,
+        nodes: limits.max_nodes,
+        string_bytes: limits.max_string,
+        once: true,
+        ..ENTRY
+    };
+    if !text.trim_ascii_start().starts_with('[') {
+        return parse_within(text, &bounds);
+    }
+    // Of a batch each entry is looked at by itself: one that says a thing twice does not spoil the others.
+    match exact::scan(text, &Bounds { once: false, ..bounds }) {
+        Ok(_) => parse_batch(text),
+        Err(flaw) => Err(refuse(text, flaw, &bounds)),
     }
 }
 
-/// Reads one entry of a batch that [`parse`] has found; its nesting was checked there.
+/// What the entry of a batch may be, whose size was looked at.
+const ENTRY: Bounds = Bounds { once: true, later: Some("/params/arguments"), ..Bounds::NONE };
+
+/// Reads one entry of a batch that [`parse`] has found; its size and nesting were checked there.
 ///
 /// # Errors
 ///
 /// As [`parse`]; a batch within a batch is -32600.
 pub(crate) fn parse_single(text: &str) -> Result<Incoming<'_>, Malformed> {
-    match Envelope::read(text) {
-        Some(incoming) => Ok(incoming),
-        None => parse_slowly(text),
+    parse_within(text, &ENTRY)
+}
+
+fn parse_within<'a>(text: &'a str, bounds: &Bounds) -> Result<Incoming<'a>, Malformed> {
+    let (repeats, twice) = match exact::scan(text, bounds) {
+        Ok(facts) => (facts.repeats, None),
+        // What is wrong with the message beside this is said first, and an answer belongs to who waits for it.
+        Err(Flaw::Twice(place)) => match exact::scan(text, &Bounds { once: false, ..*bounds }) {
+            Ok(_) => (true, Some(Flaw::Twice(place))),
+            Err(flaw) => return Err(refuse(text, flaw, bounds)),
+        },
+        Err(flaw) => return Err(refuse(text, flaw, bounds)),
+    };
+    let mut incoming = match Envelope::read(text) {
+        Some(incoming) => incoming,
+        None => parse_slowly(text)?,
+    };
+    match (&mut incoming, twice) {
+        (Incoming::Response(response), _) => response.repeats = repeats,
+        (_, Some(flaw)) => return Err(refuse(text, flaw, bounds)),
+        (Incoming::Request(request), None) => request.repeats = repeats,
+        (Incoming::Notification(notification), None) => notification.repeats = repeats,
+        (Incoming::Batch(_), None) => {}
     }
+    Ok(incoming)
 }
 
 impl Malformed {
@@ -133,9 +178,17 @@ fn parse_batch(text: &str) -> Result<Incoming<'_>, Malformed> {
     }
 }
 
-/// Too deep for recursive code; but the id of a request can still be found, and a response must not be answered.
-fn refuse_depth(text: &str, max_depth: usize) -> Malformed {
-    let error = RpcError::invalid_request(format!("nested deeper than {max_depth} levels"));
+/// Beyond what may be parsed; but the id of a request can still be found, and a response must not be answered.
+fn refuse(text: &str, flaw: Flaw, bounds: &Bounds) -> Malformed {
+    let what = match flaw {
+        Flaw::LoneSurrogate | Flaw::Here(_) => return Malformed::unreadable(RpcError::parse_error()),
+        Flaw::TooDeep => format!("nested deeper than {} levels (limit json_depth)", bounds.depth),
+        Flaw::TooMany => format!("more than {} values and names of members (limit json_nodes)", bounds.nodes),
+        Flaw::TooLong => format!("a string of more than {} bytes (limit json_string_bytes)", bounds.string_bytes),
+        Flaw::Twice(place) => format!("`{}` is there twice", shown(&place, MESSAGE_CHARS)),
+        Flaw::TooLarge(place) => format!("`{}` has more than 64 bits", shown(&place, MESSAGE_CHARS)),
+    };
+    let error = RpcError::invalid_request(what);
     match Outline::read(text) {
         Ok(outline) => outline.refuse(error),
         Err(malformed) => malformed,
@@ -183,13 +236,17 @@ impl<'a> Envelope<'a> {
         let id = self.id.map(RequestId::from_raw).transpose().ok()?;
         match (self.method, id, self.result, self.error) {
             (Some(method), Some(id), None, None) => {
-                Some(Incoming::Request(Request { id, method: method.0, params: self.params }))
+                Some(Incoming::Request(Request { id, method: method.0, params: self.params, repeats: false }))
             }
             (Some(method), None, None, None) => {
-                Some(Incoming::Notification(Notification { method: method.0, params: self.params }))
+                Some(Incoming::Notification(Notification { method: method.0, params: self.params, repeats: false }))
             }
-            (None, Some(id), Some(result), None) => Some(Incoming::Response(Response { id, outcome: Ok(result) })),
-            (None, Some(id), None, Some(error)) => Some(Incoming::Response(Response { id, outcome: Err(error) })),
+            (None, Some(id), Some(result), None) => {
+                Some(Incoming::Response(Response { id, outcome: Ok(result), repeats: false }))
+            }
+            (None, Some(id), None, Some(error)) => {
+                Some(Incoming::Response(Response { id, outcome: Err(error), repeats: false }))
+            }
             _ => None,
         }
     }
@@ -286,8 +343,12 @@ fn parse_slowly(text: &str) -> Result<Incoming<'_>, Malformed> {
     };
     let Some(method) = outline.method else {
         return match (id, outline.result, outline.error) {
-            (Some(id), Some(result), None) => Ok(Incoming::Response(Response { id, outcome: Ok(result) })),
-            (Some(id), None, Some(error)) => Ok(Incoming::Response(Response { id, outcome: Err(error) })),
+            (Some(id), Some(result), None) => {
+                Ok(Incoming::Response(Response { id, outcome: Ok(result), repeats: false }))
+            }
+            (Some(id), None, Some(error)) => {
+                Ok(Incoming::Response(Response { id, outcome: Err(error), repeats: false }))
+            }
             (_, Some(_), Some(_)) => Err(outline.refuse(RpcError::invalid_request("both result and error"))),
             (None, None, None) => Err(outline.refuse(RpcError::invalid_request("neither method nor id"))),
             (None, ..) => Err(outline.refuse(RpcError::invalid_request("a response without an id"))),
@@ -305,8 +366,8 @@ fn parse_slowly(text: &str) -> Result<Incoming<'_>, Malformed> {
         None => Params::default(),
     };
     Ok(match id {
-        Some(id) => Incoming::Request(Request { id, method, params }),
-        None => Incoming::Notification(Notification { method, params }),
+        Some(id) => Incoming::Request(Request { id, method, params, repeats: false }),
+        None => Incoming::Notification(Notification { method, params, repeats: false }),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::protocol::subscribe::ListenFilter;
 /// kind of message is answered.
 pub(crate) fn exercise(text: &str, session: Option<Revision>) {
     let valid = serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
-    let parsed = parse(text, &ParseLimits { max_depth: 16 });
+    let parsed = parse(text, &ParseLimits { max_depth: 16, max_nodes: 2_000, max_string: 20_000 });
     match &parsed {
         Ok(_) => assert!(valid, "accepted what is not JSON: {text}"),
         Err(malformed) if malformed.error.code == -32700 => {

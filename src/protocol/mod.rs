@@ -8,8 +8,9 @@
 //! | `revision` | which revisions are there, and which one does a handshake get? |
 //! | `meta_key` | what may a key of `_meta`, or the id of an extension, be? |
 //! | `method` | which methods belong to which revision? |
-//! | `json` | how is JSON text checked, walked through and written? |
-//! | `exact` | does JSON text say each thing once, and in numbers that can be kept? |
+//! | `json` | how is JSON text walked through and written? |
+//! | `exact` | does JSON text say each thing once, in numbers that can be kept, and in bounds? |
+//! | `letters` | which characters act, turn text around, or cannot be seen? |
 //! | `show` | how is a peer's text shown to a person without doing harm? |
 //! | `id` | what is a request id? |
 //! | `error` | how does a JSON-RPC error look, and which code means what? |
@@ -48,6 +49,7 @@ pub(crate) mod exact;
 pub(crate) mod form;
 pub(crate) mod id;
 pub(crate) mod json;
+pub(crate) mod letters;
 pub(crate) mod meta_key;
 pub(crate) mod method;
 pub(crate) mod notify;

@@ -3,6 +3,7 @@
 //! Control characters move cursors and forge log lines, direction marks reorder what is read, endless text fills
 //! disks. Here all of them are escaped and the rest is cut.
 
+use crate::protocol::letters::is_harmful;
 use std::fmt::{self, Write as _};
 
 /// Most characters of a peer's text that an error message repeats.
@@ -35,7 +36,7 @@ impl fmt::Display for Shown<'_> {
                 '\n' => f.write_str("\\n")?,
                 '\r' => f.write_str("\\r")?,
                 '\t' => f.write_str("\\t")?,
-                c if is_hidden(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                c if is_harmful(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
                 c => f.write_char(c)?,
             }
         }
@@ -47,19 +48,6 @@ impl fmt::Debug for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
     }
-}
-
-/// Characters that act on a terminal or hide from the eye: controls, separators, direction and joining marks, tags.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! A message a line: over pipes of this process, in both eras.
 
-use crate::demo::demo;
+use crate::demo::{Echo, demo};
 use crate::peer::{ALL, MODERN, PATIENCE, modern_meta, until};
-use mcp_blocking::{Answer, Bound, NoArgs, Running, Server};
+use mcp_blocking::{Answer, Bound, NoArgs, Running, Server, TextAction, TextPolicy, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -346,10 +346,26 @@ fn a_client_may_be_silent() {
 }
 
 #[test]
+fn hidden_text_is_refused_here_too_and_nothing_hidden_goes_out() {
+    let allowing = Tool::new("takes", "Takes all").text_in(TextPolicy::all(TextAction::Allow));
+    let (_running, mut lines) = start(demo().tool_with(allowing, |_ctx, Echo { text }| Ok(text)));
+    lines.speak(MODERN);
+    for (tool, says) in
+        [("echo", "invalid arguments: `/text`: holds a control character, U+001B"), ("takes", "red\u{200f}")]
+    {
+        let result = lines.call(tool, json!({ "text": "\u{1b}[31mred\u{1b}[0m\u{e0041}\u{200f}" }));
+        assert_eq!(result["content"][0]["text"], says, "{result}");
+    }
+    assert_eq!(lines.call("echo", json!({ "text": "می\u{200c}خواهم" }))["content"][0]["text"], "می\u{200c}خواهم");
+}
+
+#[test]
 fn limits_are_those_of_every_transport() {
     let (_running, mut lines) = start(demo().limits(|limits| {
         limits.calls_per_connection = 1;
         limits.json_depth = 8;
+        limits.json_nodes = 100;
+        limits.json_string_bytes = Some(500);
     }));
     lines.speak("2025-11-25");
     let sleeping = lines.start("tools/call", json!({ "name": "sleep" }));
@@ -363,6 +379,12 @@ fn limits_are_those_of_every_transport() {
     );
     lines.write("[".repeat(9));
     assert_eq!(lines.next().expect("an answer")["error"]["code"], -32700);
+    for (arguments, says) in
+        [(json!({ "text": vec![0; 200] }), "json_nodes"), (json!({ "text": "x".repeat(600) }), "json_string_bytes")]
+    {
+        let refused = lines.request("tools/call", json!({ "name": "echo", "arguments": arguments }));
+        assert!(refused["error"]["message"].as_str().is_some_and(|text| text.contains(says)), "{refused}");
+    }
     let (_running, mut lines) = start(demo().limits(|limits| {
         limits.rate = 1;
         limits.burst = 2;

@@ -5,6 +5,7 @@ mod ask;
 mod asked;
 mod audit;
 mod batches;
+mod budgets;
 mod caller;
 #[cfg(feature = "tls")]
 mod certificates;
@@ -39,6 +40,7 @@ mod process;
 mod raw;
 mod reports;
 mod resume;
+mod root_dir;
 mod scenarios;
 mod schema;
 mod scopes;
@@ -49,6 +51,7 @@ mod stories;
 mod tasks;
 mod tasks_asking;
 mod tasks_bounds;
+mod texts;
 #[cfg(feature = "tls")]
 mod tls;
 mod tools;

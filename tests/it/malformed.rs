@@ -77,6 +77,10 @@ fn what_is_not_json_is_a_parse_error_without_id() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping"} // comment"#, Nobody(-32700)),
         ("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}", Nobody(-32700)),
         (r#"{"jsonrpc":"2.0","id":1,"method":"\ud800"}"#, Nobody(-32700)),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"\udc00"}}}"#,
+            Nobody(-32700),
+        ),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"\udfff":1}}"#, Nobody(-32700)),
         (r#"{"jsonrpc":"2.0","id":"\ud800\ud800","method":"ping"}"#, Nobody(-32700)),
     ]);

@@ -352,7 +352,7 @@ fn the_work_of_a_check_is_bounded() {
     }));
     let mut schema = schema;
     schema["$defs"] = json!({ "deep": { "type": "object", "additionalProperties": { "$ref": "#/$defs/deep" } } });
-    let running = serve(raw(schema));
+    let running = serve(raw(schema).limits(|limits| limits.json_nodes = 1 << 20));
     let mut peer = Peer::of(&running, MODERN);
     let half = 500_000;
     let (many, words): (Vec<_>, Vec<_>) = (0..half / 4).map(|n| (n % 10, format!("{n:05x}"))).unzip();
@@ -383,7 +383,7 @@ fn values_that_take_many_times_their_text_are_within_the_memory_budget() {
     }
     let server = raw(object(json!({ "list": { "type": "array", "items": { "type": "object" } } })))
         .tool("typed", "Typed", |_ctx, Nested { list }| Ok(list.len().to_string()))
-        .limits(|limits| limits.memory_bytes = 16 << 20);
+        .limits(|limits| (limits.memory_bytes, limits.json_nodes) = (16 << 20, 1 << 20));
     let running = serve(server);
     for revision in ALL {
         let mut peer = Peer::of(&running, revision);

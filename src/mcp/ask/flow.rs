@@ -1,6 +1,7 @@
 //! What is known of one request's questions: from earlier rounds, from this request, and from this run of its handler.
 
 use super::question::Rendered;
+use crate::guard::text::Escaped;
 use crate::mcp::tool_error::{ToolError, ToolResult};
 use crate::protocol::error::codes;
 use crate::protocol::json;
@@ -119,7 +120,7 @@ impl Flow {
     fn answer_from_outside(&self, key: &str, question: &Rendered) -> Option<Box<RawValue>> {
         let digest = &question.digest;
         let changed = || {
-            log::warn!(target: "mcp_blocking::ask", "the question `{}` has changed since it was asked, and is asked again", key.escape_debug());
+            log::warn!(target: "mcp_blocking::ask", "the question `{}` has changed since it was asked, and is asked again", Escaped::short(key));
         };
         let Some(state) = &self.state else {
             // A client may know what will be asked.

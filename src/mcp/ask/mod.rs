@@ -156,6 +156,15 @@ impl Ctx {
             }
         }
         let of_request = revision.is_modern() && !self.flow.lock().in_task();
+        for answer in &mut answers {
+            self.call().screen_answer(answer).map_err(|faults| match of_request {
+                true => ToolError::rpc(
+                    codes::INVALID_PARAMS,
+                    format!("params.inputResponses: an answer does not fit:{faults}"),
+                ),
+                false => ToolError::new(format!("an answer of the client does not fit:{faults}")),
+            })?;
+        }
         questions.read(&answers).map_err(|(key, what)| match of_request {
             true => ToolError::rpc(
                 codes::INVALID_PARAMS,
@@ -258,6 +267,7 @@ impl Call {
                 Some(task) => Cow::Owned(tasks::with_related(&question.params, &task.id)),
                 None => Cow::Borrowed(&*question.params),
             };
+            let params = self.clean_question(&params)?;
             let send = |message| self.send_request(message);
             asked.push(asked::Question::ask(&self.link, Some(self), Some(key), question.method, &params, send)?);
         }

@@ -296,7 +296,9 @@ fn sentence(error: &ValidationError<'_>) -> String {
             let options: Vec<_> = options.as_array().into_iter().flatten().map(Value::to_string).collect();
             format!("has to be one of {}", list(&options))
         }
-        Kind::Constant { expected_value } => format!("has to be {}", Escaped::new(&expected_value.to_string(), SHOWN)),
+        Kind::Constant { expected_value } => {
+            format!("has to be {}", Escaped::new(&expected_value.to_string(), SHOWN).in_full())
+        }
         Kind::Minimum { limit } => format!("has to be at least {limit}"),
         Kind::Maximum { limit } => format!("may be {limit} at the most"),
         Kind::ExclusiveMinimum { limit } => format!("has to be more than {limit}"),
@@ -304,7 +306,7 @@ fn sentence(error: &ValidationError<'_>) -> String {
         Kind::MultipleOf { multiple_of } => format!("has to be a multiple of {multiple_of}"),
         Kind::MinLength { limit } => format!("is too short: it has to have at least {limit} characters"),
         Kind::MaxLength { limit } => format!("is too long: it may have {limit} characters"),
-        Kind::Pattern { pattern } => format!("has to match the pattern `{}`", Escaped::new(pattern, SHOWN)),
+        Kind::Pattern { pattern } => format!("has to match the pattern `{}`", Escaped::new(pattern, SHOWN).in_full()),
         Kind::MinItems { limit } => format!("has to have at least {limit} elements"),
         Kind::MaxItems { limit } => format!("may have {limit} elements at the most"),
         Kind::UniqueItems => "has the same element twice".into(),
@@ -322,7 +324,7 @@ fn sentence(error: &ValidationError<'_>) -> String {
 
 /// Values in a list that is cut.
 fn list(values: &[String]) -> String {
-    Escaped::new(&values.join(", "), SHOWN).to_string()
+    Escaped::new(&values.join(", "), SHOWN).in_full().to_string()
 }
 
 fn named(kind: JsonType) -> &'static str {

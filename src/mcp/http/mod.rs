@@ -137,7 +137,7 @@ impl Conversation {
         }
         let Ok(body) = String::from_utf8(body) else { return Err((400, RpcError::parse_error())) };
         let text = Text::from(body);
-        let limits = ParseLimits { max_depth: self.mcp.limits().json_depth };
+        let limits = ParseLimits::from(self.mcp.limits());
         let incoming = match envelope::parse(&text, &limits) {
             Ok(incoming) => incoming,
             Err(malformed) => {
