@@ -23,4 +23,7 @@ fn seeds_pass() {
     #[cfg(feature = "tls")]
     each_seed("certificate", super::certificate);
     each_seed("arguments", super::arguments);
+    each_seed("token", super::token);
+    #[cfg(feature = "jwt")]
+    each_seed("jwt", super::jwt);
 }
