@@ -19,6 +19,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tokens;
 
 use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::http::head::Head;
@@ -59,6 +60,17 @@ pub fn arguments(bytes: &[u8]) {
 /// Chunked bodies, addresses of templates, sealed states, headers that repeat arguments, ids of events.
 pub fn pieces(bytes: &[u8]) {
     pieces::run(bytes);
+}
+
+/// The values of `Authorization` headers: which token they are, if they are one.
+pub fn token(bytes: &[u8]) {
+    tokens::bearers(bytes);
+}
+
+/// A JWT, and one that is signed here, with a key and a clock that do not change.
+#[cfg(feature = "jwt")]
+pub fn jwt(bytes: &[u8]) {
+    tokens::jwt(bytes);
 }
 
 /// A certificate of a client's: its names, as another reader sees them, and an id that can be logged and compared.

@@ -26,4 +26,7 @@ fn seeds_pass() {
     each_seed("sanitizer", super::sanitizer);
     each_seed("budget", |bytes| super::budget(std::str::from_utf8(bytes).unwrap()));
     each_seed("path", |bytes| super::path(std::str::from_utf8(bytes).unwrap()));
+    each_seed("token", super::token);
+    #[cfg(feature = "jwt")]
+    each_seed("jwt", super::jwt);
 }

@@ -28,6 +28,12 @@ mod heads;
 mod http;
 mod http_attacks;
 mod in_memory;
+#[cfg(feature = "jwt")]
+mod issuer;
+#[cfg(feature = "jwt")]
+mod jwt;
+#[cfg(feature = "jwt")]
+mod jwt_keys;
 mod life;
 mod lines;
 mod malformed;
