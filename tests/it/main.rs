@@ -26,10 +26,12 @@ mod http;
 mod http_attacks;
 mod in_memory;
 mod life;
+mod lifetime;
 mod lines;
 mod malformed;
 mod messages;
 mod meta;
+mod metadata;
 mod mirrored;
 mod peer;
 #[allow(dead_code, reason = "shared with the tests of the examples, which use all of it")]
@@ -46,8 +48,10 @@ mod stories;
 mod tasks;
 mod tasks_asking;
 mod tasks_bounds;
+mod tickets;
 #[cfg(feature = "tls")]
 mod tls;
+mod tokens;
 mod tools;
 mod two;
 mod validation;
