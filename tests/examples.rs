@@ -136,7 +136,7 @@ fn everything_reads_its_tokens_again_on_a_hangup() {
 #[test]
 fn browser_serves_a_page_and_gives_it_a_ticket() {
     let mut process = Process::start("browser", &["--listen=127.0.0.1:0", "--page=127.0.0.1:0", "--page=127.0.0.1:0"]);
-    let mut address = |name: &str, scheme: &str, rest: &str| -> SocketAddr {
+    let address = |name: &str, scheme: &str, rest: &str| -> SocketAddr {
         let line = process.line();
         let address = line.strip_prefix(&format!("{name} {scheme}://")).and_then(|line| line.strip_suffix(rest));
         address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("not an endpoint: {line}"))

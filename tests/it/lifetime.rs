@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 const LIFE: Duration = Duration::from_millis(800);
 
 fn short(server: Server) -> Server {
-    server.limits(|limits| limits.connection_lifetime = LIFE)
+    // Those that never let go of it send many messages.
+    server.limits(|limits| (limits.connection_lifetime, limits.rate) = (LIFE, 0))
 }
 
 #[test]
