@@ -105,6 +105,69 @@ fn everything_takes_several_addresses_and_settings() {
     }
 }
 
+#[test]
+fn everything_reads_its_tokens_again_on_a_hangup() {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("everything-{}.tokens", std::process::id()));
+    let write = |text: &str| std::fs::write(&file, text).expect("written");
+    write("ada a-token-of-good-length name=laptop\nbob another-token-of-good-length\n");
+    let path = file.display().to_string();
+    let mut process = Process::start("everything", &["--listen=127.0.0.1:0", "--token-file", &path]);
+    let address = process.address();
+    let peer =
+        |token: &str| Peer::connect_to(address, &[("Authorization", &format!("Bearer {token}"))]).speaking(MODERN);
+    let (mut ada, mut bob) = (peer("a-token-of-good-length"), peer("another-token-of-good-length"));
+    write("bob another-token-of-good-length\n");
+    process.signal("HUP");
+    assert_eq!(ada.closed().map(|(code, _)| code), Some(1008));
+    assert_eq!(text(&mut bob, "echo", json!({ "text": "x" })), "x");
+    write("bob another-token-of-good-length\neve short");
+    process.signal("HUP");
+    assert_eq!(text(&mut bob, "echo", json!({ "text": "x" })), "x");
+    process.signal("TERM");
+    let (status, err) = process.end();
+    assert_eq!(status.code(), Some(0), "{err}");
+    assert!(err.contains("opened by ada (laptop)") && !err.contains("good-length"), "{err}");
+    let (status, err) = Process::start("everything", &["--listen=127.0.0.1:0", "--token-file", &path]).end();
+    assert_eq!(status.code(), Some(1), "{err}");
+    assert!(err.contains("line 2") && !err.contains("short "), "{err}");
+    let _ = std::fs::remove_file(&file);
+}
+
+#[test]
+fn browser_serves_a_page_and_gives_it_a_ticket() {
+    let mut process = Process::start("browser", &["--listen=127.0.0.1:0", "--page=127.0.0.1:0", "--page=127.0.0.1:0"]);
+    let address = |name: &str, scheme: &str, rest: &str| -> SocketAddr {
+        let line = process.line();
+        let address = line.strip_prefix(&format!("{name} {scheme}://")).and_then(|line| line.strip_suffix(rest));
+        address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("not an endpoint: {line}"))
+    };
+    let server = address("websocket", "ws", "/mcp");
+    let (own, other) = (address("page", "http", "/"), address("elsewhere", "http", "/"));
+    let ask = |page: SocketAddr, line: &str| {
+        let mut stream = peer::dial(page);
+        write!(stream, "{line} HTTP/1.1\r\nHost: {page}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .expect("sent");
+        std::io::read_to_string(stream).expect("an answer")
+    };
+    assert!(ask(own, "GET /").contains("id=\"state\""));
+    for (page, works) in [(own, true), (other, false)] {
+        let answer = ask(page, "POST /ticket");
+        let ticket: Value = serde_json::from_str(answer.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
+        let offered = format!("mcp, mcp.ticket.{}", ticket["ticket"].as_str().expect("a ticket"));
+        let mut stream = peer::dial(server);
+        let handshake = format!(
+            "GET /mcp HTTP/1.1\r\nHost: {server}\r\nOrigin: http://{page}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {offered}\r\n\r\n"
+        );
+        stream.write_all(handshake.as_bytes()).expect("sent");
+        let mut answer = [0; 12];
+        std::io::Read::read_exact(&mut stream, &mut answer).expect("an answer");
+        assert_eq!(&answer, if works { b"HTTP/1.1 101" } else { b"HTTP/1.1 403" });
+    }
+    process.signal("TERM");
+    assert_eq!(process.end().0.code(), Some(0));
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn everything_speaks_tls_and_takes_new_certificates_on_a_hangup() {

@@ -15,7 +15,7 @@ use log::kv::{Key, Value as Field, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
 use mcp_blocking::audit::Audit;
 use mcp_blocking::content::ToolOutput;
-use mcp_blocking::{NoArgs, Running, Server, Settings, TextAction, TextPolicy, Tool, ToolResult};
+use mcp_blocking::{NoArgs, Principal, Running, Server, Settings, TextAction, TextPolicy, Token, Tool, ToolResult};
 use peer::{MODERN, PATIENCE, Peer, modern_meta, serve, until};
 use raw::{BINARY, CLOSE, FIN, Head, Raw, TEXT};
 use schemars::JsonSchema;
@@ -25,7 +25,7 @@ use simplelog::{Config, WriteLogger};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{LazyLock, Mutex, Once};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -596,5 +596,42 @@ fn secrets_in_texts_are_kept_out() {
     for line in lines() {
         let told = SECRETS.iter().find(|secret| line.contains(*secret));
         assert!(told.is_none(), "{told:?} in {line}");
+    }
+}
+
+#[test]
+fn tickets_never_appear_and_neither_do_tokens_among_subprotocols() {
+    capture();
+    const TOKEN: &str = "hH5zQ9laptop-token-Kk3";
+    const PAGE: &str = "https://app.example";
+    let expired = Token::new("carol", "hH5zQ9expired-token-Kk3").named("old desk").expires(SystemTime::UNIX_EPOCH);
+    let settings = Settings::new().token(Token::new("alice", TOKEN).named("laptop")).token(expired);
+    let running = serve(
+        Server::new("logged", "1").settings(settings.ticket_endpoint().token_as_subprotocol().allow_origin(PAGE)),
+    );
+    let address = running.addr();
+    let issue = || running.handle().issue_ticket(&Principal::new("bob"), PAGE).expect("a ticket").as_str().to_owned();
+    let tickets = [issue(), issue(), issue()];
+    let offer = |offered: &str| Head::new(address).add("Origin", PAGE).add("Sec-WebSocket-Protocol", offered);
+    offer(&format!("mcp, mcp.ticket.{}", tickets[0])).ask(address).expect(101);
+    offer(&format!("mcp, mcp.ticket.{}", tickets[0])).ask(address).expect(401);
+    offer(&format!("mcp, mcp.ticket.{}, mcp.auth.{TOKEN}", tickets[1])).ask(address).expect(400);
+    Head::new(address).line(&format!("GET /mcp?ticket={} HTTP/1.1", tickets[2])).ask(address).expect(401);
+    offer(&format!("mcp, mcp.auth.{TOKEN}")).ask(address).expect(101);
+    offer("mcp, mcp.auth.hH5zQ9wrong-token-Kk3").ask(address).expect(401);
+    offer("mcp, mcp.auth.hH5zQ9expired-token-Kk3").ask(address).expect(401);
+    let post = Head::new(address).line("POST /mcp/ticket HTTP/1.1").without("Upgrade").without("Connection");
+    let answer = post.add("Origin", PAGE).add("Authorization", &format!("Bearer {TOKEN}")).ask(address).expect(200);
+    let answer: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+    let issued = answer["ticket"].as_str().expect("a ticket").to_owned();
+    let handle = running.handle();
+    let shown = format!("{handle:?} {running:?} {:?}", handle.clients());
+    until("all are gone", || handle.status().connections == 0);
+    check(running, &["opened by alice (laptop)", "opened by bob", "(carol (token old desk)) refused with 401"]);
+    for secret in tickets.iter().map(String::as_str).chain([issued.as_str(), "hH5zQ9"]) {
+        for part in [secret, secret.get(..12).unwrap_or(secret)] {
+            let told = lines().into_iter().find(|line| line.contains(part));
+            assert!(told.is_none() && !shown.contains(part), "{part} in {told:?} or {shown}");
+        }
     }
 }

@@ -41,12 +41,14 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     let running = bound.start()?;
     let handle = running.handle();
     #[cfg(unix)]
-    if options.audits() || options.tls() {
+    if options.audits() || options.tls() || options.has_token_files() {
         let handle = handle.clone();
         #[cfg(feature = "tls")]
         let tls = options.tls();
         process::on_hangup(move || {
             handle.reopen_audit();
+            // What is wrong with them is in the log.
+            let _ = handle.reload_tokens();
             #[cfg(feature = "tls")]
             if tls {
                 process::reloaded(handle.reload_tls());

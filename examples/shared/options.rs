@@ -12,6 +12,7 @@ pub struct Options {
     listen: Vec<String>,
     health: Option<String>,
     stdio: bool,
+    pages: Vec<String>,
     certificates: Certificates,
     /// What was said of each issuer of tokens: option and value, the issuer first.
     issuers: Vec<Vec<(String, String)>>,
@@ -25,6 +26,9 @@ pub struct Options {
 #[derive(Debug, Clone)]
 enum Setting {
     Token(String),
+    TokenFile(String),
+    TokenAsSubprotocol,
+    TicketEndpoint,
     AllowOrigin(String),
     AllowHost(String),
     Anonymous,
@@ -110,6 +114,8 @@ const TIMES: &[(&str, &str)] = &[
     ("--handler-deadline", "for a handler"),
     ("--handler-deadline-extended", "for a handler that reports progress"),
     ("--body-deadline", "for the body of an HTTP request"),
+    ("--connection-lifetime", "a connection lives at the most, 0 for no limit (default 7 days)"),
+    ("--ticket-lifetime", "a page's ticket can be used"),
     ("--keep-alive", "an HTTP connection without a request stays open"),
     ("--session-idle", "an HTTP session that nobody uses is kept"),
     ("--event-lifetime", "an HTTP stream can be resumed after its end"),
@@ -128,6 +134,7 @@ impl Options {
             listen: Vec::new(),
             health: None,
             stdio: false,
+            pages: Vec::new(),
             certificates: Certificates::default(),
             issuers: Vec::new(),
             state_keys: Vec::new(),
@@ -155,10 +162,14 @@ impl Options {
                 "--confirm-destructive" if program == "everything" => {
                     options.settings.push(Setting::ConfirmDestructive)
                 }
+                "--page" if program == "browser" => options.pages.push(value()?),
                 "--listen" => options.listen.push(value()?),
                 "--health" => options.health = Some(value()?),
                 "--log" => options.log = parsed(&name, &value()?)?,
                 "--token" => options.settings.push(Setting::Token(value()?)),
+                "--token-file" => options.settings.push(Setting::TokenFile(value()?)),
+                "--token-as-subprotocol" => options.settings.push(Setting::TokenAsSubprotocol),
+                "--ticket-endpoint" => options.settings.push(Setting::TicketEndpoint),
                 "--allow-origin" => options.settings.push(Setting::AllowOrigin(value()?)),
                 "--allow-host" => options.settings.push(Setting::AllowHost(value()?)),
                 "--dangerous-allow-anonymous" => options.settings.push(Setting::Anonymous),
@@ -220,6 +231,12 @@ impl Options {
         if self.tls() { "https" } else { "http" }
     }
 
+    /// Where to serve web pages.
+    #[allow(dead_code, reason = "not every example has some")]
+    pub fn pages(&self) -> &[String] {
+        &self.pages
+    }
+
     /// Whether to serve standard input and output.
     #[allow(dead_code, reason = "not every example does")]
     pub fn stdio(&self) -> bool {
@@ -249,11 +266,19 @@ impl Options {
     }
 
     /// Where to answer probes, if anywhere.
+    #[allow(dead_code, reason = "not every example does")]
     pub fn health(&self) -> Option<&str> {
         self.health.as_deref()
     }
 
+    /// Whether there are tokens to be read again.
+    #[allow(dead_code, reason = "not every example reads them again")]
+    pub fn has_token_files(&self) -> bool {
+        self.settings.iter().any(|setting| matches!(setting, Setting::TokenFile(_)))
+    }
+
     /// Whether an audit log is kept.
+    #[allow(dead_code, reason = "not every example opens it anew")]
     pub fn audits(&self) -> bool {
         self.audit.is_some()
     }
@@ -272,6 +297,9 @@ impl Options {
                         None => settings.bearer_token(format!("token-{token_number}"), token),
                     }
                 }
+                Setting::TokenFile(path) => settings.token_file(path),
+                Setting::TokenAsSubprotocol => settings.token_as_subprotocol(),
+                Setting::TicketEndpoint => settings.ticket_endpoint(),
                 Setting::AllowOrigin(origin) => settings.allow_origin(origin),
                 Setting::AllowHost(host) => settings.allow_host(host),
                 Setting::Anonymous => settings.dangerous_allow_anonymous(),
@@ -417,6 +445,8 @@ fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool
         "--task-ttl" => limits.task_ttl = seconds(name, value)?,
         "--task-ttl-max" => limits.task_ttl_max = seconds(name, value)?,
         "--body-deadline" => limits.body_deadline = seconds(name, value)?,
+        "--connection-lifetime" => limits.connection_lifetime = seconds(name, value)?,
+        "--ticket-lifetime" => limits.ticket_lifetime = seconds(name, value)?,
         "--keep-alive" => limits.keep_alive = seconds(name, value)?,
         "--session-idle" => limits.session_idle = seconds(name, value)?,
         "--event-lifetime" => limits.event_lifetime = seconds(name, value)?,
@@ -454,6 +484,9 @@ fn help(program: &str) -> String {
              \x20                                rounds of one request (several times: the first seals, all open)\n\
              \x20 --confirm-destructive          ask the user before a tool runs that may destroy something\n"
         }
+        "browser" => {
+            "  --page ADDRESS                 where to serve the page (several times: pages of the others are not let in)\n"
+        }
         _ => "",
     };
     let mut text = format!(
@@ -462,6 +495,10 @@ fn help(program: &str) -> String {
          \x20                                may be given several times)\n\
          \x20 --health ADDRESS               where to answer /health, /ready and /metrics (default: nowhere)\n\
          \x20 --token [NAME:]TOKEN           ask for a bearer token, and accept this one (several times)\n\
+         \x20 --token-file FILE              the same for the tokens in a file, which is read again on SIGHUP; a line for each: principal,\n\
+         \x20                                token or sha256:HEX, and if wanted name=, scopes=a,b and expires=2030-12-31T23:59:59Z\n\
+         \x20 --token-as-subprotocol         let WebSockets bring their token as subprotocol mcp.auth.TOKEN, too\n\
+         \x20 --ticket-endpoint              issue one-time tickets for WebSockets of web pages, at the path with /ticket\n\
          \x20 --allow-origin ORIGIN          let pages of this origin in, say https://app.example.com\n\
          \x20 --allow-host HOST              let requests for this host name in\n\
          \x20 --dangerous-allow-anonymous    beyond loopback: ask nobody for a token\n\

@@ -59,6 +59,7 @@ pub fn stop_on_signals(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 /// Has SIGHUP do that, as logrotate expects, and what renews certificates.
 #[cfg(unix)]
+#[allow(dead_code, reason = "not every example has something to renew")]
 pub fn on_hangup(renew: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGHUP])?;
     std::thread::Builder::new().name("hangup".into()).spawn(move || signals.forever().for_each(|_| renew()))?;
@@ -67,6 +68,7 @@ pub fn on_hangup(renew: impl Fn() + Send + 'static) -> io::Result<()> {
 
 /// Says what has come of reading the certificates' files again, as far as the log does not.
 #[cfg(all(unix, feature = "tls"))]
+#[allow(dead_code, reason = "likewise")]
 pub fn reloaded(changed: Result<Vec<std::path::PathBuf>, mcp_blocking::Error>) {
     // What has gone wrong is in the log, and so is what was taken.
     if changed.is_ok_and(|changed| changed.is_empty()) {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// A connection that has lived long enough is ended when it has been silent for so long, and nothing is under way.
-const LULL: u64 = 250;
+pub(crate) const LULL: Duration = Duration::from_millis(250);
 /// How often it is looked whether it is.
 const GLANCE: u64 = 50;
 /// No end.
@@ -154,7 +154,7 @@ impl Connection {
         if self.framing.close(1001, REASON).is_none() {
             return NEVER;
         }
-        let lull = self.lane.live() == 0 && clock.saturating_sub(self.last_heard()) >= LULL;
+        let lull = self.lane.live() == 0 && clock.saturating_sub(self.last_heard()) >= super::connection::millis(LULL);
         if !lull && clock < self.overdue_at() {
             return clock + GLANCE;
         }

@@ -12,7 +12,7 @@
 pub(crate) mod budget;
 pub(crate) mod connection;
 pub(crate) mod drain;
-mod ending;
+pub(crate) mod ending;
 pub(crate) mod framing;
 pub(crate) mod link;
 #[cfg(feature = "tls")]

@@ -70,7 +70,7 @@ impl Authenticator {
         };
         if let Some(principal) = &principal {
             // A certificate's end, and what an author's own authentication has said of one.
-            self.challenge.still_valid(principal, now)?;
+            self.challenge.still_valid(principal, SystemTime::now())?;
         }
         Ok(principal)
     }

@@ -7,7 +7,9 @@ use super::tasks::{R4, begin, knowing, reach};
 use super::web::Web;
 use mcp_blocking::audit::{Audit, Expect, FindingKind, Report, SyncPolicy, WhenFailing, read_key, verify_files};
 use mcp_blocking::content::ResourceLink;
-use mcp_blocking::{Ctx, Error, NoArgs, Principal, Running, Server, TaskSupport, Tool, ToolError, ToolResult};
+use mcp_blocking::{
+    Ctx, Error, NoArgs, Principal, Running, Server, Settings, TaskSupport, Token, Tool, ToolError, ToolResult,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const TOKEN: &str = "a-token-that-is-never-written";
 const KEY: [u8; 32] = [9; 32];
@@ -832,4 +834,42 @@ fn a_server_of_another_protocol_keeps_a_log_too() {
     folder.assert_sound();
     assert_eq!(folder.events("connection")[0]["path"], "/deaf");
     assert_eq!(folder.events("reload")[0]["what"], "audit");
+}
+
+#[test]
+fn it_is_told_which_token_somebody_came_with_and_when_it_ended() {
+    let folder = Folder::new();
+    let soon = SystemTime::now() + Duration::from_millis(500);
+    let tokens = Settings::new()
+        .token(Token::new("alice", TOKEN).named("laptop").expires(soon))
+        .token(Token::new("bob", "another-token-of-good-length").named("desk").expires(SystemTime::UNIX_EPOCH))
+        .tickets();
+    let running = serve(demo().settings(tokens.allow_origin("https://app.example").audit(folder.audit())));
+    let mut peer = Peer::connect_to(running.addr(), &[("Authorization", &format!("Bearer {TOKEN}"))]);
+    assert_eq!(peer.closed().map(|(code, _)| code), Some(1008));
+    let with = |token: &str| Head::new(running.addr()).add("Authorization", &format!("Bearer {token}"));
+    with("another-token-of-good-length").ask(running.addr()).expect(401);
+    let ticket = running.handle().issue_ticket(&Principal::new("carol"), "https://app.example").expect("a ticket");
+    let offered = ticket.subprotocols().join(", ");
+    let page = Head::new(running.addr()).add("Origin", "https://app.example").add("Sec-WebSocket-Protocol", &offered);
+    page.ask(running.addr()).expect(101);
+    page.ask(running.addr()).expect(401);
+    running.handle().set_tokens([]).expect("none");
+    end(running);
+    folder.assert_sound();
+    let lines = folder.lines();
+    for wanted in [
+        json!({ "event": "authentication", "outcome": "ok", "principal": "alice", "token": "laptop" }),
+        json!({ "event": "authentication", "outcome": "ended", "reason": "expired", "principal": "alice", "token": "laptop" }),
+        json!({ "event": "authentication", "outcome": "refused", "reason": "expired", "about": "bob (token desk)" }),
+        json!({ "event": "authentication", "outcome": "ok", "principal": "carol" }),
+        json!({ "event": "authentication", "outcome": "refused", "reason": "ticket", "status": 401 }),
+        json!({ "event": "reload", "what": "tokens" }),
+    ] {
+        let members = wanted.as_object().expect("an object");
+        let there = lines.iter().any(|line| members.iter().all(|(key, value)| line[key] == *value));
+        assert!(there, "no {wanted} in {lines:#?}");
+    }
+    let all = format!("{lines:?}");
+    assert!(![ticket.as_str(), TOKEN, "another-token"].iter().any(|secret| all.contains(secret)), "{all}");
 }

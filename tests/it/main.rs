@@ -35,10 +35,12 @@ mod jwt;
 #[cfg(feature = "jwt")]
 mod jwt_keys;
 mod life;
+mod lifetime;
 mod lines;
 mod malformed;
 mod messages;
 mod meta;
+mod metadata;
 mod mirrored;
 mod peer;
 #[allow(dead_code, reason = "shared with the tests of the examples, which use all of it")]
@@ -58,8 +60,10 @@ mod tasks;
 mod tasks_asking;
 mod tasks_bounds;
 mod texts;
+mod tickets;
 #[cfg(feature = "tls")]
 mod tls;
+mod tokens;
 mod tools;
 mod two;
 mod validation;

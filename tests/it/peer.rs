@@ -149,6 +149,11 @@ impl Peer {
         self.send_text(&message.to_string());
     }
 
+    /// Sends, unless the connection is gone.
+    pub fn try_send(&mut self, message: &Value) -> bool {
+        self.socket.send(Message::text(message.to_string())).is_ok()
+    }
+
     pub fn send_text(&mut self, text: &str) {
         self.send_message(Message::text(text));
     }

@@ -9,6 +9,7 @@ use super::gate::{Admitted, HttpPassed};
 use super::{opening, websocket};
 use crate::audit::Party;
 use crate::engine::connection::Connection;
+use crate::engine::ending::LULL;
 use crate::engine::framing::Framing;
 use crate::engine::link::ReadHalf;
 use crate::engine::outbox::{self, Flush, Frame, Outbox};
@@ -247,7 +248,9 @@ fn wait_over(
         if over {
             idle_since.get_or_insert_with(Instant::now);
         }
-        if over && (connection.is_closing() || connection.core.stopping() || retired) || connection.is_overdue() {
+        // Not at once: the client may have been told that it can send another request.
+        let lull = retired && idle_since.is_some_and(|since: Instant| since.elapsed() >= LULL);
+        if over && (connection.is_closing() || connection.core.stopping() || lull) || connection.is_overdue() {
             return false;
         }
         let now = Instant::now();
@@ -261,8 +264,7 @@ fn wait_over(
             true => idle.min(sign - now),
             false => Duration::from_millis(1),
         };
-        let patience =
-            if retired { patience } else { patience.min(connection.retires_in()).max(Duration::from_millis(1)) };
+        let patience = patience.min(if retired { LULL } else { connection.retires_in() }).max(Duration::from_millis(1));
         if !ahead.is_empty() && exchange.wait_over(GLANCE) {
             continue;
         }
