@@ -519,7 +519,7 @@ impl Server {
         self
     }
 
-    /// A memory of one's own for [`Ctx::once`], say a database that several processes share. The closure gets the id of a
+    /// A memory of one's own for [`Ctx::once`], and for what users have [agreed](Tool::confirm) to, say a database that several processes share. The closure gets the id of a
     /// state and the time for which it has to be remembered, and says whether this is its first use. It runs on the handler's thread.
     pub fn replay_guard(mut self, guard: impl Fn(&str, Duration) -> bool + Send + Sync + 'static) -> Self {
         self.replay_guard = Some(Box::new(guard));
@@ -571,6 +571,12 @@ impl Server {
     /// [`Settings::dangerous_allow_anonymous`].
     pub fn dangerous_allow_anonymous(mut self) -> Self {
         self.settings = self.settings.dangerous_allow_anonymous();
+        self
+    }
+
+    /// [`Settings::confirm_destructive`].
+    pub fn confirm_destructive(mut self) -> Self {
+        self.settings = self.settings.confirm_destructive();
         self
     }
 

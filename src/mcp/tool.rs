@@ -291,7 +291,7 @@ impl Tool {
     /// arguments, each of them escaped and cut to 200 characters. The handler runs when the user has agreed; if not, the result is a failure that says so.
     ///
     /// The question is one like those of [`Ctx::ask`](crate::Ctx::ask), in both eras and in tasks, ahead of the handler's own. What a user has agreed to is this one call:
-    /// no other arguments, and no second time, even if the client brings the same state again. A client that cannot ask its user, as it did not declare elicitation, is refused
+    /// no other arguments, and no second time, even if the client brings the same state again ([`Ctx::once`](crate::Ctx::once) says who remembers that). A client that cannot ask its user, as it did not declare elicitation, is refused
     /// (-32021 in 2026-07-28, a failed result before that). A [`quick`](Self::quick) tool runs on the pool then.
     ///
     /// This keeps a model from doing what its user does not want. It is no protection from a client that does not ask: for that there are scopes.
