@@ -395,12 +395,11 @@ impl Server {
         R: Serialize,
         F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let (Method { name, scopes, step_up }, caller) = (method, Location::caller());
-        let required = Required::new(scopes, step_up).unwrap_or_else(|what| {
+        let (Method { name, required }, caller) = (method, Location::caller());
+        if let Err(what) = required.check() {
             let problem = Problem::new(format!("method `{}`", name.escape_debug()), what);
             self.problems.push(problem.at(caller));
-            Required::default()
-        });
+        }
         let entry = MethodEntry { name: name.into(), required, handler: method::answering(handler) };
         let taken = self.registry.methods.requests.iter().any(|other| other.name == entry.name)
             || protocol_method::is_known(&entry.name);

@@ -357,7 +357,8 @@ fn entry(
     let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let (task, confirm) = (tool.task.clone(), tool.confirm);
-    let required = Required::new(tool.scopes.clone(), tool.step_up)?;
+    tool.required.check()?;
+    let required = tool.required.clone();
     let info = tool.into_info(shown, output);
     let (handler, slow, listed) = (handler(contract), AtomicU32::new(0), Default::default());
     Ok(Entry { info, deadline, task, required, confirm, handler, mirrored, rank, quick, slow, listed })

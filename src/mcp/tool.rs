@@ -1,5 +1,6 @@
 //! The description of a tool, and arguments for one that takes none.
 
+use crate::guard::scopes::Required;
 use crate::protocol::content::{Icon, TaskSupport, ToolAnnotations, ToolInfo};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -33,8 +34,7 @@ pub struct Tool {
     pub(crate) task: TaskPlan,
     pub(crate) unchecked: bool,
     pub(crate) rank: i32,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) step_up: bool,
+    pub(crate) required: Required,
     /// Whether the user is asked first, whatever the policy is.
     pub(crate) confirm: Option<bool>,
 }
@@ -66,8 +66,7 @@ impl Tool {
             task: TaskPlan::default(),
             unchecked: false,
             rank: 0,
-            scopes: Vec::new(),
-            step_up: false,
+            required: Required::default(),
             confirm: None,
         }
     }
@@ -274,7 +273,7 @@ impl Tool {
     /// A task keeps the scopes of the request that began it.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scopes.push(scope.into());
+        self.required.add(scope);
         self
     }
 
@@ -283,7 +282,7 @@ impl Tool {
     /// their user for a token that may do more; everywhere by error -31003, whose `data` says the same. [`Settings::step_up`](crate::Settings::step_up) says this of everything.
     #[must_use]
     pub fn step_up(mut self) -> Self {
-        self.step_up = true;
+        self.required.set_step_up();
         self
     }
 
