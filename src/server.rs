@@ -395,12 +395,11 @@ impl Server {
         R: Serialize,
         F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
     {
-        let (Method { name, scopes, step_up }, caller) = (method, Location::caller());
-        let required = Required::new(scopes, step_up).unwrap_or_else(|what| {
+        let (Method { name, required }, caller) = (method, Location::caller());
+        if let Err(what) = required.check() {
             let problem = Problem::new(format!("method `{}`", name.escape_debug()), what);
             self.problems.push(problem.at(caller));
-            Required::default()
-        });
+        }
         let entry = MethodEntry { name: name.into(), required, handler: method::answering(handler) };
         let taken = self.registry.methods.requests.iter().any(|other| other.name == entry.name)
             || protocol_method::is_known(&entry.name);
@@ -519,7 +518,7 @@ impl Server {
         self
     }
 
-    /// A memory of one's own for [`Ctx::once`], say a database that several processes share. The closure gets the id of a
+    /// A memory of one's own for [`Ctx::once`], and for what users have [agreed](Tool::confirm) to, say a database that several processes share. The closure gets the id of a
     /// state and the time for which it has to be remembered, and says whether this is its first use. It runs on the handler's thread.
     pub fn replay_guard(mut self, guard: impl Fn(&str, Duration) -> bool + Send + Sync + 'static) -> Self {
         self.replay_guard = Some(Box::new(guard));
@@ -571,6 +570,12 @@ impl Server {
     /// [`Settings::dangerous_allow_anonymous`].
     pub fn dangerous_allow_anonymous(mut self) -> Self {
         self.settings = self.settings.dangerous_allow_anonymous();
+        self
+    }
+
+    /// [`Settings::confirm_destructive`].
+    pub fn confirm_destructive(mut self) -> Self {
+        self.settings = self.settings.confirm_destructive();
         self
     }
 

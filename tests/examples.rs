@@ -318,6 +318,26 @@ fn run(name: &str, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
+fn everything_asks_before_it_destroys_something_if_it_is_told_to() {
+    let arguments = ["--listen", "127.0.0.1:0", "--confirm-destructive"];
+    let asking = Process::start("everything", &arguments);
+    let (trusting, address) = everything();
+    let mut peer = connect(address, MODERN);
+    assert_eq!(text(&mut peer, "forget", json!({})), "forgot 0 texts");
+    drop(trusting);
+    let mut peer = Peer::connect_to(asking.address(), &[]).speaking(MODERN);
+    peer.capabilities = json!({ "elicitation": { "form": {} } });
+    let asked = peer.request("tools/call", json!({ "name": "forget", "arguments": {} }))["result"].clone();
+    let (key, question) = asked["inputRequests"].as_object().and_then(|all| all.iter().next()).expect("a question");
+    assert!(question["params"]["message"].as_str().is_some_and(|message| message.contains("forget")), "{question}");
+    let answers = json!({ key: { "action": "accept", "content": { "run": true } } });
+    let params =
+        json!({ "name": "forget", "arguments": {}, "inputResponses": answers, "requestState": asked["requestState"] });
+    assert_eq!(peer.request("tools/call", params)["result"]["content"][0]["text"], "forgot 0 texts");
+    assert_eq!(text(&mut peer, "echo", json!({ "text": "unasked" })), "unasked");
+}
+
+#[test]
 fn everything_keeps_an_audit_log_that_audit_verify_verifies() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("examples-audit-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);

@@ -26,24 +26,30 @@ pub(crate) fn check(scope: &str) -> Result<(), String> {
 /// What it takes to use something, and who may know of it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Required {
-    scopes: Arc<[Box<str>]>,
+    scopes: Vec<Box<str>>,
     step_up: bool,
 }
 
 impl Required {
-    /// All of these scopes. With `step_up`, callers without them are told which.
+    /// One more scope: all are needed.
+    pub(crate) fn add(&mut self, scope: impl Into<String>) {
+        let scope = scope.into().into_boxed_str();
+        if !self.scopes.contains(&scope) {
+            self.scopes.push(scope);
+        }
+    }
+
+    /// Callers without its scopes may know of it, and are told which they are.
+    pub(crate) fn set_step_up(&mut self) {
+        self.step_up = true;
+    }
+
+    /// Looks at it when it is registered.
     ///
     /// # Errors
-    /// One of them is none.
-    pub(crate) fn new(scopes: Vec<String>, step_up: bool) -> Result<Self, String> {
-        scopes.iter().try_for_each(|scope| check(scope))?;
-        let mut own: Vec<Box<str>> = Vec::with_capacity(scopes.len());
-        for scope in scopes {
-            if !own.iter().any(|other| **other == *scope) {
-                own.push(scope.into());
-            }
-        }
-        Ok(Self { scopes: own.into(), step_up })
+    /// One of its scopes is none.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.scopes.iter().try_for_each(|scope| check(scope))
     }
 
     pub(crate) fn scopes(&self) -> &[Box<str>] {
@@ -126,6 +132,12 @@ mod tests {
         Grant::Scopes(Arc::new(scopes.iter().map(|scope| Box::from(*scope)).collect()))
     }
 
+    fn all(scopes: &[&str]) -> Required {
+        let mut required = Required::default();
+        scopes.iter().for_each(|scope| required.add(*scope));
+        required
+    }
+
     #[test]
     fn a_scope_is_one_word_that_fits_into_a_quoted_list() {
         for good in ["a", "files:write", "https://a.example/b?c#d", "!", "~", "[x]"] {
@@ -133,10 +145,10 @@ mod tests {
         }
         for wrong in ["", " ", "a b", "a\"", "a\\b", "a\n", "\u{e4}", "a\t", "\u{7f}"] {
             assert!(check(wrong).is_err(), "{wrong:?}");
-            assert!(Required::new(vec!["a".into(), wrong.into()], false).is_err());
+            assert!(all(&["a", wrong]).check().is_err());
         }
-        let twice = Required::new(vec!["b".into(), "a".into(), "b".into()], false).unwrap();
-        assert_eq!(twice.scopes().iter().map(|scope| &**scope).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(all(&["b", "a", "b"]).check(), Ok(()));
+        assert_eq!(all(&["b", "a", "b"]).scopes(), ["b".into(), "a".into()]);
     }
 
     #[test]
@@ -151,7 +163,7 @@ mod tests {
             assert!(has(&["admin"], "files:read") && has(&["files"], "files:write") && has(&["admin"], "users"));
             assert!(!has(&["files"], "users") && !has(&["files:read"], "files") && !has(&["files"], "admin"));
             assert!(!has(&["files:read"], "files:write") && !has(&[], "files"));
-            let both = Required::new(vec!["files:read".into(), "users".into()], false).unwrap();
+            let both = all(&["files:read", "users"]);
             assert!(hierarchy.allows(&of(&["admin"]), &both) && !hierarchy.allows(&of(&["files"]), &both));
             assert!(hierarchy.allows(&of(&["users", "files"]), &both));
         }
@@ -171,7 +183,7 @@ mod tests {
 
     #[test]
     fn everything_is_everything_and_nothing_is_what_needs_no_scope() {
-        let (hierarchy, needs) = (Hierarchy::default(), Required::new(vec!["a".into()], true).unwrap());
+        let (hierarchy, needs) = (Hierarchy::default(), all(&["a"]));
         assert!(hierarchy.allows(&Grant::Everything, &needs) && !hierarchy.allows(&Grant::Nothing, &needs));
         assert!(
             hierarchy.allows(&Grant::Nothing, &Required::default()) && hierarchy.allows(&of(&[]), &Required::default())

@@ -3,13 +3,17 @@
 //! Decided for each request, by what it asks for as it is registered at that moment: to who may not use it, it does not exist, or, if its author
 //! wants that ("step-up"), it is refused with what it takes.
 
+use super::Mcp;
 use super::batch::Reply;
 use super::client::Link;
+use super::registry::Registry;
 use super::session::Session;
-use crate::guard::scopes::{Grant, Hierarchy, Required};
+use crate::guard::scopes::{self, Grant, Hierarchy, Required};
 use crate::principal::Principal;
 use crate::protocol::error::RpcError;
+use crate::protocol::subscribe::ListenFilter;
 use crate::settings::Settings;
+use std::sync::atomic::Ordering;
 
 /// What an author has said of that, for a whole server.
 #[derive(Debug, Clone, Default)]
@@ -83,19 +87,34 @@ impl Session {
         self.mcp().forbidden(self.link(), (method, name), required.scopes());
         if access.steps_up(required) { Err(RpcError::insufficient_scope(required.scopes())) } else { Ok(false) }
     }
+
+    /// Leaves out of what is listened for what its sender may know of, and not read. All else that it may not read is listened for like what does
+    /// not exist: nothing is told of it.
+    pub(super) fn leave_out_unreadable(&self, registry: &Registry, filter: &mut ListenFilter, reply: &Reply) {
+        if !registry.resources.is_guarded() && !registry.templates.is_guarded() {
+            return;
+        }
+        let (access, grant) = (&self.mcp().access, self.grant(reply));
+        filter.resource_subscriptions.retain(|uri| {
+            let required = registry.resource(uri).map(|reader| reader.required);
+            required.is_none_or(|required| access.allows(&grant, required) || !access.shows(&grant, required))
+        });
+    }
 }
 
-impl super::Mcp {
+impl Mcp {
     /// Has the answer to a request say how to get the scopes that it lacks, if that is the error, and its transport has a place for it.
     pub(super) fn challenge(&self, error: &RpcError, reply: &Reply) {
-        if let Some(scopes) = error.missing_scopes() {
+        // An author may have made up an error like ours.
+        if let Some(scopes) = error.missing_scopes().filter(|all| all.iter().all(|scope| scopes::check(scope).is_ok()))
+        {
             reply.challenge(&scopes);
         }
     }
 
     /// Takes note of a request that was not allowed.
     pub(super) fn forbidden(&self, link: &Link, (method, name): (&str, Option<&str>), scopes: &[Box<str>]) {
-        self.core.counters.forbidden.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.core.counters.forbidden.fetch_add(1, Ordering::Relaxed);
         self.core.audit.forbidden(link.party(), (method, name), &scopes.join(" "));
     }
 }

@@ -12,8 +12,8 @@ pub(crate) fn hint(time: Duration, scope: CacheScope) -> Hint {
     (u64::try_from(time.as_millis()).unwrap_or(MOST).min(MOST), scope)
 }
 
-/// Of a list in which not everybody may see everything, whatever its author has said: for whoever asked alone.
-pub(crate) fn of_list((time, scope): Hint, guarded: bool) -> Hint {
+/// What not everybody may see is for whoever asked alone, whatever its author has said.
+pub(crate) fn narrowed((time, scope): Hint, guarded: bool) -> Hint {
     (time, if guarded { CacheScope::Private } else { scope })
 }
 

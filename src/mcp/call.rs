@@ -197,7 +197,7 @@ impl Target {
                 contents if contents.is_empty() => Err(resource::not_found(uri, ctx.revision())),
                 contents => {
                     let guarded = !required.is_empty() || ctx.has_looked_at_scopes();
-                    let hint = cache::of_list(ctx.cache_hint().unwrap_or(*cache), guarded);
+                    let hint = cache::narrowed(ctx.cache_hint().unwrap_or(*cache), guarded);
                     Ok(Product::Contents(contents, hint, None))
                 }
             },
@@ -309,15 +309,10 @@ impl Call {
 
     /// The sender may not go on without these scopes: all that it takes, with those that it has come so far with.
     pub(crate) fn lacks(&self, scopes: &[&str]) -> ToolError {
-        let mut all: Vec<Box<str>> =
-            self.target.required().map(|required| required.scopes().to_vec()).unwrap_or_default();
-        for scope in scopes {
-            if !all.iter().any(|other| **other == **scope) {
-                all.push((*scope).into());
-            }
-        }
-        self.mcp.forbidden(&self.link, self.recorded(), &all);
-        ToolError::from_rpc(RpcError::insufficient_scope(&all))
+        let mut required = self.target.required().cloned().unwrap_or_default();
+        scopes.iter().for_each(|scope| required.add(*scope));
+        self.mcp.forbidden(&self.link, self.recorded(), required.scopes());
+        ToolError::from_rpc(RpcError::insufficient_scope(required.scopes()))
     }
 
     fn trace_id(&self) -> &str {

@@ -235,7 +235,8 @@ impl Ctx {
         Client(Arc::clone(&self.call.link))
     }
 
-    /// Who asks, if the server authenticates.
+    /// Who asks, if the server authenticates. In a session over HTTP each request says so anew: it is the same caller, perhaps with other scopes than when it
+    /// [opened](Client::principal) the session.
     pub fn principal(&self) -> Option<&Principal> {
         self.call.principal()
     }

@@ -96,7 +96,7 @@ impl Session {
         caller: &Caller<'_>,
         reply: &Reply,
     ) -> Result<Vec<u8>, RpcError> {
-        let (ttl_ms, scope) = cache::of_list(cache, catalog.is_guarded());
+        let (ttl_ms, scope) = cache::narrowed(cache, catalog.is_guarded());
         let (revision, size) = (caller.revision(), self.mcp().limits().page_size);
         let (access, grant) = (&self.mcp().access, self.grant(reply));
         let sees = |required: &_| access.shows(&grant, required);

@@ -28,28 +28,27 @@ pub(crate) type Fallback = Arc<dyn Fn(&Ctx, &str, &str) -> ToolResult<Product> +
 #[derive(Debug, Clone)]
 pub struct Method {
     pub(crate) name: String,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) step_up: bool,
+    pub(crate) required: Required,
 }
 
 impl Method {
     /// A method of that name, for everybody.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), scopes: Vec::new(), step_up: false }
+        Self { name: name.into(), required: Required::default() }
     }
 
     /// Only callers with this scope may use it: see [`Tool::scope`](crate::Tool::scope). May be called several times: all are needed. For others there is no such
     /// method, so that a [`fallback`](crate::Server::fallback) is asked.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scopes.push(scope.into());
+        self.required.add(scope);
         self
     }
 
     /// Callers without its scopes are told which they need: see [`Tool::step_up`](crate::Tool::step_up).
     #[must_use]
     pub fn step_up(mut self) -> Self {
-        self.step_up = true;
+        self.required.set_step_up();
         self
     }
 }

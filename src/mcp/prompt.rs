@@ -33,15 +33,14 @@ pub struct Prompt {
     description: String,
     icons: Vec<Icon>,
     meta: Option<MetaMap>,
-    scopes: Vec<String>,
-    step_up: bool,
+    required: Required,
 }
 
 impl Prompt {
     /// A prompt with that name and a description for people.
     pub fn new(name: impl Into<String>, description: impl Into<String>) -> Self {
         let (name, description) = (name.into(), description.into());
-        Self { name, title: None, description, icons: Vec::new(), meta: None, scopes: Vec::new(), step_up: false }
+        Self { name, title: None, description, icons: Vec::new(), meta: None, required: Required::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -73,14 +72,14 @@ impl Prompt {
     /// Only callers with this scope may use the prompt: see [`Tool::scope`](crate::Tool::scope). May be called several times: all are needed.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scopes.push(scope.into());
+        self.required.add(scope);
         self
     }
 
     /// Callers without its scopes see it, and are told which they need: see [`Tool::step_up`](crate::Tool::step_up).
     #[must_use]
     pub fn step_up(mut self) -> Self {
-        self.step_up = true;
+        self.required.set_step_up();
         self
     }
 }
@@ -160,8 +159,8 @@ where
     }
     meta_key::check_all(prompt.meta.as_ref()).map_err(problem)?;
     let arguments = schema::of_prompt::<A>().map_err(problem)?;
-    let required = Required::new(prompt.scopes.clone(), prompt.step_up).map_err(problem)?;
-    let Prompt { name, title, description, icons, meta, .. } = prompt;
+    prompt.required.check().map_err(problem)?;
+    let Prompt { name, title, description, icons, meta, required } = prompt;
     let info = PromptInfo { name, title, description: Some(description), arguments, icons, meta };
     let handler: PromptHandler = Arc::new(move |ctx, text| {
         let arguments =

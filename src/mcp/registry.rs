@@ -361,7 +361,8 @@ fn entry(
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let (task, confirm) = (tool.task.clone(), tool.confirm);
     let (text_in, text_out) = (tool.text_in, tool.text_out);
-    let required = Required::new(tool.scopes.clone(), tool.step_up)?;
+    tool.required.check()?;
+    let required = tool.required.clone();
     let info = tool.into_info(shown, output);
     let (handler, slow, listed) = (handler(contract), AtomicU32::new(0), Default::default());
     Ok(Entry {

@@ -70,13 +70,12 @@ impl IntoResource for Vec<ResourceContents> {
 #[derive(Debug, Clone)]
 pub struct Resource {
     pub(crate) link: ResourceLink,
-    scopes: Vec<String>,
-    step_up: bool,
+    required: Required,
 }
 
 impl From<ResourceLink> for Resource {
     fn from(link: ResourceLink) -> Self {
-        Self { link, scopes: Vec::new(), step_up: false }
+        Self { link, required: Required::default() }
     }
 }
 
@@ -91,6 +90,7 @@ impl ResourceLink {
     /// ```
     ///
     /// An address that is registered, or the first template that fits it, decides: one that asks for a scope is not read by way of another template that asks for none.
+    /// Other spellings of it are other addresses: a handler that takes a variable for a path has to look at what it gets.
     #[must_use]
     pub fn scope(self, scope: impl Into<String>) -> Resource {
         Resource::from(self).scope(scope)
@@ -101,14 +101,14 @@ impl Resource {
     /// One more scope: all are needed.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scopes.push(scope.into());
+        self.required.add(scope);
         self
     }
 
     /// Callers without its scopes see it, and are told which they need: see [`Tool::step_up`](crate::Tool::step_up).
     #[must_use]
     pub fn step_up(mut self) -> Self {
-        self.step_up = true;
+        self.required.set_step_up();
         self
     }
 }
@@ -161,9 +161,9 @@ where
     R: IntoResource,
     F: Fn(&Ctx) -> ToolResult<R> + Send + Sync + 'static,
 {
-    let Resource { link: info, scopes, step_up } = resource;
+    let Resource { link: info, required } = resource;
     let problem = |what| Problem::new(format!("resource `{}`", info.uri.escape_debug()), what);
-    let required = Required::new(scopes, step_up).map_err(problem)?;
+    required.check().map_err(problem)?;
     check_uri(&info.uri).and_then(|()| meta_key::check_all(info.meta.as_ref())).map_err(problem)?;
     let mime_type = info.mime_type.clone();
     let handler: ResourceHandler =
@@ -177,9 +177,9 @@ where
     R: IntoResource,
     F: Fn(&Ctx, A) -> ToolResult<R> + Send + Sync + 'static,
 {
-    let Resource { link: info, scopes, step_up } = template;
+    let Resource { link: info, required } = template;
     let problem = |what| Problem::new(format!("template `{}`", info.uri.escape_debug()), what);
-    let required = Required::new(scopes, step_up).map_err(problem)?;
+    required.check().map_err(problem)?;
     let template = UriTemplate::parse(&info.uri).map_err(problem)?;
     meta_key::check_all(info.meta.as_ref()).map_err(problem)?;
     let mime_type = info.mime_type.clone();

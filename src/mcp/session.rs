@@ -148,7 +148,7 @@ impl Session {
                     reply.deliver(&self.link, Some(json), status, Flush::Later);
                 }
             }
-            Incoming::Notification(notification) => self.notification(text, own, &notification),
+            Incoming::Notification(notification) => self.notification(text, own, &notification, reply),
             // One must not answer an answer, whatever it is.
             Incoming::Response(response) => {
                 if !self.link.asked.answered(&response) && self.within_rate() {
@@ -471,7 +471,7 @@ impl Session {
             cursor::encode_cursor(&format!("{rank} {name}"))
         });
         let revision = caller.revision();
-        let (ttl_ms, scope) = cache::of_list(registry.cache.of(Cacheable::Tools), registry.has_guarded_tools());
+        let (ttl_ms, scope) = cache::narrowed(registry.cache.of(Cacheable::Tools), registry.has_guarded_tools());
         let mut json =
             Vec::with_capacity(256 + page.iter().map(|entry| entry.listed(revision).len() + 1).sum::<usize>());
         encode::write_response(&mut json, &request.id, |out| {
@@ -646,14 +646,7 @@ impl Session {
             return Err(RpcError::method_not_found(&request.method));
         }
         let tasks = self.tasks_to_tell(&filter.task_ids, modern)?;
-        // What it may know of, and not read. All else is listened for as if it did not exist: nothing is told of it.
-        let grant = self.grant(reply);
-        filter.resource_subscriptions.retain(|uri| {
-            let required = registry.resource(uri).map(|reader| reader.required);
-            required.is_none_or(|required| {
-                self.mcp.access.allows(&grant, required) || !self.mcp.access.shows(&grant, required)
-            })
-        });
+        self.leave_out_unreadable(&registry, &mut filter, reply);
         // Others do not exist, as far as this client is concerned.
         filter.task_ids = tasks.iter().map(|task| (*task.id).to_owned()).collect();
         if self.mcp.core.stopping() {
@@ -687,7 +680,7 @@ impl Session {
         Ok(Done::Elsewhere)
     }
 
-    fn notification(&self, text: &Text, own: &str, notification: &Notification<'_>) {
+    fn notification(&self, text: &Text, own: &str, notification: &Notification<'_>, reply: &Reply) {
         let within = self.within_rate();
         match classify_notification(notification, self.revision()) {
             // Always heard: it lightens the load.
@@ -701,12 +694,14 @@ impl Session {
                     }
                 }
             }
-            NotificationHandling::Legacy(_) | NotificationHandling::Ignored => self.noted(text, own, notification),
+            NotificationHandling::Legacy(_) | NotificationHandling::Ignored => {
+                self.noted(text, own, notification, reply)
+            }
         }
     }
 
     /// A notification of the author's own, if it is one.
-    fn noted(&self, text: &Text, own: &str, notification: &Notification<'_>) {
+    fn noted(&self, text: &Text, own: &str, notification: &Notification<'_>, reply: &Reply) {
         let registry = self.mcp.registry();
         let Some(entry) = registry.methods.notification(&notification.method) else { return };
         let speech = match self.link.legacy() {
@@ -715,7 +710,7 @@ impl Session {
                 capabilities: Arc::clone(&legacy.capabilities),
                 level: None,
                 progress: None,
-                principal: None,
+                principal: reply.principal().cloned(),
                 given: Given::default(),
                 meta: RequestMeta::read(&notification.params),
                 repeats: notification.repeats,

@@ -1,6 +1,7 @@
 //! The description of a tool, and arguments for one that takes none.
 
 use crate::guard::policy::TextPolicy;
+use crate::guard::scopes::Required;
 use crate::protocol::content::{Icon, TaskSupport, ToolAnnotations, ToolInfo};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -36,8 +37,7 @@ pub struct Tool {
     pub(crate) text_in: Option<TextPolicy>,
     pub(crate) text_out: Option<TextPolicy>,
     pub(crate) rank: i32,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) step_up: bool,
+    pub(crate) required: Required,
     /// Whether the user is asked first, whatever the policy is.
     pub(crate) confirm: Option<bool>,
 }
@@ -71,8 +71,7 @@ impl Tool {
             text_in: None,
             text_out: None,
             rank: 0,
-            scopes: Vec::new(),
-            step_up: false,
+            required: Required::default(),
             confirm: None,
         }
     }
@@ -294,7 +293,7 @@ impl Tool {
     /// A task keeps the scopes of the request that began it.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scopes.push(scope.into());
+        self.required.add(scope);
         self
     }
 
@@ -303,7 +302,7 @@ impl Tool {
     /// their user for a token that may do more; everywhere by error -31003, whose `data` says the same. [`Settings::step_up`](crate::Settings::step_up) says this of everything.
     #[must_use]
     pub fn step_up(mut self) -> Self {
-        self.step_up = true;
+        self.required.set_step_up();
         self
     }
 
@@ -311,7 +310,7 @@ impl Tool {
     /// arguments, each of them escaped and cut to 200 characters. The handler runs when the user has agreed; if not, the result is a failure that says so.
     ///
     /// The question is one like those of [`Ctx::ask`](crate::Ctx::ask), in both eras and in tasks, ahead of the handler's own. What a user has agreed to is this one call:
-    /// no other arguments, and no second time, even if the client brings the same state again. A client that cannot ask its user, as it did not declare elicitation, is refused
+    /// no other arguments, and no second time, even if the client brings the same state again ([`Ctx::once`](crate::Ctx::once) says who remembers that). A client that cannot ask its user, as it did not declare elicitation, is refused
     /// (-32021 in 2026-07-28, a failed result before that). A [`quick`](Self::quick) tool runs on the pool then.
     ///
     /// This keeps a model from doing what its user does not want. It is no protection from a client that does not ask: for that there are scopes.

@@ -111,6 +111,13 @@ impl Caller {
         answer
     }
 
+    /// Sends a notification over HTTP.
+    pub fn tell(&mut self, method: &str) {
+        let Way::Web(web) = &mut self.way else { panic!("it is a peer") };
+        web.post(&json!({ "jsonrpc": "2.0", "method": method, "params": {} }), &[("Authorization", &self.bearer)]);
+        assert_eq!(web.empty(), 202);
+    }
+
     /// Calls a tool without arguments; returns its text, or the message and the code of its error.
     #[track_caller]
     pub fn call(&mut self, tool: &str) -> String {

@@ -332,6 +332,21 @@ fn what_handlers_see_of_a_principal_is_that_of_the_request() {
 }
 
 #[test]
+fn a_notification_may_do_what_its_own_token_may() {
+    let (sender, seen) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let server = files().notification("acme/seen", move |ctx, NoArgs| {
+        sender.lock().expect("not poisoned").send(ctx.has_scope("files.read")).expect("somebody waits");
+    });
+    let running = serve(server);
+    let mut caller = Caller::over_http(&running, R4, "none");
+    for (token, has) in [("none", false), ("files", true), ("none", false)] {
+        caller.with(token).tell("acme/seen");
+        assert_eq!(seen.recv_timeout(crate::peer::PATIENCE), Ok(has));
+    }
+}
+
+#[test]
 fn who_is_not_asked_may_use_everything() {
     let server = || files().settings(Settings::new());
     let running = serve(server());
