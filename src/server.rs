@@ -129,7 +129,8 @@ impl Server {
     /// The closure's second argument is a struct with the tool's arguments: its [`JsonSchema`] is the tool's
     /// `inputSchema`. What a client sends is checked against it (with the feature `validation`, which is on by default) and deserialized; what
     /// does not fit is a result that tells the model which arguments are wrong. Optional arguments may also be `null`. [`NoArgs`](crate::NoArgs) is for tools
-    /// that take none. Whatever the closure returns as an error becomes a result that the model can read.
+    /// that take none. Numbers are what the field's type takes: one that it cannot hold is refused, and a whole number in a field of `f64` or
+    /// [`Value`] may be rounded beyond 64 bits. Whatever the closure returns as an error becomes a result that the model can read.
     ///
     /// Handlers run on a pool of threads, several at a time; a panic is answered with -32603 and an incident number.
     /// Problems (a name that is taken, arguments that are no object) are reported by [`bind`](Self::bind), all at once.
@@ -228,7 +229,7 @@ impl Server {
     ///     .template("note://{id}", "A note", "text/markdown", |_ctx, Note { id }| Ok(format!("# Note {id}")));
     /// ```
     ///
-    /// A variable comes from the client: never use one as a path without looking at it. Values that the argument type does not take
+    /// A variable comes from the client: never use one as a path by itself, see [`RootDir`](crate::RootDir). Values that the argument type does not take
     /// name no resource. Addresses registered with [`resource`](Self::resource) come first.
     #[track_caller]
     pub fn template<A, R, F>(

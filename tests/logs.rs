@@ -434,6 +434,8 @@ fn http(address: SocketAddr, line: &[u8], headers: &[(&str, &[u8])], body: &[u8]
 fn messages(text: &str) -> Vec<serde_json::Value> {
     let request = |method: &str, params: serde_json::Value| json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     let info = json!({ "name": text, "version": text });
+    // What panics is printed by the standard library, too.
+    let short: String = text.chars().take(1_000).collect();
     let mut all = vec![
         request("initialize", json!({ "protocolVersion": text, "capabilities": { text: {} }, "clientInfo": info })),
         request("initialize", json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info })),
@@ -451,7 +453,7 @@ fn messages(text: &str) -> Vec<serde_json::Value> {
             "tools/call",
             json!({ "name": "fail", "arguments": { "text": text, text: 1 }, "_meta": { "progressToken": text, "traceparent": text, text: text } }),
         ),
-        request("tools/call", json!({ "name": "panic", "arguments": { "text": text } })),
+        request("tools/call", json!({ "name": "panic", "arguments": { "text": short } })),
         request("prompts/get", json!({ "name": text, "arguments": { text: text } })),
         request("resources/read", json!({ "uri": text })),
         request("resources/subscribe", json!({ "uri": text })),
@@ -480,8 +482,12 @@ fn what_stands_in_any_field_stays_on_its_line_over_every_transport() {
     capture();
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("corpus-{}.log", std::process::id()));
     let _ = std::fs::remove_file(&path);
-    let running =
-        serve(server().bearer_token("alice", "a-token-of-good-length").audit(Audit::to_file(&path).key([7_u8; 32])));
+    let running = serve(
+        server()
+            .limits(|limits| limits.message_bytes = 16 << 20)
+            .bearer_token("alice", "a-token-of-good-length")
+            .audit(Audit::to_file(&path).key([7_u8; 32])),
+    );
     let address = running.addr();
     let bearer = "Bearer a-token-of-good-length";
     for value in corpus() {
@@ -510,13 +516,13 @@ fn what_stands_in_any_field_stays_on_its_line_over_every_transport() {
             "Sec-WebSocket-Protocol",
             "Access-Control-Request-Headers",
         ] {
-            for method in ["POST", "GET", "DELETE", "OPTIONS"] {
+            for method in ["POST", "GET"] {
                 let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }).to_string();
                 http(address, format!("{method} /mcp").as_bytes(), &[(name, &value)], ping.as_bytes());
             }
         }
         http(address, b"POST /mcp", &[], &value);
-        let longer = if lossy.starts_with('A') { "A".repeat(900_000) } else { lossy };
+        let longer = if lossy.starts_with('A') { "A".repeat(1_000_000) } else { lossy };
         for message in messages(&longer) {
             let text = message.to_string();
             http(address, b"POST /mcp", &[], text.as_bytes());

@@ -278,12 +278,14 @@ fn flag(text: &str) -> Option<usize> {
     Some('\u{1f3f4}'.len_utf8() + length)
 }
 
-/// Whether the isolate that has begun is closed on its line, and soon.
+/// Whether the isolate that has begun is closed on its line.
+///
+/// No letter is looked at for more than twice as many isolates as may be within each other: those around it that are closed, and those before it that
+/// are not, each of which makes the others deeper.
 fn is_closed(rest: &str) -> bool {
-    const FAR: usize = 512;
     const DEEP: usize = 16;
     let mut depth = 1;
-    for letter in rest.chars().take(FAR) {
+    for letter in rest.chars() {
         match kind(letter) {
             Some(Kind::Isolate) => depth += 1,
             Some(Kind::EndOfIsolate) => depth -= 1,

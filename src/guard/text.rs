@@ -5,6 +5,7 @@
 //! way into a log line or an error text.
 
 use crate::guard::redact::{REDACTED, secrets};
+use crate::protocol::id::RequestId;
 use crate::protocol::letters::is_harmful;
 use std::fmt::{self, Write as _};
 
@@ -48,6 +49,13 @@ impl<'a> Escaped<'a> {
     pub(crate) fn short<T: AsRef<[u8]> + ?Sized>(text: &'a T) -> Self {
         Self::new(text, SHOWN)
     }
+}
+
+/// A request's id as it stands in a log: a peer can write anything into one.
+pub(crate) fn logged_id(id: &RequestId) -> String {
+    /// As many letters of it as an error message repeats.
+    const LETTERS: usize = 64;
+    id.as_str().map_or_else(|| id.to_string(), |text| format!("\"{}\"", Escaped::new(text, LETTERS)))
 }
 
 impl fmt::Display for Escaped<'_> {

@@ -25,7 +25,7 @@ use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Abandon, Work};
 use crate::guard::scopes::{Grant, Required};
-use crate::guard::text::Escaped;
+use crate::guard::text::{Escaped, logged_id};
 use crate::metrics::{Method, Outcome};
 use crate::principal::Principal;
 use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
@@ -857,7 +857,9 @@ impl Call {
             (Target::Tool(_), Some(task)) => {
                 format!("{}: tool {} (task {})", self.link.id, self.name(), task.short_id())
             }
-            (Target::Tool(_), None) => format!("{}: tool {} (request {})", self.link.id, self.name(), self.id),
+            (Target::Tool(_), None) => {
+                format!("{}: tool {} (request {})", self.link.id, self.name(), logged_id(&self.id))
+            }
             _ => {
                 let (method, name) = self.target.what();
                 format!("{}: {} {}", self.link.id, Escaped::short(method), Escaped::short(name.unwrap_or_default()))

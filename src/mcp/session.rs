@@ -17,7 +17,7 @@ use crate::audit::{Called, Party};
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Busy, Work};
 use crate::guard::rate::TokenBucket;
-use crate::guard::text::Escaped;
+use crate::guard::text::{Escaped, logged_id};
 use crate::metrics::{Method, Outcome};
 use crate::protocol::capabilities::LogLevel;
 use crate::protocol::classify::{
@@ -154,7 +154,7 @@ impl Session {
                 if !self.link.asked.answered(&response) && self.within_rate() {
                     log::debug!(
                         target: "mcp_blocking::session", connection = self.link.id.0;
-                        "{}: response {} to nothing", self.link.id, response.id
+                        "{}: response {} to nothing", self.link.id, logged_id(&response.id)
                     );
                 }
             }

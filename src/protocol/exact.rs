@@ -111,7 +111,8 @@ pub(crate) fn place_of(text: &str, at: usize) -> String {
 pub(crate) fn scan(text: &str, bounds: &Bounds) -> Result<Facts, Flaw> {
     let bytes = text.as_bytes();
     let mut facts = Facts { values: 1, bytes: bytes.len(), ..Facts::default() };
-    let mut walk = Walk::default();
+    // Room for most messages at once.
+    let mut walk = Walk { open: Vec::with_capacity(8), names: Vec::with_capacity(16) };
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -190,7 +191,6 @@ pub(crate) fn scan(text: &str, bounds: &Bounds) -> Result<Facts, Flaw> {
 }
 
 /// Where in the text one is.
-#[derive(Default)]
 struct Walk<'t> {
     open: Vec<Open<'t>>,
     /// The names so far of all objects that have begun, those of the innermost last.
@@ -207,7 +207,7 @@ enum Open<'t> {
         /// The next string is a name.
         key_next: bool,
         /// The same names, once there are many.
-        seen: Option<HashSet<Cow<'t, str>>>,
+        seen: Option<Box<HashSet<Cow<'t, str>>>>,
     },
 }
 
@@ -234,7 +234,7 @@ impl<'t> Walk<'t> {
             None => {
                 let mut all: HashSet<_> = own.iter().cloned().collect();
                 let new = all.insert(name.clone());
-                *seen = Some(all);
+                *seen = Some(Box::new(all));
                 new
             }
         };

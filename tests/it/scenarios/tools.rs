@@ -46,7 +46,7 @@ fn simple_text(client: &mut Client) {
     assert_eq!(text(&client.result("tools/call", json!({ "name": "test_simple_text" }))), told);
     let result = client.call("test_simple_text", json!({}));
     assert_eq!((text(&result), result.get("isError")), (told, None));
-    assert_eq!(text(&client.call("echo", json!({ "text": "\u{1f44b}\n\"\u{0}" }))), "\u{1f44b}\n\"\u{0}");
+    assert_eq!(text(&client.call("echo", json!({ "text": "\u{1f44b}\n\"\t" }))), "\u{1f44b}\n\"\t");
 }
 
 fn image(client: &mut Client) {
