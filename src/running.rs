@@ -203,7 +203,7 @@ impl<H> Bound<H> {
     /// [`Error::System`] if the operating system gives no thread, [`Error::Audit`] if the audit log cannot be opened.
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let Settings { limits, hosts, origins, mut authenticator, tls, checks, health_on_main, audit, .. } =
+        let Settings { limits, hosts, origins, mut authenticator, proxies, tls, checks, health_on_main, audit, .. } =
             self.settings;
         authenticator.certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
@@ -214,7 +214,8 @@ impl<H> Bound<H> {
         let services = routes.iter().map(|route| Arc::clone(&route.service)).collect();
         let health = Health::new(&core, self.identity, Checks::new(checks));
         let on_main = health_on_main.then(|| Arc::clone(&health));
-        let gate = Gate { hosts, origins, authenticator, routes, health: on_main };
+        let rates = Arc::clone(&core.rates);
+        let gate = Gate { hosts, origins, proxies, authenticator, rates, routes, health: on_main };
         let door = Door::new(Arc::clone(&core), gate);
         let addresses = self.listeners.iter().map(|(_, address, _)| *address).collect();
         let health_address = self.health.as_ref().map(|(_, address)| *address);

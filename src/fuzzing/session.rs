@@ -109,7 +109,15 @@ fn stage() -> &'static Stage {
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
         let Settings { hosts, origins, authenticator, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service, http: None }];
-        let door = Door::new(Arc::clone(&core), Gate { hosts, origins, authenticator, routes, health: None });
+        let door = Door::new(Arc::clone(&core), Gate {
+            hosts,
+            origins,
+            proxies: TrustedProxies::default(),
+            authenticator,
+            rates: Arc::clone(&core.rates),
+            routes,
+            health: None,
+        });
         Stage { core, mcp, door }
     })
 }

@@ -11,7 +11,10 @@
 //! | [`mod@bearer`] | which token came, and is it one of ours? |
 //! | [`challenge`] | what is said to a caller that has to authenticate, or to bring more? |
 //! | [`address`] | may one more connection come from this address? |
+//! | [`forwarded`] | whose request does a proxy hand on? |
 //! | [`rate`] | is this one too many in too short a time? |
+//! | [`buckets`] | who has taken how much lately, of as many clients as there may be? |
+//! | [`failures`] | has this address failed to say who it is too often? |
 //! | [`text`] | how is a peer's text shown without doing harm? |
 //! | [`config`] | what is wrong with a setting of the author's? |
 
@@ -23,8 +26,11 @@
 pub(crate) mod address;
 pub(crate) mod authority;
 pub(crate) mod bearer;
+pub(crate) mod buckets;
 pub(crate) mod challenge;
 pub(crate) mod config;
+pub(crate) mod failures;
+pub(crate) mod forwarded;
 pub(crate) mod origin;
 pub(crate) mod rate;
 pub(crate) mod text;
