@@ -125,6 +125,7 @@ pub use mcp::ctx::Ctx;
 pub use mcp::layer::{ConcurrencyLimit, Layer, LogRequests, Next, Reply, Request};
 pub use mcp::output::{IntoToolOutput, Json};
 pub use mcp::prompt::{IntoPrompt, Prompt};
+pub use mcp::rate_limit::RateLimit;
 pub use mcp::registry::Registry;
 pub use mcp::resource::IntoResource;
 pub use mcp::tool::{NoArgs, Tool};

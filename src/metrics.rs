@@ -33,10 +33,12 @@ pub(crate) const METHODS: [&str; 21] = [
 ];
 
 /// Why connections are turned away: the labels of all refusals; the last stands for those that are not in the list.
-pub(crate) const REASONS: [&str; 23] = [
+pub(crate) const REASONS: [&str; 26] = [
     "host",
     "origin",
     "auth",
+    "login-backoff",
+    "forwarded",
     "path",
     "method",
     "upgrade",
@@ -54,6 +56,7 @@ pub(crate) const REASONS: [&str; 23] = [
     "max-connections",
     "max-half-open",
     "max-per-address",
+    "connect-rate",
     "threads",
     "audit",
     OTHER,

@@ -191,7 +191,8 @@ impl Auditor {
         let event = match label {
             "auth" => "authentication",
             "host" | "origin" => "authorization",
-            "head-size" | "head-deadline" | "body-size" | "body-deadline" | "memory" | "threads" | "audit" => "limit",
+            "connect-rate" | "login-backoff" | "head-size" | "head-deadline" | "body-size" | "body-deadline"
+            | "memory" | "threads" | "audit" => "limit",
             label if label.starts_with("max-") => "limit",
             _ => "refusal",
         };

@@ -107,17 +107,12 @@ fn stage() -> &'static Stage {
         let server = server();
         let mcp = Mcp::new(server.plan(), Arc::clone(&core));
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
-        let Settings { hosts, origins, authenticator, .. } = Settings::default();
+        let Settings { hosts, origins, proxies, authenticator, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service, http: None }];
-        let door = Door::new(Arc::clone(&core), Gate {
-            hosts,
-            origins,
-            proxies: TrustedProxies::default(),
-            authenticator,
-            rates: Arc::clone(&core.rates),
-            routes,
-            health: None,
-        });
+        let door = Door::new(
+            Arc::clone(&core),
+            Gate { hosts, origins, proxies, authenticator, rates: Arc::clone(&core.rates), routes, health: None },
+        );
         Stage { core, mcp, door }
     })
 }

@@ -56,12 +56,7 @@ impl Failures {
     /// # Errors
     ///
     /// It has to wait.
-    pub(crate) fn check(
-        &self,
-        group: IpAddr,
-        credentials: Option<&[&[u8]]>,
-        now: Duration,
-    ) -> Result<(), RetryAfter> {
+    pub(crate) fn check(&self, group: IpAddr, credentials: Option<&[&[u8]]>, now: Duration) -> Result<(), RetryAfter> {
         match self.wait(group, now) {
             Some(wait) if !credentials.is_some_and(|brought| self.good.knows(&(group, brought))) => Err(wait),
             _ => Ok(()),

@@ -70,13 +70,7 @@ impl TrustedProxies {
     }
 
     /// The first from the right that is no proxy of ours.
-    fn rightmost(
-        &self,
-        peer: ClientAddr,
-        head: &Head,
-        name: &str,
-        hop: fn(&[u8]) -> Option<SocketAddr>,
-    ) -> ClientAddr {
+    fn rightmost(&self, peer: ClientAddr, head: &Head, name: &str, hop: fn(&[u8]) -> Option<SocketAddr>) -> ClientAddr {
         let lines: Vec<_> = head.values(name).collect();
         let mut nearest = peer;
         for text in lines.into_iter().rev().flat_map(FromRight).take(HOPS) {
@@ -111,7 +105,8 @@ impl Network {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| "is no address and no network: write `10.0.0.0/8` or `::1`")?;
+        let address: IpAddr =
+            address.parse().map_err(|_| "is no address and no network: write `10.0.0.0/8` or `::1`")?;
         let (bits, width) = bits(address);
         let length = match length {
             None => width,
@@ -192,7 +187,8 @@ fn element(text: &[u8]) -> Option<SocketAddr> {
             }
             Some(quoted) => {
                 // An address has nothing that would be escaped.
-                let end = quoted.find('"').filter(|end| !quoted.as_bytes().iter().take(*end).any(|byte| *byte == b'\\'));
+                let end =
+                    quoted.find('"').filter(|end| !quoted.as_bytes().iter().take(*end).any(|byte| *byte == b'\\'));
                 (quoted.get(..end?)?, quoted.get(end? + 1..)?)
             }
         };
@@ -308,7 +304,17 @@ mod tests {
 
     #[test]
     fn behind_what_cannot_be_read_nobody_is_known() {
-        for hop in ["unknown", "_hidden", "garbage", "192.0.2.256", "192.0.2.7:x", "0.0.0.0", "[2001:db8::7", "\"192.0.2.7", "é"] {
+        for hop in [
+            "unknown",
+            "_hidden",
+            "garbage",
+            "192.0.2.256",
+            "192.0.2.7:x",
+            "0.0.0.0",
+            "[2001:db8::7",
+            "\"192.0.2.7",
+            "é",
+        ] {
             assert_eq!(x(hop), "10.0.0.1", "{hop}");
             assert_eq!(x(&format!("192.0.2.7, {hop}")), "10.0.0.1", "{hop}");
             assert_eq!(x(&format!("{hop}, 10.7.7.7")), "10.7.7.7", "{hop}");
@@ -338,7 +344,18 @@ mod tests {
 
     #[test]
     fn networks_are_checked() {
-        for bad in ["", "x", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/+8", "::/129", "0.0.0.0/0", "::/0", "10.0.0.0/", "example.com"] {
+        for bad in [
+            "",
+            "x",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "::/129",
+            "0.0.0.0/0",
+            "::/0",
+            "10.0.0.0/",
+            "example.com",
+        ] {
             let error = TrustedProxies::default().add(bad).unwrap_err();
             assert_eq!(error.setting, "trusted_proxies", "{bad}");
         }
@@ -346,7 +363,15 @@ mod tests {
         for good in ["192.0.2.128/25", "2001:db8::/32", "127.0.0.1"] {
             proxies.add(good).unwrap();
         }
-        for (ip, trusted) in [("192.0.2.129", true), ("192.0.2.1", false), ("2001:db8:9::1", true), ("2001:db9::1", false), ("127.0.0.1", true), ("127.0.0.2", false), ("::1", false)] {
+        for (ip, trusted) in [
+            ("192.0.2.129", true),
+            ("192.0.2.1", false),
+            ("2001:db8:9::1", true),
+            ("2001:db9::1", false),
+            ("127.0.0.1", true),
+            ("127.0.0.2", false),
+            ("::1", false),
+        ] {
             assert_eq!(proxies.trusts(from(ip)), trusted, "{ip}");
         }
     }

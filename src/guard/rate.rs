@@ -141,6 +141,12 @@ impl TokenBucket {
 pub(crate) struct RetryAfter(pub Duration);
 
 impl RetryAfter {
+    /// Whole milliseconds, rounded up.
+    #[must_use]
+    pub(crate) fn ms(self) -> u64 {
+        u64::try_from(self.0.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
     /// Whole seconds, rounded up and at least 1, for a `Retry-After` header (RFC 9110, 10.2.3).
     #[must_use]
     pub(crate) fn seconds(self) -> u64 {
@@ -150,7 +156,7 @@ impl RetryAfter {
 
 impl fmt::Display for RetryAfter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "too many requests; try again in {} ms", self.0.as_nanos().div_ceil(1_000_000))
+        write!(f, "too many requests; try again in {} ms", self.ms())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Mcp;
 use super::ask::flow::{Flow, Given, Round, arguments_of};
 use super::batch::Reply;
+use super::bounds::Permit;
 use super::cache::Hint;
 use super::catalog::Item;
 use super::client::Link;
@@ -208,6 +209,8 @@ pub(crate) struct Call {
     received: Instant,
     /// What stands for the arguments in the audit log.
     pub(super) digest: Option<Digest>,
+    /// Its place among those of its tool that may run at once; given back when its handler has ended.
+    permit: Mutex<Option<Permit>>,
     /// The deadline, in milliseconds after `received`.
     time: AtomicU64,
     /// Milliseconds in which it waited for its client.
@@ -247,12 +250,22 @@ impl Call {
             reply,
             received: Instant::now(),
             digest,
+            permit: Mutex::new(None),
             time: AtomicU64::new(time),
             paused: AtomicU64::new(0),
             cancel: Cancel::default(),
             state: Mutex::new(State::default()),
             key: AtomicU64::new(0),
         })
+    }
+
+    /// Gives it the place that it takes.
+    pub(super) fn hold(&self, permit: Option<Permit>) {
+        *self.permit.lock() = permit;
+    }
+
+    pub(super) fn take_permit(&self) -> Option<Permit> {
+        self.permit.lock().take()
     }
 
     /// What it holds of the memory budget while it is under way.
@@ -307,6 +320,8 @@ impl Call {
                 Err(panic) => Err(self.panicked(&*panic)).map(Some),
             }
         });
+        // Before the answer leaves: the client may call again as soon as it has seen it.
+        drop(self.take_permit());
         let Some(result) = result.transpose() else { return };
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
@@ -468,6 +483,7 @@ impl Call {
             Ok(Product::Nothing) => Outcome::Ok,
             Err(Kind::Rpc(error)) => {
                 status = http_status(&error, self.speech.revision);
+                self.reply.come_back_after(&error);
                 self.write_error(&mut json, &error)
             }
             Err(Kind::Capability(required)) if self.speech.revision.is_modern() => {
@@ -525,7 +541,7 @@ impl Call {
             Some(_) => error.write_to(json),
             None => encode::write_error(json, Some(&self.id), error, Some(self.speech.revision)),
         }
-        Outcome::Error
+        if error.code == codes::RATE_LIMITED { Outcome::RateLimited } else { Outcome::Error }
     }
 
     /// Makes this the end of the request. False if it had ended.
@@ -800,6 +816,7 @@ impl Work for Call {
 pub(crate) fn http_status(error: &RpcError, revision: Revision) -> u16 {
     match error.code {
         // Older clients take anything but 200 for a failure of the transport.
+        codes::RATE_LIMITED => 429,
         _ if !revision.is_modern() => 200,
         codes::METHOD_NOT_FOUND => 404,
         codes::HEADER_MISMATCH | codes::MISSING_CAPABILITY | codes::UNSUPPORTED_VERSION => 400,

@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 pub(crate) mod asked;
 pub(crate) mod batch;
+pub(crate) mod bounds;
 pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod catalog;
@@ -25,6 +26,7 @@ pub(crate) mod outline;
 pub(crate) mod output;
 pub(crate) mod product;
 pub(crate) mod prompt;
+pub(crate) mod rate_limit;
 pub(crate) mod registry;
 pub(crate) mod resource;
 pub(crate) mod schema;

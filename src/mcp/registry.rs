@@ -1,5 +1,6 @@
 //! What is registered: the tools, in the order they are listed in.
 
+use super::bounds::Bounds;
 use super::cache::Cache;
 use super::catalog::Catalog;
 use super::complete::{CompletionHandler, Subject};
@@ -37,6 +38,7 @@ pub(crate) struct Entry {
     pub(crate) info: ToolInfo,
     pub(crate) deadline: Option<Duration>,
     pub(crate) task: TaskPlan,
+    pub(crate) bounds: Bounds,
     pub(crate) handler: Handler,
     /// Arguments that HTTP clients say again in headers.
     pub(crate) mirrored: Vec<Mirrored>,
@@ -321,10 +323,10 @@ fn entry(
     let mirrored = Mirrored::of_schema(&input.shown)?;
     let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
-    let task = tool.task.clone();
+    let (task, bounds) = (tool.task.clone(), tool.bounds.clone().build()?);
     let info = tool.into_info(shown, output);
     let (handler, slow, listed) = (handler(contract), AtomicU32::new(0), Default::default());
-    Ok(Entry { info, deadline, task, handler, mirrored, rank, quick, slow, listed })
+    Ok(Entry { info, deadline, task, bounds, handler, mirrored, rank, quick, slow, listed })
 }
 
 /// 2026-07-28, `server/tools`: names SHOULD be 1 to 128 of these letters, and are case-sensitive.

@@ -12,6 +12,7 @@ use crate::http::response::Response;
 use crate::http::upgrade;
 use crate::principal::Principal;
 use crate::service::AnyService;
+use crate::transport::accept::FAILED_LOGINS;
 use crate::transport::authenticator::Authenticator;
 use crate::transport::http::HttpService;
 use std::fmt;
@@ -104,12 +105,7 @@ impl Gate {
         let mut brought = headers.clone();
         brought.extend(certificate.map(|certificate| certificate.id().as_bytes()));
         self.rates.may_log_in(address, &brought).map_err(|retry| {
-            Refusal::new(
-                429,
-                "login-backoff",
-                "too many attempts to log in have failed from this address (`limits.failed_logins`, option --failed-logins)",
-            )
-            .header("Retry-After", retry.seconds().to_string())
+            Refusal::new(429, "login-backoff", FAILED_LOGINS).header("Retry-After", retry.seconds().to_string())
         })?;
         let who = self.authenticator.identify(head, address, certificate);
         match &who {

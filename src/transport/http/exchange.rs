@@ -1,13 +1,17 @@
 //! The answer to one HTTP request: as JSON, or as a stream of events from the first one on.
 
+use crate::audit::Party;
 use crate::engine::connection::{Connection, key};
 use crate::engine::outbox::{Flush, Frame, Refused};
+use crate::guard::address::ClientAddr;
 use crate::http::event::{self, Event};
 use crate::http::head::Head;
 use crate::http::response::Response;
+use crate::principal::Principal;
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// One request's way back to its client. Anybody may use it from any thread; nothing blocks. Who is not on the connection's own thread must
@@ -15,12 +19,16 @@ use std::time::Duration;
 pub(crate) struct Exchange {
     connection: Arc<Connection>,
     head: Head,
+    /// Who asks: behind a proxy that may be somebody else for each request of a connection.
+    address: ClientAddr,
     accepts: Accepts,
     /// Headers of every answer: CORS.
     headers: Vec<(&'static str, String)>,
     keep_alive: bool,
     state: Mutex<State>,
     over: Condvar,
+    /// Seconds for the header `Retry-After`, if the answer has one.
+    retry_after: AtomicU64,
     /// Dropped when the exchange is over.
     held: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -56,11 +64,16 @@ enum State {
 }
 
 impl Exchange {
-    pub(crate) fn new(connection: Arc<Connection>, head: Head, headers: Vec<(&'static str, String)>) -> Arc<Self> {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        head: Head,
+        address: ClientAddr,
+        headers: Vec<(&'static str, String)>,
+    ) -> Arc<Self> {
         let (accepts, keep_alive) = (Accepts::of(&head), !head.wants_close());
         let (state, over) = (Mutex::new(State::Waiting), Condvar::new());
-        let held = Mutex::new(None);
-        Arc::new(Self { connection, head, accepts, headers, keep_alive, state, over, held })
+        let (held, retry_after) = (Mutex::new(None), AtomicU64::new(1));
+        Arc::new(Self { connection, head, address, accepts, headers, keep_alive, state, over, retry_after, held })
     }
 
     /// Keeps something until the exchange is over.
@@ -73,6 +86,20 @@ impl Exchange {
 
     pub(crate) fn head(&self) -> &Head {
         &self.head
+    }
+
+    pub(crate) fn address(&self) -> ClientAddr {
+        self.address
+    }
+
+    /// Who asks, for the audit log.
+    pub(crate) fn party<'p>(&self, principal: Option<&'p Principal>) -> Party<'p> {
+        Party { id: self.connection.id, address: self.address, principal }
+    }
+
+    /// What an answer of 429 or 503 says of when to come back, in seconds; 1 unless this was called.
+    pub(crate) fn come_back_after(&self, seconds: u64) {
+        self.retry_after.store(seconds, Ordering::Relaxed);
     }
 
     pub(crate) fn accepts(&self) -> Accepts {
@@ -117,7 +144,7 @@ impl Exchange {
                 }
                 if matches!(status, 429 | 503) {
                     // The message has it to the millisecond.
-                    response = response.header("Retry-After", "1");
+                    response = response.header("Retry-After", self.retry_after.load(Ordering::Relaxed).to_string());
                 }
                 self.send(response.to_bytes(), flush);
             }
@@ -272,7 +299,7 @@ mod tests {
         let address = ClientAddr::from(SocketAddr::from(([127, 0, 0, 1], 1)));
         let connection =
             Connection::new(core, &crate::transport::http::HttpFraming, outbox, address, None, "/mcp".into());
-        let exchange = Exchange::new(connection, head(&["POST /mcp HTTP/1.1", accept]), Vec::new());
+        let exchange = Exchange::new(connection, head(&["POST /mcp HTTP/1.1", accept]), address, Vec::new());
         act(&exchange);
         exchange.connection.outbox.flush();
         drop(exchange);

@@ -4,7 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod exchange;
 
-use super::accept::Door;
+use super::accept::{Door, Seat};
 use super::gate::{Admitted, HttpPassed};
 use super::{opening, websocket};
 use crate::audit::Party;
@@ -87,11 +87,12 @@ impl Drop for Entered {
 pub(crate) fn serve(
     mut read: Box<dyn ReadHalf>,
     outbox: &Arc<Outbox>,
-    address: ClientAddr,
+    (peer, mut address): (ClientAddr, ClientAddr),
     first: (Head, HttpPassed),
     mut ahead: Vec<u8>,
-    door: &Arc<Door>,
+    seat: &mut Seat,
 ) {
+    let door = &seat.door();
     let core = &door.core;
     let path = Arc::clone(&first.1.path);
     let connection = Connection::new(Arc::clone(core), &HttpFraming, Arc::clone(outbox), address, None, path);
@@ -111,7 +112,9 @@ pub(crate) fn serve(
             core.audit.authenticated(Party { principal: known.as_ref(), ..connection.party() });
         }
         let cors = passed.headers.clone();
-        match request(&mut *read, &connection, &mut *service, head, passed, &mut ahead) {
+        let served = request(&mut *read, &connection, &mut *service, (head, address), passed, &mut ahead);
+        seat.rest(peer);
+        match served {
             Ok(true) if !core.stopping() && !connection.is_closing() => {}
             Ok(_) => break,
             Err(refusal) => {
@@ -123,7 +126,10 @@ pub(crate) fn serve(
         }
         next = match next_head(&mut *read, &mut ahead, door) {
             Ok(None) => None,
-            Ok(Some(head)) => match opening::check(door, &head, address, read.certificate().as_ref()) {
+            Ok(Some(head)) => match seat.client(peer, &head).and_then(|client| {
+                address = client;
+                opening::check(door, &head, address, read.certificate().as_ref())
+            }) {
                 Ok(Admitted::Http(passed)) => Some((head, passed)),
                 Ok(Admitted::Answered(answer)) => {
                     let _ = connection.send(Frame::raw(answer), Flush::Later);
@@ -160,7 +166,7 @@ fn request(
     read: &mut dyn ReadHalf,
     connection: &Arc<Connection>,
     service: &mut dyn HttpConnection,
-    head: Head,
+    (head, address): (Head, ClientAddr),
     passed: HttpPassed,
     ahead: &mut Vec<u8>,
 ) -> Result<bool, Refusal> {
@@ -177,7 +183,7 @@ fn request(
     let body = body::read_body(read, ahead, length, limits.message_bytes, deadline, &core.memory)?;
     let Some(Body { bytes, memory }) = body else { return Ok(false) };
     let size = bytes.capacity();
-    let exchange = Exchange::new(Arc::clone(connection), head, passed.headers);
+    let exchange = Exchange::new(Arc::clone(connection), head, address, passed.headers);
     let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, bytes, &exchange)));
     // What is under way counts for itself.
     drop(memory);
