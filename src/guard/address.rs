@@ -103,7 +103,7 @@ impl AddressCounter {
     }
 
     /// Takes a place for a connection whose handshake is still to come. Without an address it is a proxy's, and
-    /// [`assign`](Self::assign) says later whose.
+    /// [`count`](Self::count) says later whose.
     ///
     /// # Errors
     ///
@@ -121,18 +121,12 @@ impl AddressCounter {
         Ok(Seat { group, half_open: true })
     }
 
-    /// Counts a proxy's connection for a client from here on, or for nobody.
+    /// Counts for an address what a proxy's connection does for a client of its; to be given back to [`leave`](Self::leave).
     ///
     /// # Errors
     ///
-    /// That client has too many already; the connection counts for nobody then.
-    pub(crate) fn assign(&mut self, seat: &mut Seat, address: Option<ClientAddr>) -> Result<(), Refused> {
-        self.leave(seat.group.take());
-        seat.group = self.count(address)?;
-        Ok(())
-    }
-
-    fn count(&mut self, address: Option<ClientAddr>) -> Result<Option<IpAddr>, Refused> {
+    /// That client has too many already; nothing was counted.
+    pub(crate) fn count(&mut self, address: Option<ClientAddr>) -> Result<Option<IpAddr>, Refused> {
         let limited = |address: &ClientAddr| self.limits.loopback || !address.is_loopback();
         let Some(group) = address.filter(limited).map(|address| address.group()) else { return Ok(None) };
         let known = self.per_address.get(&group).copied().unwrap_or(0);
@@ -143,7 +137,8 @@ impl AddressCounter {
         Ok(Some(group))
     }
 
-    fn leave(&mut self, group: Option<IpAddr>) {
+    /// What was counted is over.
+    pub(crate) fn leave(&mut self, group: Option<IpAddr>) {
         let Some(group) = group else { return };
         if let Some(count) = self.per_address.get_mut(&group) {
             *count = count.saturating_sub(1);
@@ -305,16 +300,15 @@ mod tests {
     #[test]
     fn a_connection_of_a_proxy_counts_for_the_client_it_serves() {
         let mut counter = counter(10, 10, 1);
-        let mut one = counter.try_admit(None).unwrap();
-        let mut other = counter.try_admit(None).unwrap();
-        counter.assign(&mut one, Some(from("192.0.2.1"))).unwrap();
-        counter.assign(&mut one, Some(from("192.0.2.1"))).unwrap();
-        assert_eq!(counter.assign(&mut other, Some(from("192.0.2.1"))), Err(Refused::PerAddress { limit: 1 }));
-        counter.assign(&mut other, Some(from("192.0.2.2"))).unwrap();
-        counter.assign(&mut one, None).unwrap();
-        counter.assign(&mut other, Some(from("192.0.2.1"))).unwrap();
-        counter.release(one);
-        counter.release(other);
+        let seat = counter.try_admit(None).unwrap();
+        let one = counter.count(Some(from("192.0.2.1"))).unwrap();
+        assert_eq!(counter.count(Some(from("192.0.2.1"))), Err(Refused::PerAddress { limit: 1 }));
+        let other = counter.count(Some(from("192.0.2.2"))).unwrap();
+        assert_eq!(counter.count(Some(from("127.0.0.1"))), Ok(None));
+        counter.leave(one);
+        let again = counter.count(Some(from("192.0.2.1"))).unwrap();
+        [again, other].into_iter().for_each(|group| counter.leave(group));
+        counter.release(seat);
         assert_eq!((counter.open(), counter.per_address.len()), (0, 0));
     }
 

@@ -155,6 +155,8 @@ pub(crate) struct Seat {
     door: Arc<Door>,
     /// Taken when it is given back.
     place: Option<address::Seat>,
+    /// Behind a proxy.
+    claim: Option<Claim>,
     _thread: Reservation,
 }
 
@@ -163,14 +165,14 @@ impl Seat {
     #[cfg(feature = "_fuzz")]
     pub(crate) fn take(door: &Arc<Door>, address: ClientAddr) -> Self {
         let place = door.seats.lock().try_admit(address).ok();
-        Self { door: Arc::clone(door), place, _thread: door.core.threads.reserve(1).expect("a thread") }
+        Self { door: Arc::clone(door), place, claim: None, _thread: door.core.threads.reserve(1).expect("a thread") }
     }
 
     pub(crate) fn door(&self) -> Arc<Door> {
         Arc::clone(&self.door)
     }
 
-    /// Who sends that request: the peer, or whoever a trusted proxy says. What a proxy brings counts for that client from here on.
+    /// Who sends that request: the peer, or whoever a trusted proxy says. What a proxy brings counts for that client.
     ///
     /// # Errors
     /// 400 if the proxy contradicts itself, 429 and 503 if the client has opened too much.
@@ -185,23 +187,16 @@ impl Seat {
             opened
                 .map_err(|wait| Refusal::new(429, "connect-rate", CONNECT_RATE).header("Retry-After", retry(wait)))?;
         }
-        self.assign(Some(origin.address))
+        let counted = self.door.seats.lock().count(Some(origin.address));
+        let group = counted
             .map_err(|refused| Refusal::new(503, refused.label(), refused.to_string()).header("Retry-After", "1"))?;
+        self.claim = Some(Claim { door: Arc::clone(&self.door), group });
         Ok(origin.address)
     }
 
-    /// A proxy's connection serves nobody for the moment.
-    pub(crate) fn rest(&mut self, peer: ClientAddr) {
-        if self.door.gate.proxies.trusts(peer) {
-            let _ = self.assign(None);
-        }
-    }
-
-    fn assign(&mut self, client: Option<ClientAddr>) -> Result<(), address::Refused> {
-        match &mut self.place {
-            Some(place) => self.door.seats.lock().assign(place, client),
-            None => Ok(()),
-        }
+    /// What the client of a proxy has of its address's places, for who serves its request to keep for that time. A WebSocket leaves it here.
+    pub(crate) fn take_claim(&mut self) -> Option<Claim> {
+        self.claim.take()
     }
 
     /// The handshake is over.
@@ -209,6 +204,18 @@ impl Seat {
         if let Some(place) = &mut self.place {
             self.door.seats.lock().established(place);
         }
+    }
+}
+
+/// A place among those of a client's address, taken through a proxy; given back when dropped.
+pub(crate) struct Claim {
+    door: Arc<Door>,
+    group: Option<IpAddr>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.door.seats.lock().leave(self.group);
     }
 }
 
@@ -246,7 +253,7 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
         door.seats.lock().release(place);
         return turn_away(&stream, address, door, ("threads", 503, soon), "the server has as many threads as it can");
     };
-    let seat = Seat { door: Arc::clone(door), place: Some(place), _thread: thread };
+    let seat = Seat { door: Arc::clone(door), place: Some(place), claim: None, _thread: thread };
     // Answers leave at once; without this each small one waits for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let number = core.counters.accepted.load(Ordering::Relaxed);

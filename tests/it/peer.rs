@@ -61,13 +61,6 @@ pub fn dial(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The same from 127.0.0.`last`.
-pub fn dial_from(last: u8, address: SocketAddr) -> TcpStream {
-    let stream = crate::raw::Raw::connect_from([127, 0, 0, last].into(), address).stream;
-    stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
-    stream
-}
-
 /// A WebSocket client.
 pub struct Peer {
     socket: WebSocket<Box<dyn Wire>>,

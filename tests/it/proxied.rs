@@ -1,7 +1,8 @@
 //! Behind a proxy: whose request is it? The proxy of these tests connects from 127.0.0.2.
 
 use crate::demo::demo;
-use crate::peer::{ALL, MODERN, Peer, dial_from, serve};
+use crate::peer::{ALL, MODERN, Peer, serve};
+use crate::rates::dial_from;
 use crate::raw::{Answer, Head, Raw};
 use crate::web::Web;
 use mcp_blocking::{NoArgs, Server, Settings};
@@ -142,5 +143,8 @@ fn pages_of_the_same_host_work_behind_a_proxy_that_ends_tls() {
 fn proxies_that_cannot_be_meant_are_reported_by_bind() {
     let settings = Settings::new().trusted_proxies(["10.0.0.1/8", "everybody", "0.0.0.0/0"]);
     let error = demo().settings(settings).bind("127.0.0.1:0").unwrap_err().to_string();
-    assert!(error.contains("`10.0.0.1/8`") && error.contains("`everybody`") && error.contains("`0.0.0.0/0`"), "{error}");
+    assert!(
+        error.contains("`10.0.0.1/8`") && error.contains("`everybody`") && error.contains("`0.0.0.0/0`"),
+        "{error}"
+    );
 }

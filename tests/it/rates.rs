@@ -1,12 +1,12 @@
 //! How often may whom ask? Attackers and honest clients have addresses of their own: 127.0.0.2 and up.
 
 use crate::demo::demo;
-use crate::peer::{ALL, MODERN, Peer, dial_from, serve, turnstile, until};
+use crate::peer::{ALL, MODERN, PATIENCE, Peer, serve, turnstile, until};
 use crate::raw::{Answer, Head, Raw};
 use crate::web::Web;
 use mcp_blocking::{NoArgs, RateLimit, Running, Server, Tool};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 const TOKEN: &str = "a-token-of-good-length";
@@ -20,6 +20,13 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
+}
+
+/// Connects from 127.0.0.`last`.
+pub fn dial_from(last: u8, address: SocketAddr) -> TcpStream {
+    let stream = Raw::connect_from([127, 0, 0, last].into(), address).stream;
+    stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
+    stream
 }
 
 /// A WebSocket from 127.0.0.`last`.
@@ -122,8 +129,13 @@ fn an_address_has_one_rate_whatever_it_sends_and_its_neighbour_is_not_hurt() {
     let mut bad = web(BAD, address);
     let statuses: Vec<_> = (0..10)
         .map(|number| {
-            let headers = [("Content-Type", "application/json"), ("Mcp-Session-Id", "nobody"), ("Accept", crate::web::BOTH)];
-            bad.ask("POST", &headers, if number % 2 == 0 { "{" } else { r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"# });
+            let headers =
+                [("Content-Type", "application/json"), ("Mcp-Session-Id", "nobody"), ("Accept", crate::web::BOTH)];
+            bad.ask(
+                "POST",
+                &headers,
+                if number % 2 == 0 { "{" } else { r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"# },
+            );
             bad.status()
         })
         .collect();
@@ -273,10 +285,10 @@ fn certificates_that_are_not_accepted_count_as_failed_logins() {
 
 #[test]
 fn a_tool_has_a_rate_for_each_client_and_the_others_go_on() {
-    let server = demo().bearer_token("alice", TOKEN).bearer_token("bob", OTHER).tool_with(
-        Tool::new("rare", "May be called twice an hour").rate(2, HOUR),
-        |_ctx, NoArgs| Ok("done"),
-    );
+    let server = demo()
+        .bearer_token("alice", TOKEN)
+        .bearer_token("bob", OTHER)
+        .tool_with(Tool::new("rare", "May be called twice an hour").rate(2, HOUR), |_ctx, NoArgs| Ok("done"));
     let running = serve(server);
     let address = running.addr();
     for (number, revision) in ["2025-11-25", MODERN, "2024-11-05"].into_iter().enumerate() {

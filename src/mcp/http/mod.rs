@@ -74,12 +74,12 @@ enum Part {
 impl HttpConnection for Conversation {
     fn request(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>) {
         let refused = match exchange.head().method.as_str() {
-            "POST" => self.post(principal, body, exchange),
+            "POST" => self.post(principal.as_ref(), body, exchange),
             "GET" => self.get(principal.as_ref(), exchange),
             _ => self.delete(principal.as_ref(), exchange),
         };
         if let Err((status, error)) = refused {
-            let (status, error) = self.counted(status, error, exchange);
+            let (status, error) = self.counted(status, error, principal.as_ref(), exchange);
             refuse(exchange, status, None, &error, None);
         }
     }
@@ -114,7 +114,7 @@ impl HttpConnection for Conversation {
 type Refused = Result<(), (u16, RpcError)>;
 
 impl Conversation {
-    fn post(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>) -> Refused {
+    fn post(&mut self, principal: Option<&Principal>, body: Vec<u8>, exchange: &Arc<Exchange>) -> Refused {
         let head = exchange.head();
         let kind = single(head, "content-type")?.and_then(|value| value.split(';').next());
         if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
@@ -132,9 +132,9 @@ impl Conversation {
             Ok(incoming) => incoming,
             Err(malformed) => {
                 // As over every transport: what an error without an id looks like is the session's.
-                let session = self.session(principal.as_ref(), exchange).ok();
+                let session = self.session(principal, exchange).ok();
                 let revision = session.and_then(|session| session.session.link().legacy().map(|own| own.revision));
-                let (status, error) = self.counted(400, malformed.error, exchange);
+                let (status, error) = self.counted(400, malformed.error, principal, exchange);
                 refuse(exchange, status, malformed.id.as_ref(), &error, revision);
                 return Ok(());
             }
@@ -143,8 +143,8 @@ impl Conversation {
             Incoming::Request(request) => Some(request.id.clone()),
             _ => None,
         };
-        if let Err((status, error)) = self.serve(principal, &text, incoming, exchange) {
-            let (status, error) = self.counted(status, error, exchange);
+        if let Err((status, error)) = self.serve(principal.cloned(), &text, incoming, exchange) {
+            let (status, error) = self.counted(status, error, principal, exchange);
             refuse(exchange, status, id.as_ref(), &error, None);
         }
         Ok(())
@@ -212,8 +212,14 @@ impl Conversation {
     }
 
     /// What becomes of a request that is refused: it costs as much as any other, so that one beyond the rate is told that.
-    fn counted(&mut self, status: u16, error: RpcError, exchange: &Exchange) -> (u16, RpcError) {
-        match within(&self.rate(), &self.mcp, exchange.party(None)) {
+    fn counted(
+        &mut self,
+        status: u16,
+        error: RpcError,
+        principal: Option<&Principal>,
+        exchange: &Exchange,
+    ) -> (u16, RpcError) {
+        match within(&self.rate(), &self.mcp, exchange.party(principal)) {
             Err(too_many) if status != 429 => too_many,
             _ => (status, error),
         }

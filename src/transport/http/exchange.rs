@@ -30,7 +30,7 @@ pub(crate) struct Exchange {
     /// Seconds for the header `Retry-After`, if the answer has one.
     retry_after: AtomicU64,
     /// Dropped when the exchange is over.
-    held: Mutex<Option<Box<dyn Any + Send>>>,
+    held: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 /// What the client can read (RFC 9110, 12.5.1, as far as it matters here: weights are not looked at).
@@ -72,16 +72,20 @@ impl Exchange {
     ) -> Arc<Self> {
         let (accepts, keep_alive) = (Accepts::of(&head), !head.wants_close());
         let (state, over) = (Mutex::new(State::Waiting), Condvar::new());
-        let (held, retry_after) = (Mutex::new(None), AtomicU64::new(1));
+        let (held, retry_after) = (Mutex::new(Vec::new()), AtomicU64::new(1));
         Arc::new(Self { connection, head, address, accepts, headers, keep_alive, state, over, retry_after, held })
     }
 
     /// Keeps something until the exchange is over.
     pub(crate) fn hold(&self, what: impl Any + Send) {
-        *self.held.lock() = Some(Box::new(what));
+        self.held.lock().push(Box::new(what));
         if self.is_over() {
-            self.held.lock().take();
+            self.let_go();
         }
+    }
+
+    fn let_go(&self) {
+        drop(std::mem::take(&mut *self.held.lock()));
     }
 
     pub(crate) fn head(&self) -> &Head {
@@ -133,7 +137,7 @@ impl Exchange {
         let mut state = self.state.lock();
         if *state != State::Over {
             // Before the client can have seen the end.
-            self.held.lock().take();
+            self.let_go();
         }
         match *state {
             State::Over => return,
@@ -162,7 +166,7 @@ impl Exchange {
         let mut state = self.state.lock();
         if *state != State::Over {
             // Before the client can have seen the end.
-            self.held.lock().take();
+            self.let_go();
         }
         match *state {
             State::Over => return,
@@ -175,7 +179,7 @@ impl Exchange {
     /// The client has left: nothing is sent any more.
     pub(crate) fn give_up(&self) {
         *self.state.lock() = State::Over;
-        self.held.lock().take();
+        self.let_go();
         self.over.notify_all();
     }
 

@@ -4,7 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod exchange;
 
-use super::accept::{Door, Seat};
+use super::accept::{Claim, Door, Seat};
 use super::gate::{Admitted, HttpPassed};
 use super::{opening, websocket};
 use crate::audit::Party;
@@ -112,9 +112,8 @@ pub(crate) fn serve(
             core.audit.authenticated(Party { principal: known.as_ref(), ..connection.party() });
         }
         let cors = passed.headers.clone();
-        let served = request(&mut *read, &connection, &mut *service, (head, address), passed, &mut ahead);
-        seat.rest(peer);
-        match served {
+        let from = (address, seat.take_claim());
+        match request(&mut *read, &connection, &mut *service, (head, from), passed, &mut ahead) {
             Ok(true) if !core.stopping() && !connection.is_closing() => {}
             Ok(_) => break,
             Err(refusal) => {
@@ -166,7 +165,7 @@ fn request(
     read: &mut dyn ReadHalf,
     connection: &Arc<Connection>,
     service: &mut dyn HttpConnection,
-    (head, address): (Head, ClientAddr),
+    (head, (address, claim)): (Head, (ClientAddr, Option<Claim>)),
     passed: HttpPassed,
     ahead: &mut Vec<u8>,
 ) -> Result<bool, Refusal> {
@@ -184,6 +183,7 @@ fn request(
     let Some(Body { bytes, memory }) = body else { return Ok(false) };
     let size = bytes.capacity();
     let exchange = Exchange::new(Arc::clone(connection), head, address, passed.headers);
+    claim.into_iter().for_each(|claim| exchange.hold(claim));
     let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, bytes, &exchange)));
     // What is under way counts for itself.
     drop(memory);
