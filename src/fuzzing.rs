@@ -57,6 +57,39 @@ pub fn arguments(bytes: &[u8]) {
     arguments::run(bytes);
 }
 
+/// What a proxy says of its client: whatever comes before what a trusted proxy adds, that is what counts.
+pub fn forwarded(bytes: &[u8]) {
+    use crate::guard::address::ClientAddr;
+    use crate::guard::forwarded::TrustedProxies;
+    let mut proxies = TrustedProxies::default();
+    let _ = proxies.add(&String::from_utf8_lossy(bytes));
+    for own in ["10.0.0.0/8", "fd00::/8"] {
+        proxies.add(own).expect("a network");
+    }
+    let peer = ClientAddr::new(([10, 0, 0, 1], 1).into());
+    let head = |name: &str, lines: &[&[u8]]| Head {
+        method: "GET".to_owned(),
+        target: "/".to_owned(),
+        minor: 1,
+        headers: lines.iter().map(|line| (name.to_owned(), line.to_vec())).collect(),
+    };
+    let client = |name, lines: &[&[u8]]| proxies.client(peer, &head(name, lines)).expect("one header").address;
+    for (name, own) in [("forwarded", "for=\"[2001:db8::7]:80\";proto=https"), ("x-forwarded-for", "2001:db8::7")] {
+        let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+        let found = client(name, &lines);
+        let joined = [bytes, b", ", own.as_bytes()].concat();
+        let in_a_line_of_its_own = [lines.as_slice(), &[own.as_bytes()]].concat();
+        for told in [client(name, &[&joined]), client(name, &in_a_line_of_its_own)] {
+            assert!(proxies.trusts(told) || told.ip().to_string() == "2001:db8::7", "{told}");
+        }
+        // Nobody but a proxy of ours is believed.
+        let stranger = ClientAddr::new(([203, 0, 113, 1], 1).into());
+        let origin = proxies.client(stranger, &head(name, &lines)).expect("one header");
+        assert!(origin.by_proxy || origin.address == stranger);
+        assert!(!found.to_string().contains(|letter: char| letter.is_control()));
+    }
+}
+
 /// Chunked bodies, addresses of templates, sealed states, headers that repeat arguments, ids of events.
 pub fn pieces(bytes: &[u8]) {
     pieces::run(bytes);

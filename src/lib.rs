@@ -138,6 +138,7 @@ pub use mcp::layer::{ConcurrencyLimit, Layer, LogRequests, Next, Reply, Request}
 pub use mcp::method::Method;
 pub use mcp::output::{IntoToolOutput, Json};
 pub use mcp::prompt::{IntoPrompt, Prompt};
+pub use mcp::rate_limit::RateLimit;
 pub use mcp::registry::Registry;
 pub use mcp::resource::{IntoResource, Resource};
 pub use mcp::tool::{NoArgs, Tool};

@@ -61,7 +61,9 @@ pub struct Limits {
     /// Connections at once, in all; more are answered 503 before anything is read. Every connection has a thread, and
     /// the number is cut to what the machine's thread limit allows. Default 4,096.
     pub connections: usize,
-    /// Connections at once from one address (IPv6: one /64) beyond loopback; more are answered 503. Default 100.
+    /// Connections at once from one address (IPv6: one /64) beyond loopback; more are answered 503. Default 100. The connection of a
+    /// [trusted proxy](crate::Settings::trusted_proxies) counts for the client that it names: a WebSocket for as long as it is open, over HTTP for
+    /// the time of each request.
     pub connections_per_address: usize,
     /// How long a connection may live: between three quarters of this and all of it, each another time, so that a thousand clients do not come back at
     /// once. Then it is ended between two calls, a WebSocket with 1001, an HTTP connection behind an answer with `Connection: close`; the streams
@@ -78,6 +80,12 @@ pub struct Limits {
     pub tickets_per_principal: usize,
     /// How long a ticket can be used. Default 30 s: a page opens its WebSocket at once.
     pub ticket_lifetime: Duration,
+    /// New connections a second from one address (IPv6: one /64) beyond loopback; more are answered 429, before they cost a thread. 0 means no
+    /// limit. Through a trusted proxy each WebSocket counts. Default 20: nobody opens that many for long, and with TLS each costs as much as
+    /// hundreds of requests.
+    pub connect_rate: u32,
+    /// Connections that may come at once before [`connect_rate`](Self::connect_rate) applies. Default 200: all that an address may have, twice.
+    pub connect_burst: u32,
     /// Connections that have not finished their handshake, with or without TLS, counted apart so that they cannot use up the seats of
     /// those who have. One more takes the place of the oldest, of the address that has most of them: an honest handshake takes milliseconds, and those
     /// that never end must not keep it out. Default 512.
@@ -130,6 +138,35 @@ pub struct Limits {
     pub rate: u32,
     /// Messages that may come at once before [`rate`](Self::rate) applies. Default 2,000.
     pub burst: u32,
+    /// Messages a second of one [`Principal`](crate::Principal), over all of its connections and sessions; 0 means no limit. Answered like those beyond
+    /// [`rate`](Self::rate). Default 4,000: four clients at full speed.
+    pub principal_rate: u32,
+    /// Messages of one principal that may come at once before that. Default 8,000.
+    pub principal_burst: u32,
+    /// Messages a second from one address (IPv6: one /64) beyond loopback, likewise. Default 4,000: an office behind one address, and not what a
+    /// hundred connections could send.
+    pub address_rate: u32,
+    /// Messages from one address that may come at once before that. Default 8,000.
+    pub address_burst: u32,
+    /// Attempts to log in that may fail from one address (IPv6: one /64) beyond loopback before it has to wait; 0 means no limit. Beyond it each
+    /// further failure has every attempt from there answered 429, unseen: for 1 s, then twice as long each time, up to
+    /// [`failed_login_wait`](Self::failed_login_wait). One failure is forgiven each 30 s. What counts are tokens, certificates and the like that are not
+    /// accepted; not requests that bring none, which is how clients ask how to log in.
+    ///
+    /// Credentials that were accepted from the same address before go on being looked at, so that an attacker behind the same NAT
+    /// does not lock others out; those who come for the first time wait with him. Default 10: a person who mistypes, a program that was left
+    /// with an old token.
+    pub failed_logins: u32,
+    /// The longest time that failed logins cost at once. Default 5 min.
+    pub failed_login_wait: Duration,
+    /// Calls of tools a day (UTC) that one principal has, or without authentication one address (IPv6: one /64; all local clients together), in units
+    /// of [`Tool::cost`](crate::Tool::cost); 0 means no limit. Beyond it they are answered with error -31002, which says when there are new ones. Counted in
+    /// the memory of the process, from its start. Default 0.
+    pub calls_per_day: u64,
+    /// Whether what is limited for each address is limited for 127.0.0.1 and the other addresses of loopback, too: connections, their rate, messages,
+    /// failed logins. Default false: all local clients share them, and so does a proxy on this machine (for that, see
+    /// [`Settings::trusted_proxies`](crate::Settings::trusted_proxies)).
+    pub limit_loopback: bool,
     /// Log messages a second that one client is sent ([`Ctx::log`](crate::Ctx::log)), with a burst of ten times as many; more are dropped. 0 means no limit. A client is a
     /// connection, a session, or over HTTP in 2026-07-28 one request. Default 100: more than anybody reads.
     pub log_rate: u32,
@@ -195,6 +232,8 @@ impl Default for Limits {
             tickets: 4_096,
             tickets_per_principal: 64,
             ticket_lifetime: Duration::from_secs(30),
+            connect_rate: 20,
+            connect_burst: 200,
             half_open: 512,
             ping_interval: Duration::from_secs(20),
             missed_pings: 2,
@@ -215,6 +254,14 @@ impl Default for Limits {
             state_lifetime: Duration::from_secs(3_600),
             rate: 1_000,
             burst: 2_000,
+            principal_rate: 4_000,
+            principal_burst: 8_000,
+            address_rate: 4_000,
+            address_burst: 8_000,
+            failed_logins: 10,
+            failed_login_wait: Duration::from_secs(300),
+            calls_per_day: 0,
+            limit_loopback: false,
             log_rate: 100,
             workers: 64,
             parked_calls: 256,
@@ -255,6 +302,7 @@ impl Limits {
             &mut self.frame_deadline,
             &mut self.write_deadline,
             &mut self.close_deadline,
+            &mut self.failed_login_wait,
             &mut self.handler_deadline,
             &mut self.handler_deadline_extended,
             &mut self.question_deadline,
@@ -311,6 +359,9 @@ impl Limits {
             ("json_string_bytes", self.json_string_bytes.is_some_and(|bytes| bytes < 256)),
             ("handler_deadline", self.handler_deadline.is_zero()),
             ("burst", self.rate > 0 && self.burst == 0),
+            ("principal_burst", self.principal_rate > 0 && self.principal_burst == 0),
+            ("address_burst", self.address_rate > 0 && self.address_burst == 0),
+            ("connect_burst", self.connect_rate > 0 && self.connect_burst == 0),
             ("workers", self.workers == 0),
             ("tasks", self.tasks == 0),
             ("tasks_per_client", self.tasks_per_client == 0),

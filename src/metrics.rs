@@ -33,13 +33,15 @@ pub(crate) const METHODS: [&str; 21] = [
 ];
 
 /// Why connections are turned away: the labels of all refusals; the last stands for those that are not in the list.
-pub(crate) const REASONS: [&str; 26] = [
+pub(crate) const REASONS: [&str; 29] = [
     "host",
     "origin",
     "auth",
     "expired",
     "revoked",
     "ticket",
+    "login-backoff",
+    "forwarded",
     "path",
     "method",
     "upgrade",
@@ -57,6 +59,7 @@ pub(crate) const REASONS: [&str; 26] = [
     "max-connections",
     "max-half-open",
     "max-per-address",
+    "connect-rate",
     "threads",
     "audit",
     OTHER,

@@ -1,8 +1,10 @@
 //! Who a caller is, once it has authenticated.
 
+use crate::guard::address::ClientAddr;
 use crate::guard::scopes::{Grant, ScopeSet};
 use std::any::Any;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -104,6 +106,11 @@ impl Principal {
         &self.id
     }
 
+    /// The same, to be kept.
+    pub(crate) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
     /// The attached value, if there is one of this type.
     pub fn user<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.user.as_deref()?.downcast_ref()
@@ -135,6 +142,23 @@ impl Principal {
             return Some(RightEnded::Revoked);
         }
         self.expiry.filter(|expiry| *expiry <= now).map(|_| RightEnded::Expired)
+    }
+}
+
+/// On whose account something is. Not a connection's or a session's: a client can have as many of those as it likes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Payer {
+    Principal(Arc<str>),
+    /// Where nobody has to say who it is. All of an IPv6 /64 is one.
+    Address(IpAddr),
+}
+
+impl Payer {
+    pub(crate) fn of(principal: Option<&Principal>, address: ClientAddr) -> Self {
+        match principal {
+            Some(principal) => Self::Principal(principal.shared_id()),
+            None => Self::Address(address.group()),
+        }
     }
 }
 

@@ -218,6 +218,7 @@ impl<H> Bound<H> {
             hosts,
             origins,
             mut authenticator,
+            proxies,
             tls,
             checks,
             health_on_main,
@@ -240,7 +241,8 @@ impl<H> Bound<H> {
         let on_main = health_on_main.then(|| Arc::clone(&health));
         let metadata = resource.map(|(resource, _)| Metadata::new(&resource));
         let tickets = ticket_endpoint.then_some(TicketDesk { access });
-        let gate = Gate { hosts, origins, authenticator, routes, health: on_main, metadata, tickets };
+        let rates = Arc::clone(&core.rates);
+        let gate = Gate { hosts, origins, proxies, authenticator, rates, routes, health: on_main, metadata, tickets };
         let door = Door::new(Arc::clone(&core), gate);
         let addresses = self.listeners.iter().map(|(_, address, _)| *address).collect();
         let health_address = self.health.as_ref().map(|(_, address)| *address);

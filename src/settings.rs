@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::audit::Audit;
 use crate::error::Problem;
 use crate::guard::config::ConfigError;
+use crate::guard::forwarded::TrustedProxies;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::guard::policy::{TextPolicy, Texts};
 use crate::guard::redact;
@@ -43,6 +44,7 @@ pub struct Settings {
     pub(crate) hosts: HostPolicy,
     pub(crate) origins: OriginPolicy,
     pub(crate) authenticator: Authenticator,
+    pub(crate) proxies: TrustedProxies,
     /// And where it was set.
     pub(crate) tls: Option<(TlsConfig, &'static Location<'static>)>,
     /// And where they were set.
@@ -220,6 +222,38 @@ impl Settings {
     /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS.
     pub fn plaintext_behind_proxy(mut self) -> Self {
         self.plaintext = true;
+        self
+    }
+
+    /// Believes these proxies what they say of their clients' addresses: addresses (`10.0.0.7`, `::1`) and networks (`10.0.0.0/8`, `fd00::/8`). May be
+    /// called several times; `bind` reports what is neither.
+    ///
+    /// A client's address then is the rightmost one in `Forwarded` (RFC 7239) or `X-Forwarded-For` that is none of these proxies, for each HTTP request
+    /// anew: for limits, logs, the audit log, [`RequestHead::address`](crate::RequestHead::address) and [`Ctx::address`](crate::Ctx::address). Without this, and from everybody else, both headers
+    /// are ignored: anybody can send them.
+    ///
+    /// - Each proxy has to **add** the address that it sees, or to set the header to it, and must not hand on what its client has sent alone.
+    /// - If both headers are there, they have to agree; else the request is answered 400. So have the proxy set one and remove the other.
+    /// - What cannot be read (`unknown`, made-up names, garbage) ends the search: the client then is the proxy that said so. At most 16 hops are looked at.
+    /// - Connections of these proxies have no limit for each address; what they carry counts for the clients that they name. An address of
+    ///   loopback that a proxy names, and a proxy of loopback that names nobody, are not limited for each address, as ever
+    ///   ([`Limits::limit_loopback`](crate::Limits::limit_loopback)).
+    /// - Whoever can connect from such an address can claim any other: trusting `127.0.0.1` is trusting all users of this machine.
+    ///
+    /// The proxy has to hand on `Host` as the client sent it, with its port, since pages are compared with it (`Origin`); or let the name in that it
+    /// sends with [`allow_host`](Self::allow_host), and the pages with [`allow_origin`](Self::allow_origin). `X-Forwarded-Host` and `X-Forwarded-Proto` are not looked at.
+    ///
+    /// ```
+    /// # use mcp_blocking::Settings;
+    /// let settings = Settings::new().trusted_proxies(["10.0.0.0/8", "::1"]).allow_host("mcp.example.com");
+    /// ```
+    #[track_caller]
+    pub fn trusted_proxies<S: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = S>) -> Self {
+        let location = Location::caller();
+        for proxy in proxies {
+            let added = self.proxies.add(proxy.as_ref());
+            self = self.check(added, location);
+        }
         self
     }
 

@@ -34,6 +34,8 @@ enum Setting {
     Anonymous,
     Plaintext,
     ConfirmDestructive,
+    TrustedProxy(String),
+    LimitLoopback,
     Limit(&'static str, String),
 }
 
@@ -58,6 +60,8 @@ const NUMBERS: &[(&str, &str)] = &[
     ("--head-lines", "lines of a request head"),
     ("--max-connections", "connections in all"),
     ("--max-connections-per-address", "connections from one address beyond loopback"),
+    ("--connect-rate", "new connections a second from one address beyond loopback; 0: no limit"),
+    ("--connect-burst", "connections that may come at once before that"),
     ("--max-half-open", "connections that have not finished their handshake"),
     ("--missed-pings", "unanswered pings until a client counts as gone"),
     ("--outbox-bytes", "bytes queued for one client"),
@@ -70,6 +74,12 @@ const NUMBERS: &[(&str, &str)] = &[
     ("--json-string-bytes", "bytes of one string in a message"),
     ("--rate", "messages a second of one client, 0 for no limit"),
     ("--burst", "messages at once before the rate applies"),
+    ("--principal-rate", "messages a second of one principal, over all its connections; 0: no limit"),
+    ("--principal-burst", "messages of one principal at once before that"),
+    ("--address-rate", "messages a second from one address beyond loopback; 0: no limit"),
+    ("--address-burst", "messages from one address at once before that"),
+    ("--failed-logins", "attempts to log in that may fail from one address before it has to wait; 0: no limit"),
+    ("--calls-per-day", "calls of tools of one client in a day (UTC); 0: no limit"),
     ("--log-rate", "log messages a second to one client, 0 for no limit"),
     ("--workers", "threads for handlers"),
     ("--max-sessions", "HTTP sessions"),
@@ -111,6 +121,7 @@ const TIMES: &[(&str, &str)] = &[
     ("--frame-deadline", "for a frame once begun"),
     ("--write-deadline", "a frame may wait in a full socket"),
     ("--close-deadline", "for the answer to a close frame"),
+    ("--failed-login-wait", "that failed logins cost at once, at the most"),
     ("--handler-deadline", "for a handler"),
     ("--handler-deadline-extended", "for a handler that reports progress"),
     ("--body-deadline", "for the body of an HTTP request"),
@@ -191,6 +202,8 @@ impl Options {
                     issuer.push((other.to_owned(), value));
                 }
                 "--plaintext-behind-proxy" => options.settings.push(Setting::Plaintext),
+                "--trusted-proxy" => options.settings.push(Setting::TrustedProxy(value()?)),
+                "--limit-loopback" => options.settings.push(Setting::LimitLoopback),
                 "--audit" => options.audit = Some(value()?),
                 other if options_of(AUDIT).any(|known| known == other) => {
                     let value = value()?;
@@ -305,6 +318,8 @@ impl Options {
                 Setting::Anonymous => settings.dangerous_allow_anonymous(),
                 Setting::Plaintext => settings.plaintext_behind_proxy(),
                 Setting::ConfirmDestructive => settings.confirm_destructive(),
+                Setting::TrustedProxy(proxy) => settings.trusted_proxies([proxy]),
+                Setting::LimitLoopback => settings.limits(|limits| limits.limit_loopback = true),
                 Setting::Limit(name, value) => {
                     let mut problem = None;
                     let settings = settings.limits(|limits| problem = set(limits, name, value).err());
@@ -418,6 +433,15 @@ fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool
         "--head-lines" => limits.head_lines = parsed(name, value)?,
         "--max-connections" => limits.connections = parsed(name, value)?,
         "--max-connections-per-address" => limits.connections_per_address = parsed(name, value)?,
+        "--connect-rate" => limits.connect_rate = parsed(name, value)?,
+        "--connect-burst" => limits.connect_burst = parsed(name, value)?,
+        "--principal-rate" => limits.principal_rate = parsed(name, value)?,
+        "--principal-burst" => limits.principal_burst = parsed(name, value)?,
+        "--address-rate" => limits.address_rate = parsed(name, value)?,
+        "--address-burst" => limits.address_burst = parsed(name, value)?,
+        "--failed-logins" => limits.failed_logins = parsed(name, value)?,
+        "--calls-per-day" => limits.calls_per_day = parsed(name, value)?,
+        "--failed-login-wait" => limits.failed_login_wait = seconds(name, value)?,
         "--max-half-open" => limits.half_open = parsed(name, value)?,
         "--missed-pings" => limits.missed_pings = parsed(name, value)?,
         "--outbox-bytes" => limits.outbox_bytes = parsed(name, value)?,
@@ -509,6 +533,8 @@ fn help(program: &str) -> String {
          \x20 --client-crl FILE              refuse those on this revocation list (several times)\n\
          \x20 --optional-client-certificate  let clients without one in, too\n\
          \x20 --plaintext-behind-proxy       beyond loopback: a proxy in front ends TLS\n\
+         \x20 --trusted-proxy ADDRESS        believe what this proxy or network (10.0.0.0/8) says of its clients' addresses\n\
+         \x20 --limit-loopback               limit local clients for each address, too\n\
          \x20 --audit FILE                   keep an audit log; SIGHUP has it opened anew\n\
          \x20 --log LEVEL                    off, error, warn, info (default), debug, trace; to standard error\n\
          \nIssuers of tokens:\n"

@@ -200,7 +200,8 @@ impl Auditor {
         let event = match label {
             "auth" | "expired" | "revoked" | "ticket" => "authentication",
             "host" | "origin" => "authorization",
-            "head-size" | "head-deadline" | "body-size" | "body-deadline" | "memory" | "threads" | "audit" => "limit",
+            "connect-rate" | "login-backoff" | "head-size" | "head-deadline" | "body-size" | "body-deadline"
+            | "memory" | "threads" | "audit" => "limit",
             label if label.starts_with("max-") => "limit",
             _ => "refusal",
         };

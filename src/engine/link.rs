@@ -40,7 +40,11 @@ pub(crate) enum Failure {
     /// The peer does not encrypt, and should. What is written from now on reaches it as it is.
     Plain,
     /// The secure session could not be begun, and the peer has been told so in the link's own way; nothing else reaches it.
-    Handshake(String),
+    Handshake {
+        reason: String,
+        /// The peer has sent a certificate that is not accepted.
+        certificate: bool,
+    },
 }
 
 /// The writing side, used under the outbox's token.

@@ -83,10 +83,10 @@ impl TlsRead {
         let handshaking = machine.is_handshaking();
         let fed = loop {
             if let Err(error) = machine.read_tls(&mut fresh) {
-                break Err(error.to_string());
+                break Err((error.to_string(), false));
             }
             match machine.process_new_packets() {
-                Err(error) => break Err(explain(&error)),
+                Err(error) => break Err((explain(&error), matches!(error, rustls::Error::InvalidCertificate(_)))),
                 // A session that is over takes no more; what is behind its end is nothing (RFC 8446, 6.1).
                 Ok(state) if state.peer_has_closed() => break Ok(&[][..]),
                 Ok(state) if fresh.is_empty() || state.plaintext_bytes_to_read() > DECRYPTED => break Ok(fresh),
@@ -105,9 +105,9 @@ impl TlsRead {
         }
         match fed {
             Ok(left) => self.left.extend_from_slice(left),
-            Err(what) => {
-                log::debug!(target: "mcp_blocking::tls", "a session has failed: {}", Escaped::short(&what));
-                return Err(self.fail(Failure::Handshake(what)));
+            Err((reason, certificate)) => {
+                log::debug!(target: "mcp_blocking::tls", "a session has failed: {}", Escaped::short(&reason));
+                return Err(self.fail(Failure::Handshake { reason, certificate }));
             }
         }
         match read {

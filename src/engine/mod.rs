@@ -19,6 +19,7 @@ pub(crate) mod link;
 pub(crate) mod link_tls;
 pub(crate) mod outbox;
 pub(crate) mod pool;
+pub(crate) mod rates;
 pub(crate) mod reading;
 pub(crate) mod settle;
 pub(crate) mod timer;
@@ -37,6 +38,7 @@ use drain::Drain;
 use outbox::{Outbox, OutboxLimits};
 use parking_lot::{Condvar, Mutex, RwLock};
 use pool::{Abandon, Busy, Lane, Pool, PoolSizes, Work};
+use rates::Rates;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
@@ -73,6 +75,8 @@ pub(crate) struct Core {
     /// How often a connection is looked at when nothing is due earlier.
     pub(crate) tick: Duration,
     pub(crate) counters: Counters,
+    /// How often who may ask.
+    pub(crate) rates: Arc<Rates>,
     /// For the connections of its listeners, if they are encrypted.
     pub(crate) tls: Option<Tls>,
     clients: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
@@ -121,6 +125,7 @@ impl Core {
         let (calls, tasks) = (pool("mcp-worker", limits.workers), pool("mcp-task", limits.task_workers));
         let shortest = limits.ping_interval.min(limits.frame_deadline);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
+        let rates = Arc::new(Rates::new(&limits));
         let core = Self {
             limits,
             memory,
@@ -132,6 +137,7 @@ impl Core {
             task_pool: tasks,
             tick,
             counters: Counters::default(),
+            rates,
             tls,
             clients: RwLock::new(HashMap::new()),
             lanes: RwLock::new(HashMap::new()),

@@ -142,9 +142,19 @@ fn stage() -> &'static Stage {
         let service = Recorder::start();
         let websocket: Arc<dyn AnyService> = Arc::new(Nothing);
         let http: Arc<dyn HttpService> = Arc::new(Arc::clone(&service));
-        let Settings { hosts, origins, authenticator, .. } = Settings::default();
+        let Settings { hosts, origins, proxies, authenticator, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service: websocket, http: Some(http) }];
-        let gate = Gate { hosts, origins, authenticator, routes, health: None, metadata: None, tickets: None };
+        let gate = Gate {
+            hosts,
+            origins,
+            proxies,
+            authenticator,
+            rates: Arc::clone(&core.rates),
+            routes,
+            health: None,
+            metadata: None,
+            tickets: None,
+        };
         let door = Door::new(Arc::clone(&core), gate);
         Stage { core, door, service }
     })

@@ -108,11 +108,21 @@ fn stage() -> &'static Stage {
         let server = server();
         let mcp = Mcp::new(server.plan(Access::default()), Arc::clone(&core));
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
-        let Settings { hosts, origins, authenticator, .. } = Settings::default();
+        let Settings { hosts, origins, proxies, authenticator, .. } = Settings::default();
         let routes = vec![Route { path: "/mcp".into(), service, http: None }];
         let door = Door::new(
             Arc::clone(&core),
-            Gate { hosts, origins, authenticator, routes, health: None, metadata: None, tickets: None },
+            Gate {
+                hosts,
+                origins,
+                proxies,
+                authenticator,
+                rates: Arc::clone(&core.rates),
+                routes,
+                health: None,
+                metadata: None,
+                tickets: None,
+            },
         );
         Stage { core, mcp, door }
     })

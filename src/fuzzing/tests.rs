@@ -20,6 +20,7 @@ fn seeds_pass() {
     each_seed("classify", |bytes| super::classify(std::str::from_utf8(bytes).unwrap()));
     each_seed("session", super::session);
     each_seed("pieces", super::pieces);
+    each_seed("forwarded", super::forwarded);
     #[cfg(feature = "tls")]
     each_seed("certificate", super::certificate);
     each_seed("arguments", super::arguments);

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Whose connection this is: the peer's address (later perhaps the one that a trusted proxy
-/// named). Made once, at accept, and asked for everywhere after.
+/// Whose connection or request this is: the peer's address, or the one that a
+/// [trusted proxy](crate::Settings::trusted_proxies) named, then perhaps with a port of 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddr(SocketAddr);
 
@@ -27,7 +27,7 @@ impl ClientAddr {
         self.0.ip()
     }
 
-    /// Whether the peer is on this machine.
+    /// Whether it is one of this machine.
     #[must_use]
     pub const fn is_loopback(&self) -> bool {
         self.ip().is_loopback()
@@ -51,7 +51,8 @@ impl From<SocketAddr> for ClientAddr {
 
 impl fmt::Display for ClientAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        // A proxy may name an address alone.
+        if self.0.port() == 0 { self.0.ip().fmt(f) } else { self.0.fmt(f) }
     }
 }
 
@@ -62,14 +63,15 @@ pub(crate) struct AddressLimits {
     pub total: usize,
     /// Connections whose handshake is not finished. An honest one is over in milliseconds.
     pub half_open: usize,
-    /// Connections per IPv4 address or IPv6 /64; loopback is not limited, since all local
-    /// clients share it.
+    /// Connections per IPv4 address or IPv6 /64.
     pub per_address: usize,
+    /// Whether that holds for addresses of loopback, too, which all local clients share.
+    pub loopback: bool,
 }
 
 impl Default for AddressLimits {
     fn default() -> Self {
-        Self { total: 4096, half_open: 512, per_address: 100 }
+        Self { total: 4096, half_open: 512, per_address: 100, loopback: false }
     }
 }
 
@@ -100,38 +102,59 @@ impl AddressCounter {
         Self { limits, open: 0, half_open: 0, per_address: HashMap::new() }
     }
 
-    /// Takes a place for a connection whose handshake is still to come.
+    /// Takes a place for a connection whose handshake is still to come. Without an address it is a proxy's, and
+    /// [`count`](Self::count) says later whose.
     ///
     /// # Errors
     ///
     /// A cap is reached; nothing was counted.
-    pub(crate) fn try_admit(&mut self, address: ClientAddr) -> Result<Seat, Refused> {
-        self.admit(address, self.limits.half_open)
+    pub(crate) fn try_admit(&mut self, address: impl Into<Option<ClientAddr>>) -> Result<Seat, Refused> {
+        self.admit(address.into(), self.limits.half_open)
     }
 
     /// The same where a handshake has just been cut to make room: its place is not given back yet.
-    pub(crate) fn try_admit_instead(&mut self, address: ClientAddr) -> Result<Seat, Refused> {
-        self.admit(address, self.limits.half_open.saturating_add(self.limits.half_open / 8).saturating_add(1))
+    pub(crate) fn try_admit_instead(&mut self, address: impl Into<Option<ClientAddr>>) -> Result<Seat, Refused> {
+        self.admit(address.into(), self.limits.half_open.saturating_add(self.limits.half_open / 8).saturating_add(1))
     }
 
-    fn admit(&mut self, address: ClientAddr, half_open: usize) -> Result<Seat, Refused> {
+    fn admit(&mut self, address: Option<ClientAddr>, half_open: usize) -> Result<Seat, Refused> {
         if self.open >= self.limits.total {
             return Err(Refused::Total { limit: self.limits.total });
         }
         if self.half_open >= half_open {
             return Err(Refused::HalfOpen { limit: self.limits.half_open });
         }
-        let group = (!address.is_loopback()).then(|| address.group());
-        if let Some(group) = group {
-            let known = self.per_address.get(&group).copied().unwrap_or(0);
-            if known >= self.limits.per_address {
-                return Err(Refused::PerAddress { limit: self.limits.per_address });
-            }
-            self.per_address.insert(group, known.saturating_add(1));
-        }
+        let group = self.count(address)?;
         self.open = self.open.saturating_add(1);
         self.half_open = self.half_open.saturating_add(1);
         Ok(Seat { group, half_open: true })
+    }
+
+    /// Counts for an address what a proxy's connection does for a client of its; to be given back to [`leave`](Self::leave).
+    ///
+    /// # Errors
+    ///
+    /// That client has too many already; nothing was counted.
+    pub(crate) fn count(&mut self, address: Option<ClientAddr>) -> Result<Option<IpAddr>, Refused> {
+        let limited = |address: &ClientAddr| self.limits.loopback || !address.is_loopback();
+        let Some(group) = address.filter(limited).map(|address| address.group()) else { return Ok(None) };
+        let known = self.per_address.get(&group).copied().unwrap_or(0);
+        if known >= self.limits.per_address {
+            return Err(Refused::PerAddress { limit: self.limits.per_address });
+        }
+        self.per_address.insert(group, known.saturating_add(1));
+        Ok(Some(group))
+    }
+
+    /// What was counted is over.
+    pub(crate) fn leave(&mut self, group: Option<IpAddr>) {
+        let Some(group) = group else { return };
+        if let Some(count) = self.per_address.get_mut(&group) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.per_address.remove(&group);
+            }
+        }
     }
 
     /// The handshake of this connection is finished. Calling it again changes nothing.
@@ -145,13 +168,7 @@ impl AddressCounter {
     pub(crate) fn release(&mut self, mut seat: Seat) {
         self.established(&mut seat);
         self.open = self.open.saturating_sub(1);
-        let Some(group) = seat.group else { return };
-        if let Some(count) = self.per_address.get_mut(&group) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.per_address.remove(&group);
-            }
-        }
+        self.leave(seat.group.take());
     }
 
     /// Connections in all.
@@ -233,7 +250,7 @@ mod tests {
     }
 
     fn counter(total: usize, half_open: usize, per_address: usize) -> AddressCounter {
-        AddressCounter::new(AddressLimits { total, half_open, per_address })
+        AddressCounter::new(AddressLimits { total, half_open, per_address, loopback: false })
     }
 
     #[test]
@@ -287,6 +304,21 @@ mod tests {
             counter.release(seat);
         }
         assert_eq!((counter.open(), counter.half_open(), counter.per_address.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_connection_of_a_proxy_counts_for_the_client_it_serves() {
+        let mut counter = counter(10, 10, 1);
+        let seat = counter.try_admit(None).unwrap();
+        let one = counter.count(Some(from("192.0.2.1"))).unwrap();
+        assert_eq!(counter.count(Some(from("192.0.2.1"))), Err(Refused::PerAddress { limit: 1 }));
+        let other = counter.count(Some(from("192.0.2.2"))).unwrap();
+        assert_eq!(counter.count(Some(from("127.0.0.1"))), Ok(None));
+        counter.leave(one);
+        let again = counter.count(Some(from("192.0.2.1"))).unwrap();
+        [again, other].into_iter().for_each(|group| counter.leave(group));
+        counter.release(seat);
+        assert_eq!((counter.open(), counter.per_address.len()), (0, 0));
     }
 
     #[test]

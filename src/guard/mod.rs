@@ -15,7 +15,10 @@
 //! | [`address`] | may one more connection come from this address? |
 //! | [`public`] | is this an address of the internet, or one behind somebody's walls? |
 //! | [`scopes`] | which scopes does something need, and does a caller have them? |
+//! | [`forwarded`] | whose request does a proxy hand on? |
 //! | [`rate`] | is this one too many in too short a time? |
+//! | [`buckets`] | who has taken how much lately, of as many clients as there may be? |
+//! | [`failures`] | has this address failed to say who it is too often? |
 //! | [`text`] | how is a peer's text shown without doing harm? |
 //! | [`redact`] | where in a text does a secret stand? |
 //! | [`policy`] | what is done with characters that honest text does not have? |
@@ -30,8 +33,11 @@
 pub(crate) mod address;
 pub(crate) mod authority;
 pub(crate) mod bearer;
+pub(crate) mod buckets;
 pub(crate) mod challenge;
 pub(crate) mod config;
+pub(crate) mod failures;
+pub(crate) mod forwarded;
 pub(crate) mod offer;
 pub(crate) mod origin;
 pub(crate) mod policy;

@@ -3,49 +3,72 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Nanoseconds in a second, and thereby the unit of the bucket: one request is this many
-/// parts, and each nanosecond refills as many parts as the rate says. So refilling is exact in
-/// whole numbers, and nothing drifts however often it is asked.
-const PARTS: u128 = 1_000_000_000;
-
-/// A token bucket: `rate` per second in the long run, `burst` at once.
+/// How much in how much time: so many `per` some time in the long run, `burst` at once.
 ///
-/// Holds what was taken and not yet refilled. Reads no clock: every call says what time it
-/// is, as the duration since some fixed moment (the server's start). Time that goes backwards
-/// counts as standing still.
-#[derive(Debug, Clone)]
-pub(crate) struct TokenBucket {
-    rate: u64,
+/// Counted in parts, so that refilling is exact in whole numbers and nothing drifts however often it is asked: one request is as
+/// many parts as the time has nanoseconds, and each nanosecond brings back as many parts as requests are allowed in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Parts that come back in a nanosecond; 0 means **no limit**.
+    refill: u64,
+    /// Parts of one request.
+    whole: u64,
     burst: u64,
+}
+
+impl Pace {
+    /// `rate` of 0 means **no limit**; a `burst` of 0 counts as 1, since nothing would ever pass otherwise.
+    #[must_use]
+    pub(crate) fn per_second(rate: u64, burst: u64) -> Self {
+        Self::new(rate, Duration::from_secs(1), burst)
+    }
+
+    /// So many in so much time, which may come at once.
+    #[must_use]
+    pub(crate) fn per(count: u64, time: Duration) -> Self {
+        Self::new(count, time, count)
+    }
+
+    fn new(refill: u64, time: Duration, burst: u64) -> Self {
+        let whole = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Self { refill, whole, burst: burst.max(1) }
+    }
+
+    /// Whether everything passes.
+    #[must_use]
+    pub(crate) const fn is_unlimited(&self) -> bool {
+        self.refill == 0
+    }
+}
+
+/// What one client has taken and not got back yet. Small and without a pace of its own, for tables that have many.
+///
+/// Reads no clock: every call says what time it is, as the duration since some fixed moment (the server's start). Time that
+/// goes backwards counts as standing still.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Debt {
     /// Parts that were taken and have not come back by `seen`.
     owed: u128,
     seen: Duration,
 }
 
-impl TokenBucket {
-    /// A full bucket. `rate_per_s` of 0 means **no limit**; a `burst` of 0 counts as 1, since
-    /// nothing would ever pass otherwise.
-    #[must_use]
-    pub(crate) fn new(rate_per_s: u64, burst: u64) -> Self {
-        Self { rate: rate_per_s, burst: burst.max(1), owed: 0, seen: Duration::ZERO }
-    }
-
+impl Debt {
     /// Takes `n` at time `now`.
     ///
-    /// More than `burst` at once is let through by a full bucket only, and is paid off
+    /// More than the burst at once is let through to who owes nothing only, and is paid off
     /// before anything else: the long-run rate holds, and no request is refused for ever.
     ///
     /// # Errors
     ///
     /// Not enough is left. Nothing was taken; after the returned time `n` will fit, if nobody
-    /// takes from the bucket meanwhile.
-    pub(crate) fn take(&mut self, now: Duration, n: u64) -> Result<(), RetryAfter> {
-        if self.rate == 0 {
+    /// takes meanwhile.
+    pub(crate) fn take(&mut self, pace: Pace, now: Duration, n: u64) -> Result<(), RetryAfter> {
+        if pace.is_unlimited() {
             return Ok(());
         }
-        self.refill(now);
-        let wanted = u128::from(n).saturating_mul(PARTS);
-        let full = u128::from(self.burst).saturating_mul(PARTS);
+        self.refill(pace, now);
+        let wanted = u128::from(n).saturating_mul(pace.whole.into());
+        let full = u128::from(pace.burst).saturating_mul(pace.whole.into());
         // How much may be owed at most for this to fit.
         let room = full.saturating_sub(wanted);
         let excess = self.owed.saturating_sub(room);
@@ -53,23 +76,63 @@ impl TokenBucket {
             self.owed = self.owed.saturating_add(wanted);
             return Ok(());
         }
-        let nanoseconds = excess.div_ceil(u128::from(self.rate));
+        let nanoseconds = excess.div_ceil(u128::from(pace.refill));
         Err(RetryAfter(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))))
     }
 
-    /// Whether the bucket is full at time `now`: forgetting it then changes nothing, which is
-    /// how a table of buckets stays small.
+    /// What was taken is not used after all.
+    pub(crate) fn give_back(&mut self, pace: Pace, n: u64) {
+        self.owed = self.owed.saturating_sub(u128::from(n).saturating_mul(pace.whole.into()));
+    }
+
+    /// Whether nothing is owed at time `now`: forgetting it then changes nothing, which is
+    /// how a table of debts stays small.
     #[must_use]
-    pub(crate) fn is_full(&mut self, now: Duration) -> bool {
-        self.refill(now);
+    pub(crate) fn is_paid(&mut self, pace: Pace, now: Duration) -> bool {
+        self.refill(pace, now);
         self.owed == 0
     }
 
-    fn refill(&mut self, now: Duration) {
+    fn refill(&mut self, pace: Pace, now: Duration) {
         let passed = now.saturating_sub(self.seen);
         self.seen = self.seen.max(now);
         // Saturating is right: so long a gap fills any bucket.
-        self.owed = self.owed.saturating_sub(passed.as_nanos().saturating_mul(u128::from(self.rate)));
+        self.owed = self.owed.saturating_sub(passed.as_nanos().saturating_mul(u128::from(pace.refill)));
+    }
+}
+
+/// A token bucket: a pace, and what one client has taken.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenBucket {
+    pace: Pace,
+    debt: Debt,
+}
+
+impl TokenBucket {
+    /// A full bucket. `rate_per_s` of 0 means **no limit**; a `burst` of 0 counts as 1.
+    #[must_use]
+    pub(crate) fn new(rate_per_s: u64, burst: u64) -> Self {
+        Self { pace: Pace::per_second(rate_per_s, burst), debt: Debt::default() }
+    }
+
+    /// [`Debt::take`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn take(&mut self, now: Duration, n: u64) -> Result<(), RetryAfter> {
+        self.debt.take(self.pace, now, n)
+    }
+
+    /// [`Debt::give_back`].
+    pub(crate) fn give_back(&mut self, n: u64) {
+        self.debt.give_back(self.pace, n);
+    }
+
+    /// Whether the bucket is full at time `now`.
+    #[must_use]
+    pub(crate) fn is_full(&mut self, now: Duration) -> bool {
+        self.debt.is_paid(self.pace, now)
     }
 }
 
@@ -78,6 +141,12 @@ impl TokenBucket {
 pub(crate) struct RetryAfter(pub Duration);
 
 impl RetryAfter {
+    /// Whole milliseconds, rounded up.
+    #[must_use]
+    pub(crate) fn ms(self) -> u64 {
+        u64::try_from(self.0.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
     /// Whole seconds, rounded up and at least 1, for a `Retry-After` header (RFC 9110, 10.2.3).
     #[must_use]
     pub(crate) fn seconds(self) -> u64 {
@@ -87,7 +156,7 @@ impl RetryAfter {
 
 impl fmt::Display for RetryAfter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "too many requests; try again in {} ms", self.0.as_nanos().div_ceil(1_000_000))
+        write!(f, "too many requests; try again in {} ms", self.ms())
     }
 }
 
@@ -178,6 +247,18 @@ mod tests {
         let mut one = TokenBucket::new(1, 0);
         assert_eq!(one.take(Duration::ZERO, 1), Ok(()));
         assert!(one.take(Duration::ZERO, 1).is_err());
+    }
+
+    #[test]
+    fn a_pace_may_be_slower_than_one_in_a_second() {
+        let pace = Pace::per(2, Duration::from_secs(3_600));
+        let mut debt = Debt::default();
+        assert!(debt.take(pace, ms(0), 1).is_ok() && debt.take(pace, ms(0), 1).is_ok());
+        assert_eq!(debt.take(pace, ms(0), 1), Err(RetryAfter(Duration::from_secs(1_800))));
+        debt.give_back(pace, 1);
+        assert_eq!(debt.take(pace, ms(0), 1), Ok(()));
+        assert!(!debt.is_paid(pace, ms(3_599_999)));
+        assert!(debt.is_paid(pace, ms(3_600_000)));
     }
 
     #[test]

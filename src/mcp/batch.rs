@@ -10,6 +10,7 @@ use crate::http::event::Event;
 use crate::http::head::Head;
 use crate::principal::Principal;
 use crate::protocol::encode;
+use crate::protocol::error::RpcError;
 use crate::transport::http::exchange::Exchange;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -45,6 +46,15 @@ impl Reply {
             // Cancelled: there is nothing to wait for.
             (Self::Exchange(exchange), None) => exchange.finish(202, at_once(flush)),
             (Self::Stream(stream), answer) => stream.answer(status, answer, flush),
+        }
+    }
+
+    /// What an error says of when to come back, for the head of an HTTP answer.
+    pub(crate) fn come_back_after(&self, error: &RpcError) {
+        match (self, error.retry_after_s()) {
+            (Self::Exchange(exchange), Some(seconds)) => exchange.come_back_after(seconds),
+            (Self::Stream(stream), Some(seconds)) => stream.come_back_after(seconds),
+            _ => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Mcp;
 use super::ask::flow::{Flow, Given, Round, arguments_of};
 use super::batch::Reply;
+use super::bounds::Permit;
 use super::cache::{self, Hint};
 use super::catalog::Item;
 use super::client::Link;
@@ -231,6 +232,8 @@ pub(crate) struct Call {
     received: Instant,
     /// What stands for the arguments in the audit log.
     pub(super) digest: Option<Digest>,
+    /// Its place among those of its tool that may run at once; given back when its handler has ended.
+    permit: Mutex<Option<Permit>>,
     /// The deadline, in milliseconds after `received`.
     time: AtomicU64,
     /// Milliseconds in which it waited for its client.
@@ -270,12 +273,22 @@ impl Call {
             reply,
             received: Instant::now(),
             digest,
+            permit: Mutex::new(None),
             time: AtomicU64::new(time),
             paused: AtomicU64::new(0),
             cancel: Cancel::default(),
             state: Mutex::new(State::default()),
             key: AtomicU64::new(0),
         })
+    }
+
+    /// Gives it the place that it takes.
+    pub(super) fn hold(&self, permit: Option<Permit>) {
+        *self.permit.lock() = permit;
+    }
+
+    pub(super) fn take_permit(&self) -> Option<Permit> {
+        self.permit.lock().take()
     }
 
     /// What it holds of the memory budget while it is under way.
@@ -352,6 +365,8 @@ impl Call {
                 Err(panic) => Err(self.panicked(&*panic)).map(Some),
             }
         });
+        // Before the answer leaves: the client may call again as soon as it has seen it.
+        drop(self.take_permit());
         let Some(result) = result.transpose() else { return };
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
@@ -507,6 +522,7 @@ impl Call {
             Err(Kind::Rpc(error)) => {
                 self.mcp.challenge(&error, &self.reply);
                 status = http_status(&error, self.speech.revision);
+                self.reply.come_back_after(&error);
                 self.write_error(&mut json, &error)
             }
             Err(Kind::Capability(required)) if self.speech.revision.is_modern() => {
@@ -581,7 +597,7 @@ impl Call {
             Some(_) => error.write_to(json),
             None => encode::write_error(json, Some(&self.id), error, Some(self.speech.revision)),
         }
-        Outcome::Error
+        if error.code == codes::RATE_LIMITED { Outcome::RateLimited } else { Outcome::Error }
     }
 
     /// Makes this the end of the request. False if it had ended.
@@ -879,6 +895,7 @@ pub(crate) fn http_status(error: &RpcError, revision: Revision) -> u16 {
         // What a transport's client looks for when it wants a token that may do more (2025-11-25, basic/authorization).
         codes::INSUFFICIENT_SCOPE => 403,
         // Older clients take anything but 200 for a failure of the transport.
+        codes::RATE_LIMITED => 429,
         _ if !revision.is_modern() => 200,
         codes::METHOD_NOT_FOUND => 404,
         codes::HEADER_MISMATCH | codes::MISSING_CAPABILITY | codes::UNSUPPORTED_VERSION => 400,

@@ -21,6 +21,7 @@ use crate::protocol::id::RequestId;
 use crate::protocol::notify::ListKind;
 use crate::protocol::revision::Revision;
 use crate::service::SendError;
+use crate::transport::http::exchange::Exchange;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -137,12 +138,13 @@ impl Link {
     /// Of a connection that carries everything.
     pub(crate) fn of_connection(connection: &Arc<Connection>) -> Arc<Self> {
         let principal = connection.principal.clone();
-        Arc::new(Self::on(connection, principal, Outlet::Socket(Arc::clone(connection))))
+        Arc::new(Self::on(connection, connection.address, principal, Outlet::Socket(Arc::clone(connection))))
     }
 
     /// Of one request that is served by itself.
-    pub(crate) fn of_request(connection: &Arc<Connection>, principal: Option<Principal>) -> Arc<Self> {
-        Arc::new(Self::on(connection, principal, Outlet::Answers(Arc::clone(connection))))
+    pub(crate) fn of_request(exchange: &Exchange, principal: Option<Principal>) -> Arc<Self> {
+        let connection = exchange.connection();
+        Arc::new(Self::on(connection, exchange.address(), principal, Outlet::Answers(Arc::clone(connection))))
     }
 
     /// Of a client that may have left: who it was, without the way to it.
@@ -152,9 +154,9 @@ impl Link {
         Arc::new(Self { guarded: other.guarded, ..link })
     }
 
-    fn on(connection: &Arc<Connection>, principal: Option<Principal>, outlet: Outlet) -> Self {
+    fn on(connection: &Arc<Connection>, address: ClientAddr, principal: Option<Principal>, outlet: Outlet) -> Self {
         let (core, lane) = (Arc::clone(&connection.core), Arc::clone(&connection.lane));
-        let link = Self::with(connection.id, connection.address, principal, connection.since, core, lane, outlet);
+        let link = Self::with(connection.id, address, principal, connection.since, core, lane, outlet);
         Self { guarded: connection.framing.is_guarded(), ..link }
     }
 

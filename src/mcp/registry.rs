@@ -1,5 +1,6 @@
 //! What is registered: the tools, in the order they are listed in.
 
+use super::bounds::Bounds;
 use super::cache::Cache;
 use super::catalog::{Catalog, Listed, first};
 use super::complete::{CompletionHandler, Subject};
@@ -42,6 +43,7 @@ pub(crate) struct Entry {
     pub(crate) required: Required,
     /// Whether its user is asked first; `None`: as is the policy.
     confirm: Option<bool>,
+    pub(crate) bounds: Bounds,
     pub(crate) handler: Handler,
     /// Arguments that HTTP clients say again in headers.
     pub(crate) mirrored: Vec<Mirrored>,
@@ -359,7 +361,7 @@ fn entry(
     let mirrored = Mirrored::of_schema(&input.shown)?;
     let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
-    let (task, confirm) = (tool.task.clone(), tool.confirm);
+    let (task, confirm, bounds) = (tool.task.clone(), tool.confirm, tool.bounds.clone().build()?);
     let (text_in, text_out) = (tool.text_in, tool.text_out);
     tool.required.check()?;
     let required = tool.required.clone();
@@ -371,6 +373,7 @@ fn entry(
         task,
         required,
         confirm,
+        bounds,
         handler,
         mirrored,
         text_in,

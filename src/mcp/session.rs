@@ -14,8 +14,10 @@ use super::tasks::methods::Way;
 use super::texts;
 use super::tool_error::ToolError;
 use crate::audit::{Called, Party};
+use crate::engine::Core;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Busy, Work};
+use crate::engine::rates::TooMany;
 use crate::guard::rate::TokenBucket;
 use crate::guard::text::{Escaped, logged_id};
 use crate::metrics::{Method, Outcome};
@@ -234,6 +236,7 @@ impl Session {
         counters.requests.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = take(&self.rate, &self.mcp, self.link.party()) {
             counters.request(counted, Outcome::RateLimited, Duration::ZERO);
+            reply.come_back_after(&error);
             return (Done::Answer(self.error(Some(&request.id), &error)), 429);
         }
         let received = Instant::now();
@@ -278,6 +281,7 @@ impl Session {
             Ok(Done::Elsewhere) => (request.method == method::LISTEN).then_some(Outcome::Ok),
             Ok(Done::Answer(_)) => Some(Outcome::Ok),
             Err(error) if error.code == codes::BUSY => Some(Outcome::Busy),
+            Err(error) if error.code == codes::RATE_LIMITED => Some(Outcome::RateLimited),
             Err(_) => Some(Outcome::Error),
         };
         if let Some(outcome) = outcome {
@@ -288,6 +292,7 @@ impl Session {
             Ok(_) => 200,
             Err(error) => {
                 self.mcp.challenge(error, reply);
+                reply.come_back_after(error);
                 spoken.map_or(400, |revision| http_status(error, revision))
             }
         };
@@ -513,15 +518,17 @@ impl Session {
         if let (Some(head), Caller::Modern(_)) = (reply.head(), &caller) {
             headers::check_params(head, &entry.mirrored, arguments)?;
         }
+        let permit = self.within_bounds(&entry)?;
         let layers = Arc::clone(&registry.layers);
         drop(registry);
         let arguments = Arguments::of(text, arguments);
         if let Way::Task(ttl) = way {
             let speech = self.speech(request, caller, reply)?;
-            return self.begin_task(request, speech, (entry, arguments, ttl), reply);
+            return self.begin_task(request, speech, (entry, arguments, ttl, permit), reply);
         }
         let job = Job { target: Target::Tool(entry), layers, arguments, reply: reply.clone() };
         let call = self.call(request, caller, job)?;
+        call.hold(permit);
         if call.is_quick() {
             call.execute_here();
             return Ok(Done::Elsewhere);
@@ -754,12 +761,15 @@ impl Session {
 /// # Errors
 /// -31002: it comes too soon.
 pub(crate) fn take(rate: &Rate, mcp: &Mcp, party: Party<'_>) -> Result<(), RpcError> {
-    let taken = rate.lock().take(mcp.core.uptime(), 1);
-    taken.map_err(|retry| {
-        mcp.core.audit.limited(party, "rate");
-        mcp.core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
-        RpcError::rate_limited(u64::try_from(retry.0.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
-    })
+    let taken = mcp.core.rates.take(rate, party.principal, party.address, 1);
+    taken.map_err(|too_many| rate_limited(&mcp.core, party, too_many))
+}
+
+/// What is answered to who asks too often; it is recorded and counted.
+pub(super) fn rate_limited(core: &Core, party: Party<'_>, too_many: TooMany) -> RpcError {
+    core.audit.limited(party, too_many.limit);
+    core.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+    RpcError::rate_limited(too_many.retry.ms())
 }
 
 /// `arguments` has to be an object, or may be left out.

@@ -1,5 +1,6 @@
 //! The description of a tool, and arguments for one that takes none.
 
+use super::bounds::BoundsPlan;
 use crate::guard::policy::TextPolicy;
 use crate::guard::scopes::Required;
 use crate::protocol::content::{Icon, TaskSupport, ToolAnnotations, ToolInfo};
@@ -33,6 +34,7 @@ pub struct Tool {
     pub(crate) quick: bool,
     pub(crate) task_support: TaskSupport,
     pub(crate) task: TaskPlan,
+    pub(crate) bounds: BoundsPlan,
     pub(crate) unchecked: bool,
     pub(crate) text_in: Option<TextPolicy>,
     pub(crate) text_out: Option<TextPolicy>,
@@ -67,6 +69,7 @@ impl Tool {
             quick: false,
             task_support: TaskSupport::Forbidden,
             task: TaskPlan::default(),
+            bounds: BoundsPlan::default(),
             unchecked: false,
             text_in: None,
             text_out: None,
@@ -254,6 +257,48 @@ impl Tool {
     #[must_use]
     pub fn immediate_response(mut self, text: impl Into<String>) -> Self {
         self.task.immediate = Some(text.into());
+        self
+    }
+
+    /// How often each client may call the tool: so many calls in that time, which may come at once. Beyond it a call is answered with error -31002 and the
+    /// delay after which to try again, over HTTP with status 429. Default: as often as [`Limits::rate`](crate::Limits::rate) and its like allow.
+    ///
+    /// A client is a principal over all of its connections or, without authentication, an address (IPv6: one /64; all clients of this machine at
+    /// 127.0.0.1 are one). Each round of a request with questions (2026-07-28) is a call. Beyond 16,384 clients that have called lately, newcomers
+    /// share 256 common allowances, so that memory is bounded and nobody's allowance is renewed early.
+    ///
+    /// ```
+    /// # use mcp_blocking::Tool;
+    /// # use std::time::Duration;
+    /// let tool = Tool::new("render", "Render a film").rate(10, Duration::from_secs(60)).cost(50).in_flight(4).in_flight_per_client(1);
+    /// ```
+    #[must_use]
+    pub fn rate(mut self, calls: u32, per: Duration) -> Self {
+        self.bounds.rate = Some((calls, per));
+        self
+    }
+
+    /// How many messages a call counts for, in all rates of its client ([`Limits::rate`](crate::Limits::rate), that of its principal and of its
+    /// address) and in [`Limits::calls_per_day`](crate::Limits::calls_per_day). Default 1.
+    #[must_use]
+    pub fn cost(mut self, messages: u32) -> Self {
+        self.bounds.cost = Some(messages);
+        self
+    }
+
+    /// How many calls may be under way at once, over all clients; one more is answered "busy" (-31001) with a delay, at once. A call counts from its
+    /// request until its handler has returned, also if it was cancelled or its time is over before that; a task counts until it has ended.
+    /// Default: no bound but the [workers](crate::Limits::workers).
+    #[must_use]
+    pub fn in_flight(mut self, calls: usize) -> Self {
+        self.bounds.in_flight = Some(calls);
+        self
+    }
+
+    /// How many of these may be of one client, likewise; what a client is, see [`rate`](Self::rate).
+    #[must_use]
+    pub fn in_flight_per_client(mut self, calls: usize) -> Self {
+        self.bounds.in_flight_per_client = Some(calls);
         self
     }
 

@@ -216,6 +216,27 @@ impl RpcError {
         Some(scope.split(' ').map(str::to_owned).collect())
     }
 
+    /// -31002: no calls of this day are left; there are new ones at that time.
+    pub fn used_up(most: u64, retry_after_ms: u64, renews: &str) -> Self {
+        let message = format!("all {most} calls of today (UTC) are used up; there are new ones at {renews}");
+        Self::new(codes::RATE_LIMITED, message).data_object(|data| {
+            data.str("renewsAt", renews);
+            data.u64("retryAfterMs", retry_after_ms);
+        })
+    }
+
+    /// When to try again, in whole seconds for a header; of an error that says so.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        #[derive(serde::Deserialize)]
+        struct Data {
+            #[serde(rename = "retryAfterMs")]
+            ms: u64,
+        }
+        let data = self.data.as_ref().filter(|_| matches!(self.code, codes::BUSY | codes::RATE_LIMITED))?;
+        let Data { ms } = serde_json::from_str(data.get()).ok()?;
+        Some(ms.div_ceil(1_000).max(1))
+    }
+
     /// Appends the error object.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let mut object = Object::begin(out);

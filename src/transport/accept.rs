@@ -5,6 +5,9 @@ use crate::engine::Core;
 use crate::engine::budget::Reservation;
 use crate::engine::link;
 use crate::guard::address::{self, AddressCounter, AddressLimits, ClientAddr};
+use crate::guard::rate::RetryAfter;
+use crate::http::head::Head;
+use crate::http::refusal::Refusal;
 use crate::http::response::Response;
 use crate::transport::gate::Gate;
 use parking_lot::Mutex;
@@ -22,6 +25,12 @@ const BACKLOG: i32 = 1_024;
 /// The stack of a connection's thread; handlers have larger ones. Only what is touched takes memory: this much is for what a quick tool's
 /// arguments are checked with, in a build for debugging.
 const STACK: usize = 512 << 10;
+
+const CONNECT_RATE: &str =
+    "too many connections have been opened from this address lately (`limits.connect_rate`, option --connect-rate)";
+/// What is said to who has to wait for another attempt to log in.
+pub(crate) const FAILED_LOGINS: &str =
+    "too many attempts to log in have failed from this address (`limits.failed_logins`, option --failed-logins)";
 
 /// What all connections of a server share.
 pub(crate) struct Door {
@@ -43,6 +52,7 @@ impl Door {
             total: most,
             half_open: limits.half_open,
             per_address: limits.connections_per_address,
+            loopback: limits.limit_loopback,
         });
         Arc::new(Self { core, gate, seats: Mutex::new(seats), log: Throttle::new(), tls_log: Throttle::new() })
     }
@@ -145,6 +155,8 @@ pub(crate) struct Seat {
     door: Arc<Door>,
     /// Taken when it is given back.
     place: Option<address::Seat>,
+    /// Behind a proxy.
+    claim: Option<Claim>,
     _thread: Reservation,
 }
 
@@ -153,11 +165,38 @@ impl Seat {
     #[cfg(feature = "_fuzz")]
     pub(crate) fn take(door: &Arc<Door>, address: ClientAddr) -> Self {
         let place = door.seats.lock().try_admit(address).ok();
-        Self { door: Arc::clone(door), place, _thread: door.core.threads.reserve(1).expect("a thread") }
+        Self { door: Arc::clone(door), place, claim: None, _thread: door.core.threads.reserve(1).expect("a thread") }
     }
 
     pub(crate) fn door(&self) -> Arc<Door> {
         Arc::clone(&self.door)
+    }
+
+    /// Who sends that request: the peer, or whoever a trusted proxy says. What a proxy brings counts for that client.
+    ///
+    /// # Errors
+    /// 400 if the proxy contradicts itself, 429 and 503 if the client has opened too much.
+    pub(crate) fn client(&mut self, peer: ClientAddr, head: &Head) -> Result<ClientAddr, Refusal> {
+        let origin = self.door.gate.proxies.client(peer, head)?;
+        if !origin.by_proxy {
+            return Ok(peer);
+        }
+        if head.wants_upgrade() {
+            let retry = |retry: RetryAfter| retry.seconds().to_string();
+            let opened = self.door.core.rates.connect(origin.address);
+            opened
+                .map_err(|wait| Refusal::new(429, "connect-rate", CONNECT_RATE).header("Retry-After", retry(wait)))?;
+        }
+        let counted = self.door.seats.lock().count(Some(origin.address));
+        let group = counted
+            .map_err(|refused| Refusal::new(503, refused.label(), refused.to_string()).header("Retry-After", "1"))?;
+        self.claim = Some(Claim { door: Arc::clone(&self.door), group });
+        Ok(origin.address)
+    }
+
+    /// What the client of a proxy has of its address's places, for who serves its request to keep for that time. A WebSocket leaves it here.
+    pub(crate) fn take_claim(&mut self) -> Option<Claim> {
+        self.claim.take()
     }
 
     /// The handshake is over.
@@ -165,6 +204,18 @@ impl Seat {
         if let Some(place) = &mut self.place {
             self.door.seats.lock().established(place);
         }
+    }
+}
+
+/// A place among those of a client's address, taken through a proxy; given back when dropped.
+pub(crate) struct Claim {
+    door: Arc<Door>,
+    group: Option<IpAddr>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.door.seats.lock().leave(self.group);
     }
 }
 
@@ -180,24 +231,37 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     let core = &door.core;
     core.counters.accepted.fetch_add(1, Ordering::Relaxed);
     let address = ClientAddr::from(address);
-    let admitted = door.seats.lock().try_admit(address);
+    // Of a proxy it is known later for whom it has come.
+    let known = (!door.gate.proxies.trusts(address)).then_some(address);
+    if let Some(address) = known {
+        if let Err(retry) = core.rates.connect(address) {
+            return turn_away(&stream, address, door, ("connect-rate", 429, retry), CONNECT_RATE);
+        }
+        if let Err(retry) = core.rates.may_connect(address) {
+            return turn_away(&stream, address, door, ("login-backoff", 429, retry), FAILED_LOGINS);
+        }
+    }
+    let soon = RetryAfter(Duration::from_secs(1));
+    let admitted = door.seats.lock().try_admit(known);
     let admitted = match admitted {
         // Who has been at it for longest makes room, or else whoever says nothing could keep everybody out.
         Err(address::Refused::HalfOpen { .. }) if core.cut_an_opening() => {
             core.counters.refuse("max-half-open");
-            door.seats.lock().try_admit_instead(address)
+            door.seats.lock().try_admit_instead(known)
         }
         admitted => admitted,
     };
     let place = match admitted {
         Ok(place) => place,
-        Err(refused) => return turn_away(&stream, address, door, refused.label(), &refused.to_string()),
+        Err(refused) => {
+            return turn_away(&stream, address, door, (refused.label(), 503, soon), &refused.to_string());
+        }
     };
     let Some(thread) = core.threads.reserve(1) else {
         door.seats.lock().release(place);
-        return turn_away(&stream, address, door, "threads", "the server has as many threads as it can");
+        return turn_away(&stream, address, door, ("threads", 503, soon), "the server has as many threads as it can");
     };
-    let seat = Seat { door: Arc::clone(door), place: Some(place), _thread: thread };
+    let seat = Seat { door: Arc::clone(door), place: Some(place), claim: None, _thread: thread };
     // Answers leave at once; without this each small one waits for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let number = core.counters.accepted.load(Ordering::Relaxed);
@@ -230,10 +294,16 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
     }
 }
 
-/// Answers 503 without waiting for anything, in the accept thread: a peer cannot hold it.
-fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, label: &'static str, refused: &str) {
+/// Answers 503 or 429 without waiting for anything, in the accept thread: a peer cannot hold it.
+fn turn_away(
+    stream: &TcpStream,
+    address: ClientAddr,
+    door: &Door,
+    (label, status, retry): (&'static str, u16, RetryAfter),
+    refused: &str,
+) {
     door.core.counters.refuse(label);
-    door.core.audit.refused(address, label, 503, None);
+    door.core.audit.refused(address, label, status, None);
     if let Some(missed) = door.log.turn() {
         log::warn!(target: "mcp_blocking::accept", reason = label; "{address} refused: {refused}{missed}");
     }
@@ -241,7 +311,10 @@ fn turn_away(stream: &TcpStream, address: ClientAddr, door: &Door, label: &'stat
         // It would take an answer in plain text for garbage.
         return send_last(stream, &link::TLS_TURNED_AWAY);
     }
-    let answer = Response::new(503).header("Retry-After", "1").text(format!("{refused}\n")).to_bytes();
+    let answer = Response::new(status)
+        .header("Retry-After", retry.seconds().to_string())
+        .text(format!("{refused}\n"))
+        .to_bytes();
     send_last(stream, &answer);
 }
 

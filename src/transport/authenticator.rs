@@ -154,7 +154,7 @@ impl Authenticator {
 }
 
 /// What a handshake offers by its subprotocols.
-fn offered(head: &Head) -> Offer<'_> {
+pub(super) fn offered(head: &Head) -> Offer<'_> {
     match head.method == "GET" && head.wants_upgrade() {
         true => offer::find(head.list("sec-websocket-protocol")),
         false => Offer::Nothing,

@@ -1,7 +1,10 @@
 //! Who is let in: the checks of a request head, in their order, the same for everything that comes over a socket.
 
+use crate::engine::rates::Rates;
 use crate::guard::address::ClientAddr;
 use crate::guard::challenge::Challenge;
+use crate::guard::forwarded::TrustedProxies;
+use crate::guard::offer::Offer;
 use crate::guard::origin::{HostPolicy, Origin, OriginPolicy};
 use crate::health::Health;
 use crate::http::framing::BodyLength;
@@ -11,7 +14,8 @@ use crate::http::response::Response;
 use crate::http::upgrade;
 use crate::principal::Principal;
 use crate::service::AnyService;
-use crate::transport::authenticator::Authenticator;
+use crate::transport::accept::FAILED_LOGINS;
+use crate::transport::authenticator::{Authenticator, offered};
 use crate::transport::discovery::{Metadata, TicketDesk};
 use crate::transport::http::HttpService;
 use std::fmt;
@@ -29,7 +33,11 @@ pub(crate) struct Route {
 pub(crate) struct Gate {
     pub(crate) hosts: HostPolicy,
     pub(crate) origins: OriginPolicy,
+    /// Who is believed what it says of others.
+    pub(crate) proxies: TrustedProxies,
     pub(crate) authenticator: Authenticator,
+    /// Who has failed to log in too often.
+    pub(crate) rates: Arc<Rates>,
     pub(crate) routes: Vec<Route>,
     /// Answers probes on the main port, if the author wants that.
     pub(crate) health: Option<Arc<Health>>,
@@ -67,6 +75,8 @@ pub(crate) struct HttpPassed {
     pub(crate) challenge: Challenge,
 }
 
+/// The headers that callers say in who they are, also to an author's own authentication.
+const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "x-api-key", "x-auth-token"];
 /// The methods of Streamable HTTP.
 const METHODS: &str = "GET, POST, DELETE";
 /// The headers that pages of another origin may send.
@@ -92,10 +102,41 @@ impl Gate {
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(head.path())) {
             return metadata.answer(head, &cors).map(Admitted::Answered).map_err(|refusal| refusal.with(cors));
         }
-        let principal = self.authenticator.identify(head, origin.as_ref(), address, certificate);
+        let principal = self.identify(head, origin.as_ref(), address, certificate);
         principal
             .and_then(|principal| self.admit(head, origin.as_ref(), principal, &cors))
             .map_err(|refusal| refusal.with(cors))
+    }
+
+    /// Who the caller is, unless too many have failed to say so from there: then nothing is looked at that was not accepted from there before.
+    fn identify(
+        &self,
+        head: &Head,
+        origin: Option<&Origin>,
+        address: ClientAddr,
+        certificate: Option<&Principal>,
+    ) -> Result<Option<Principal>, Refusal> {
+        let mut headers: Vec<&[u8]> = CREDENTIALS.iter().flat_map(|name| head.values(name)).collect();
+        if !matches!(offered(head), Offer::Nothing) {
+            headers.extend(head.values("sec-websocket-protocol"));
+        }
+        let mut brought = headers.clone();
+        brought.extend(certificate.map(|certificate| certificate.id().as_bytes()));
+        self.rates.may_log_in(address, &brought).map_err(|retry| {
+            Refusal::new(429, "login-backoff", FAILED_LOGINS).header("Retry-After", retry.seconds().to_string())
+        })?;
+        let who = self.authenticator.identify(head, origin, address, certificate);
+        match &who {
+            Ok(Some(_)) => self.rates.logged_in(address, &brought),
+            // Without any credentials it was a question, not an attempt.
+            Err(refusal)
+                if matches!(refusal.label, "auth" | "ticket") && (!headers.is_empty() || says_invalid(refusal)) =>
+            {
+                self.rates.failed_to_log_in(address);
+            }
+            Ok(None) | Err(_) => {}
+        }
+        who
     }
 
     /// What becomes of the request of a caller who is known.
@@ -175,6 +216,11 @@ impl Gate {
         let paths: Vec<_> = self.routes.iter().map(|route| &*route.path).collect();
         Refusal::new(404, "path", format!("nothing is served here; try {}", paths.join(" or ")))
     }
+}
+
+/// Whether it says that there were credentials, wherever they stood.
+fn says_invalid(refusal: &Refusal) -> bool {
+    refusal.headers.iter().any(|(name, value)| *name == "WWW-Authenticate" && value.contains("error=\"invalid_"))
 }
 
 /// Whether this is for the HTTP side: everything but a WebSocket, and but a lonely GET, which is told of the WebSocket.

@@ -26,19 +26,21 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// The life of a connection's thread.
-pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Instant) {
+pub(crate) fn run(link: Link, peer: ClientAddr, mut seat: Seat, accepted: Instant) {
     reading::begin();
     let door = seat.door();
     let Link { mut read, write, endpoint } = link;
     let outbox = door.core.outbox(write, endpoint);
     read.attach(&outbox);
-    let opening = door.core.opening(&outbox, address);
+    let opening = door.core.opening(&outbox, peer);
     let limits = &door.core.limits;
     let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
     let head = read_head(&mut *read, head_limits, accepted + limits.head_deadline, &door.tls_log);
     let certificate = read.certificate();
+    let mut address = peer;
     let passed = head.and_then(|read| {
         let Some((head, ahead)) = read else { return Ok(None) };
+        address = seat.client(peer, &head)?;
         match check(&door, &head, address, certificate.as_ref())? {
             Admitted::WebSocket(_) if !ahead.is_empty() => Err(early_bytes()),
             Admitted::WebSocket(_) if door.core.audit.refuses() => Err(unrecorded()),
@@ -54,13 +56,16 @@ pub(crate) fn run(link: Link, address: ClientAddr, mut seat: Seat, accepted: Ins
         }
         Ok(Some((Admitted::Http(passed), head, ahead))) => {
             seat.established();
-            http::serve(read, &outbox, address, (head, passed), ahead, &door);
+            http::serve(read, &outbox, (peer, address), (head, passed), ahead, &mut seat);
         }
         Ok(_) => match read.failure() {
             // Gone without having said anything worth an answer.
             None => outbox.close(),
             Some(Failure::Plain) => refuse(read, &outbox, address, &plain_text(), &door),
-            Some(Failure::Handshake(reason)) => {
+            Some(Failure::Handshake { reason, certificate }) => {
+                if certificate && !door.gate.proxies.trusts(peer) {
+                    door.core.rates.failed_to_log_in(peer);
+                }
                 log_failed_handshake(&door, address, &reason);
                 outbox.push_last(None, false, Flush::Now);
                 websocket::finish(read, &outbox, limits.close_deadline);

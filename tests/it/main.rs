@@ -45,6 +45,8 @@ mod mirrored;
 mod peer;
 #[allow(dead_code, reason = "shared with the tests of the examples, which use all of it")]
 mod process;
+mod proxied;
+mod rates;
 mod raw;
 mod reports;
 mod resume;

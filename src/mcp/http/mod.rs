@@ -74,11 +74,12 @@ enum Part {
 impl HttpConnection for Conversation {
     fn request(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>) {
         let refused = match exchange.head().method.as_str() {
-            "POST" => self.post(principal, body, exchange),
+            "POST" => self.post(principal.as_ref(), body, exchange),
             "GET" => self.get(principal.as_ref(), exchange),
             _ => self.delete(principal.as_ref(), exchange),
         };
         if let Err((status, error)) = refused {
+            let (status, error) = self.counted(status, error, principal.as_ref(), exchange);
             refuse(exchange, status, None, &error, None);
         }
     }
@@ -124,7 +125,7 @@ impl HttpConnection for Conversation {
 type Refused = Result<(), (u16, RpcError)>;
 
 impl Conversation {
-    fn post(&mut self, principal: Option<Principal>, body: Vec<u8>, exchange: &Arc<Exchange>) -> Refused {
+    fn post(&mut self, principal: Option<&Principal>, body: Vec<u8>, exchange: &Arc<Exchange>) -> Refused {
         let head = exchange.head();
         let kind = single(head, "content-type")?.and_then(|value| value.split(';').next());
         if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
@@ -142,9 +143,10 @@ impl Conversation {
             Ok(incoming) => incoming,
             Err(malformed) => {
                 // As over every transport: what an error without an id looks like is the session's.
-                let session = self.session(principal.as_ref(), exchange).ok();
+                let session = self.session(principal, exchange).ok();
                 let revision = session.and_then(|session| session.session.link().legacy().map(|own| own.revision));
-                refuse(exchange, 400, malformed.id.as_ref(), &malformed.error, revision);
+                let (status, error) = self.counted(400, malformed.error, principal, exchange);
+                refuse(exchange, status, malformed.id.as_ref(), &error, revision);
                 return Ok(());
             }
         };
@@ -152,7 +154,8 @@ impl Conversation {
             Incoming::Request(request) => Some(request.id.clone()),
             _ => None,
         };
-        if let Err((status, error)) = self.serve(principal, &text, incoming, exchange) {
+        if let Err((status, error)) = self.serve(principal.cloned(), &text, incoming, exchange) {
+            let (status, error) = self.counted(status, error, principal, exchange);
             refuse(exchange, status, id.as_ref(), &error, None);
         }
         Ok(())
@@ -211,12 +214,26 @@ impl Conversation {
 
     /// A message that brings with it all that has to be known.
     fn modern(&mut self, principal: Option<Principal>, text: &Text, incoming: Incoming<'_>, exchange: &Arc<Exchange>) {
-        let link = Link::of_request(exchange.connection(), principal);
+        let link = Link::of_request(exchange, principal);
         let session = Session::with_rate(Arc::clone(&self.mcp), Arc::clone(&link), self.rate());
         // Before the request is served: what it listens for may happen at once.
         self.mcp.add_link(&link);
         self.part = Some(Part::Modern(link));
         session.receive_over(text, incoming, &Reply::Exchange(Arc::clone(exchange)));
+    }
+
+    /// What becomes of a request that is refused: it costs as much as any other, so that one beyond the rate is told that.
+    fn counted(
+        &mut self,
+        status: u16,
+        error: RpcError,
+        principal: Option<&Principal>,
+        exchange: &Exchange,
+    ) -> (u16, RpcError) {
+        match within(&self.rate(), &self.mcp, exchange.party(principal)) {
+            Err(too_many) if status != 429 => too_many,
+            _ => (status, error),
+        }
     }
 
     /// The rate of this connection.
@@ -237,9 +254,8 @@ impl Conversation {
             return Err((400, RpcError::already_initialized()));
         }
         // Its own rate begins with the session, and would be a new one for each.
-        let party = Party { principal: principal.as_ref(), ..exchange.connection().party() };
-        within(&self.rate(), &self.mcp, party)?;
-        let address = exchange.connection().address;
+        within(&self.rate(), &self.mcp, exchange.party(principal.as_ref()))?;
+        let address = exchange.address();
         let Some(session) = HttpSession::prepare(&self.mcp, address, principal) else {
             return Err((503, RpcError::busy(BusyReason::Overloaded, BUSY_MS)));
         };
@@ -310,7 +326,7 @@ impl Conversation {
     ) -> Result<Arc<HttpSession>, (u16, RpcError)> {
         let found = self.mcp.sessions.find(id, principal);
         if found.is_none() && self.mcp.sessions.contains(id) {
-            self.mcp.core.audit.foreign_session(Party { principal, ..exchange.connection().party() });
+            self.mcp.core.audit.foreign_session(exchange.party(principal));
         }
         found.ok_or_else(unknown_session)
     }
@@ -338,6 +354,7 @@ fn unknown_event() -> (u16, RpcError) {
 fn refuse(exchange: &Exchange, status: u16, id: Option<&RequestId>, error: &RpcError, revision: Option<Revision>) {
     let mut json = Vec::with_capacity(128);
     encode::write_error(&mut json, id, error, revision);
+    error.retry_after_s().into_iter().for_each(|seconds| exchange.come_back_after(seconds));
     match status {
         405 => exchange.answer_with(status, json, &[("Allow", "POST")], Flush::Later),
         _ => exchange.answer(status, json, Flush::Later),

@@ -430,6 +430,11 @@ impl RequestStream {
         }
     }
 
+    /// See [`Exchange::come_back_after`].
+    pub(crate) fn come_back_after(&self, seconds: u64) {
+        self.exchange.come_back_after(seconds);
+    }
+
     /// The answer, with that status if it can still be chosen; without one the request was cancelled. Nothing follows it.
     pub(crate) fn answer(&self, status: u16, json: Option<Vec<u8>>, flush: Flush) {
         let mut state = self.streams.state.lock();

@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use crate::mcp::Mcp;
 use crate::mcp::ask::flow::Flow;
 use crate::mcp::batch::Reply;
+use crate::mcp::bounds::Permit;
 use crate::mcp::call::{Arguments, Call, Job, Speech, Target};
 use crate::mcp::client::Link;
 use crate::mcp::layer::Layers;
@@ -61,7 +62,7 @@ impl TaskStore {
         &self,
         mcp: &Arc<Mcp>,
         mut recipe: Recipe,
-        flow: Flow,
+        (flow, permit): (Flow, Option<Permit>),
         ttl: Option<u64>,
         answer: impl FnOnce(Vec<u8>) -> bool,
     ) -> Result<(), RpcError> {
@@ -85,6 +86,7 @@ impl TaskStore {
             ttl: kept(mcp.limits(), recipe.entry.deadline, ttl),
             key: mcp.next_key(),
             flow,
+            permit,
         };
         let task = StoredTask::new(place, owner, new).map_err(|busy| self.busy(busy))?;
         let recipe = Arc::new(recipe);

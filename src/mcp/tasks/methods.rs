@@ -8,6 +8,7 @@ use crate::engine::outbox::Flush;
 use crate::engine::pool::Busy;
 use crate::mcp::ask::flow::Flow;
 use crate::mcp::batch::Reply;
+use crate::mcp::bounds::Permit;
 use crate::mcp::call::{Arguments, Call, Speech};
 use crate::mcp::client::{Legacy, Pending};
 use crate::mcp::registry::Entry;
@@ -94,7 +95,7 @@ impl Session {
         &self,
         request: &Request<'_>,
         speech: Speech,
-        (entry, arguments, ttl): (Arc<Entry>, Arguments, Option<u64>),
+        (entry, arguments, ttl, permit): (Arc<Entry>, Arguments, Option<u64>, Option<Permit>),
         reply: &Reply,
     ) -> Result<Done, RpcError> {
         let (mcp, link, received) = (self.mcp(), self.link(), Instant::now());
@@ -103,7 +104,7 @@ impl Session {
         let flow = Flow::open(&speech.given, &mcp.keys, binding).map_err(ToolError::into_rpc)?;
         let (link, layers) = (Arc::clone(link), Arc::clone(&mcp.registry().layers));
         let recipe = Recipe { link, speech: speech.of_task(), id: request.id.clone(), entry, layers, arguments };
-        mcp.tasks.begin(mcp, recipe, flow, ttl, |json| {
+        mcp.tasks.begin(mcp, recipe, (flow, permit), ttl, |json| {
             // Before the answer leaves: whoever has seen it finds it counted.
             mcp.core.counters.request(Method::TOOLS_CALL, Outcome::Ok, received.elapsed());
             self.record(request, Outcome::Ok, received.elapsed());

@@ -24,11 +24,11 @@ use crate::engine::budget::{Budget, Reservation};
 use crate::engine::pool::{Busy, Lane, Work};
 use crate::engine::timer::Tick;
 use crate::engine::{ConnectionId, Core};
+use crate::principal::Payer;
 use crate::protocol::error::{BusyReason, RpcError};
 use crate::protocol::revision::Revision;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -60,23 +60,6 @@ impl Owner {
             _ if !revision.is_modern() => Self::Session(link.id),
             Some(principal) => Self::Principal(principal.id().into()),
             None => Self::Anybody,
-        }
-    }
-}
-
-/// On whose account a task is. Not a session's: a client can have as many as it likes of those.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Payer {
-    Principal(Box<str>),
-    /// Where nobody has to say who it is.
-    Address(IpAddr),
-}
-
-impl Payer {
-    fn of(link: &Link) -> Self {
-        match &link.principal {
-            Some(principal) => Self::Principal(principal.id().into()),
-            None => Self::Address(link.address.group()),
         }
     }
 }
@@ -208,7 +191,7 @@ impl TaskStore {
     /// # Errors
     /// There is none.
     fn place(&self, link: &Link) -> Result<Place, RpcError> {
-        let payer = Payer::of(link);
+        let payer = Payer::of(link.principal.as_ref(), link.address);
         // What is kept no longer than it has to be makes room first.
         self.seat(&payer)
             .or_else(|_| {

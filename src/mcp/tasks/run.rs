@@ -68,7 +68,7 @@ impl Call {
             arguments: self.arguments.clone(),
         };
         let answer = |json| self.conclude(Some(json), 200, Outcome::Ok, flush);
-        self.mcp.tasks.begin(&self.mcp, recipe, flow, None, answer).map_err(ToolError::from_rpc)
+        self.mcp.tasks.begin(&self.mcp, recipe, (flow, self.take_permit()), None, answer).map_err(ToolError::from_rpc)
     }
 
     /// This run is over, and another will follow.

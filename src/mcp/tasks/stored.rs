@@ -9,6 +9,7 @@ use crate::engine::budget::Reservation;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::pool::Busy;
 use crate::mcp::ask::flow::Flow;
+use crate::mcp::bounds::Permit;
 use crate::mcp::call::Call;
 use crate::mcp::client::Link;
 use crate::mcp::listen::Listen;
@@ -48,6 +49,8 @@ pub(crate) struct StoredTask {
     /// Held until its client's answer is queued: nothing may be sent about a task that nobody has heard of.
     pub(super) born: Mutex<()>,
     pub(super) state: Mutex<State>,
+    /// Its place among those of its tool that may run at once.
+    permit: Mutex<Option<Permit>>,
     _base: Charge,
     _seats: [Reservation; 2],
 }
@@ -155,6 +158,7 @@ impl StoredTask {
             key: new.key,
             born: Mutex::new(()),
             state: Mutex::new(state),
+            permit: Mutex::new(new.permit),
             _base: base,
             _seats: seats,
         }))
@@ -248,6 +252,8 @@ impl StoredTask {
 
     /// The end of the task; false if it had ended. A status that is the end of a task is never left.
     pub(crate) fn settle(&self, end: End) -> bool {
+        // Before anybody hears of it.
+        drop(self.permit.lock().take());
         let (outcome, waits) = {
             let mut state = self.state.lock();
             if state.status.is_terminal() {
@@ -383,6 +389,7 @@ pub(super) struct New {
     pub(super) ttl: Duration,
     pub(super) key: u64,
     pub(super) flow: Flow,
+    pub(super) permit: Option<Permit>,
 }
 
 fn now() -> u64 {

@@ -1,15 +1,18 @@
 //! The answer to one HTTP request: as JSON, or as a stream of events from the first one on.
 
+use crate::audit::Party;
 use crate::engine::connection::{Connection, key};
 use crate::engine::outbox::{Flush, Frame, Refused};
+use crate::guard::address::ClientAddr;
 use crate::guard::challenge::Challenge;
 use crate::http::event::{self, Event};
 use crate::http::head::Head;
 use crate::http::refusal::Refusal;
 use crate::http::response::Response;
+use crate::principal::Principal;
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +21,8 @@ use std::time::Duration;
 pub(crate) struct Exchange {
     connection: Arc<Connection>,
     head: Head,
+    /// Who asks: behind a proxy that may be somebody else for each request of a connection.
+    address: ClientAddr,
     accepts: Accepts,
     /// What is said of scopes that are missing, and once it is known: of which.
     challenge: Challenge,
@@ -28,8 +33,10 @@ pub(crate) struct Exchange {
     keep_alive: AtomicBool,
     state: Mutex<State>,
     over: Condvar,
+    /// Seconds for the header `Retry-After`, if the answer has one.
+    retry_after: AtomicU64,
     /// Dropped when the exchange is over.
-    held: Mutex<Option<Box<dyn Any + Send>>>,
+    held: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 /// What the client can read (RFC 9110, 12.5.1, as far as it matters here: weights are not looked at).
@@ -66,14 +73,28 @@ impl Exchange {
     pub(crate) fn new(
         connection: Arc<Connection>,
         head: Head,
+        address: ClientAddr,
         headers: Vec<(&'static str, String)>,
         challenge: Challenge,
     ) -> Arc<Self> {
         let (accepts, keep_alive) = (Accepts::of(&head), AtomicBool::new(!head.wants_close()));
         let (state, over) = (Mutex::new(State::Waiting), Condvar::new());
-        let held = Mutex::new(None);
+        let (held, retry_after) = (Mutex::new(Vec::new()), AtomicU64::new(1));
         let missing = OnceLock::new();
-        Arc::new(Self { connection, head, accepts, challenge, missing, headers, keep_alive, state, over, held })
+        Arc::new(Self {
+            connection,
+            head,
+            address,
+            accepts,
+            challenge,
+            missing,
+            headers,
+            keep_alive,
+            state,
+            over,
+            retry_after,
+            held,
+        })
     }
 
     /// What the answer will say if its status is 403: that these scopes are missing.
@@ -83,14 +104,32 @@ impl Exchange {
 
     /// Keeps something until the exchange is over.
     pub(crate) fn hold(&self, what: impl Any + Send) {
-        *self.held.lock() = Some(Box::new(what));
+        self.held.lock().push(Box::new(what));
         if self.is_over() {
-            self.held.lock().take();
+            self.let_go();
         }
+    }
+
+    fn let_go(&self) {
+        drop(std::mem::take(&mut *self.held.lock()));
     }
 
     pub(crate) fn head(&self) -> &Head {
         &self.head
+    }
+
+    pub(crate) fn address(&self) -> ClientAddr {
+        self.address
+    }
+
+    /// Who asks, for the audit log.
+    pub(crate) fn party<'p>(&self, principal: Option<&'p Principal>) -> Party<'p> {
+        Party { id: self.connection.id, address: self.address, principal }
+    }
+
+    /// What an answer of 429 or 503 says of when to come back, in seconds; 1 unless this was called.
+    pub(crate) fn come_back_after(&self, seconds: u64) {
+        self.retry_after.store(seconds, Ordering::Relaxed);
     }
 
     pub(crate) fn accepts(&self) -> Accepts {
@@ -124,7 +163,7 @@ impl Exchange {
         let mut state = self.state.lock();
         if *state != State::Over {
             // Before the client can have seen the end.
-            self.held.lock().take();
+            self.let_go();
         }
         match *state {
             State::Over => return,
@@ -138,7 +177,7 @@ impl Exchange {
                 }
                 if matches!(status, 429 | 503) {
                     // The message has it to the millisecond.
-                    response = response.header("Retry-After", "1");
+                    response = response.header("Retry-After", self.retry_after.load(Ordering::Relaxed).to_string());
                 }
                 self.send(response.to_bytes(), flush);
             }
@@ -156,7 +195,7 @@ impl Exchange {
         let mut state = self.state.lock();
         if *state != State::Over {
             // Before the client can have seen the end.
-            self.held.lock().take();
+            self.let_go();
         }
         match *state {
             State::Over => return,
@@ -169,7 +208,7 @@ impl Exchange {
     /// The client has left: nothing is sent any more.
     pub(crate) fn give_up(&self) {
         *self.state.lock() = State::Over;
-        self.held.lock().take();
+        self.let_go();
         self.over.notify_all();
     }
 
@@ -177,7 +216,7 @@ impl Exchange {
     pub(crate) fn refuse(&self, refusal: &Refusal) {
         let mut state = self.state.lock();
         if *state != State::Over {
-            self.held.lock().take();
+            self.let_go();
         }
         match *state {
             State::Over => return,
@@ -314,7 +353,7 @@ mod tests {
         let connection =
             Connection::new(core, &crate::transport::http::HttpFraming, outbox, address, None, "/mcp".into());
         let head = head(&["POST /mcp HTTP/1.1", accept]);
-        let exchange = Exchange::new(connection, head, Vec::new(), Challenge::default());
+        let exchange = Exchange::new(connection, head, address, Vec::new(), Challenge::default());
         act(&exchange);
         exchange.connection.outbox.flush();
         drop(exchange);

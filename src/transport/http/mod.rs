@@ -4,7 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod exchange;
 
-use super::accept::Door;
+use super::accept::{Claim, Door, Seat};
 use super::gate::{Admitted, HttpPassed};
 use super::{opening, websocket};
 use crate::audit::Party;
@@ -90,11 +90,12 @@ impl Drop for Entered {
 pub(crate) fn serve(
     mut read: Box<dyn ReadHalf>,
     outbox: &Arc<Outbox>,
-    address: ClientAddr,
+    (peer, mut address): (ClientAddr, ClientAddr),
     first: (Head, HttpPassed),
     mut ahead: Vec<u8>,
-    door: &Arc<Door>,
+    seat: &mut Seat,
 ) {
+    let door = &seat.door();
     let core = &door.core;
     let path = Arc::clone(&first.1.path);
     let connection = Connection::new(Arc::clone(core), &HttpFraming, Arc::clone(outbox), address, None, path);
@@ -115,7 +116,8 @@ pub(crate) fn serve(
             core.audit.authenticated(Party { principal: known.as_ref(), ..connection.party() });
         }
         let cors = passed.headers.clone();
-        match request(&mut *read, &connection, &mut *service, (head, passed), &mut ahead, door) {
+        let from = (address, seat.take_claim());
+        match request(&mut *read, &connection, &mut *service, (head, from), passed, &mut ahead, door) {
             Ok(true) if !core.stopping() && !connection.is_closing() => {}
             Ok(_) => break,
             Err(refusal) => {
@@ -127,7 +129,10 @@ pub(crate) fn serve(
         }
         next = match next_head(&mut *read, &mut ahead, door) {
             Ok(None) => None,
-            Ok(Some(head)) => match opening::check(door, &head, address, read.certificate().as_ref()) {
+            Ok(Some(head)) => match seat.client(peer, &head).and_then(|client| {
+                address = client;
+                opening::check(door, &head, address, read.certificate().as_ref())
+            }) {
                 Ok(Admitted::Http(passed)) => Some((head, passed)),
                 Ok(Admitted::Answered(answer)) => {
                     let _ = connection.send(Frame::raw(answer), Flush::Later);
@@ -164,7 +169,8 @@ fn request(
     read: &mut dyn ReadHalf,
     connection: &Arc<Connection>,
     service: &mut dyn HttpConnection,
-    (head, passed): (Head, HttpPassed),
+    (head, (address, claim)): (Head, (ClientAddr, Option<Claim>)),
+    passed: HttpPassed,
     ahead: &mut Vec<u8>,
     door: &Door,
 ) -> Result<bool, Refusal> {
@@ -183,7 +189,8 @@ fn request(
     let size = bytes.capacity();
     // Whoever may not be here any more before it is answered gets no answer.
     connection.set_tenant(passed.principal.clone());
-    let exchange = Exchange::new(Arc::clone(connection), head, passed.headers, passed.challenge);
+    let exchange = Exchange::new(Arc::clone(connection), head, address, passed.headers, passed.challenge);
+    claim.into_iter().for_each(|claim| exchange.hold(claim));
     let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, bytes, &exchange)));
     // What is under way counts for itself.
     drop(memory);

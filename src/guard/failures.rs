@@ -1,0 +1,254 @@
+//! Has this address failed to say who it is too often?
+//!
+//! After a number of failures every further attempt from the same address is turned away for a time that doubles, before its
+//! credentials are looked at: so guessing is slow, and what looking costs (a signature, an author's data base) is bounded.
+//!
+//! **Honest clients behind the same address** (one NAT, one proxy): credentials that were good from there are remembered, as keyed hashes,
+//! and are let through to be looked at as ever. That is no oracle: what was not accepted from there before is turned away unseen, whether it
+//! is right or wrong, so an attacker learns of no guess. Who comes there for the first time meanwhile has to wait like the attacker.
+
+use super::rate::RetryAfter;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The first wait; each further failure doubles it.
+const FIRST: Duration = Duration::from_secs(1);
+/// A failure is forgiven after so long without one.
+const FORGIVEN: Duration = Duration::from_secs(30);
+/// Doubled so often at the most.
+const DOUBLINGS: u32 = 20;
+/// Credentials that are remembered; newer ones take the places of older ones.
+const REMEMBERED: usize = 4_096;
+
+/// Counts failed logins. A plain struct without a clock: the caller locks it and says what time it is.
+///
+/// Its memory is bounded: when the table is full, the half that has failed least makes room. To have its own failures forgotten, an attacker
+/// needs as many other addresses as the table has places, all of which have failed more.
+#[derive(Debug)]
+pub(crate) struct Failures {
+    free: u32,
+    longest: Duration,
+    most: usize,
+    failed: HashMap<IpAddr, Failed>,
+    good: Remembered,
+    good_addresses: Remembered,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Failed {
+    count: u32,
+    /// When the last one came, or the wait for it is over.
+    since: Duration,
+}
+
+impl Failures {
+    /// The first `free` failures of an address cost nothing, 0 means that none ever does; no wait is longer than `longest`.
+    #[must_use]
+    pub(crate) fn new(free: u32, longest: Duration, most: usize) -> Self {
+        let (good, good_addresses) = (Remembered::default(), Remembered::default());
+        Self { free, longest, most: most.max(2), failed: HashMap::new(), good, good_addresses }
+    }
+
+    /// Whether an attempt from that address may be looked at. `credentials` are what it brings, if anything.
+    ///
+    /// # Errors
+    ///
+    /// It has to wait.
+    pub(crate) fn check(&self, group: IpAddr, credentials: Option<&[&[u8]]>, now: Duration) -> Result<(), RetryAfter> {
+        match self.wait(group, now) {
+            Some(wait) if !credentials.is_some_and(|brought| self.good.knows(&(group, brought))) => Err(wait),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a connection from that address may be taken at all: not while it has to wait, unless credentials were good from there.
+    ///
+    /// # Errors
+    ///
+    /// It has to wait.
+    pub(crate) fn check_address(&self, group: IpAddr, now: Duration) -> Result<(), RetryAfter> {
+        match self.wait(group, now) {
+            Some(wait) if !self.good_addresses.knows(&group) => Err(wait),
+            _ => Ok(()),
+        }
+    }
+
+    /// These credentials were good. What others have failed is not forgotten by it.
+    pub(crate) fn passed(&mut self, group: IpAddr, credentials: &[&[u8]]) {
+        self.good.add(&(group, credentials));
+        self.good_addresses.add(&group);
+    }
+
+    /// An attempt has failed.
+    pub(crate) fn failed(&mut self, group: IpAddr, now: Duration) {
+        if self.free == 0 {
+            return;
+        }
+        if self.failed.len() >= self.most && !self.failed.contains_key(&group) {
+            self.make_room(now);
+        }
+        let (free, longest) = (self.free, self.longest);
+        let failed = self.failed.entry(group).or_default();
+        failed.count = failed.left(now).saturating_add(1).min(free.saturating_add(DOUBLINGS));
+        failed.since = now.max(failed.since) + failed.wait(free, longest);
+    }
+
+    fn wait(&self, group: IpAddr, now: Duration) -> Option<RetryAfter> {
+        let failed = self.failed.get(&group).filter(|failed| failed.since > now)?;
+        Some(RetryAfter(failed.since - now))
+    }
+
+    fn make_room(&mut self, now: Duration) {
+        self.failed.retain(|_, failed| failed.left(now) > 0);
+        if self.failed.len() < self.most {
+            return;
+        }
+        let mut counts: Vec<_> = self.failed.values().map(|failed| failed.left(now)).collect();
+        let half = counts.len() / 2;
+        let (_, middle, _) = counts.select_nth_unstable(half);
+        let middle = *middle;
+        let mut of_the_middle = half;
+        self.failed.retain(|_, failed| {
+            let left = failed.left(now);
+            // At least half goes, also where all have failed as often.
+            let goes = left < middle || left == middle && of_the_middle > 0;
+            of_the_middle = of_the_middle.saturating_sub(usize::from(goes));
+            !goes
+        });
+    }
+}
+
+impl Failed {
+    /// What is not forgiven.
+    fn left(&self, now: Duration) -> u32 {
+        let forgiven = now.saturating_sub(self.since).as_secs() / FORGIVEN.as_secs();
+        self.count.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX))
+    }
+
+    /// What so many failures cost.
+    fn wait(&self, free: u32, longest: Duration) -> Duration {
+        match self.count.checked_sub(free.saturating_add(1)) {
+            None => Duration::ZERO,
+            Some(doubled) => (FIRST * 2_u32.saturating_pow(doubled.min(DOUBLINGS))).min(longest),
+        }
+    }
+}
+
+/// Whether something was there before: a fixed number of keyed hashes. It may forget, and takes no more memory.
+#[derive(Debug, Default)]
+struct Remembered {
+    hasher: RandomState,
+    places: Vec<u64>,
+}
+
+impl Remembered {
+    fn add(&mut self, what: &impl Hash) {
+        if self.places.is_empty() {
+            self.places = vec![0; REMEMBERED];
+        }
+        let hash = self.hasher.hash_one(what) | 1;
+        if let Some(place) = self.places.get_mut(Self::place(hash)) {
+            *place = hash;
+        }
+    }
+
+    fn knows(&self, what: &impl Hash) -> bool {
+        let hash = self.hasher.hash_one(what) | 1;
+        self.places.get(Self::place(hash)) == Some(&hash)
+    }
+
+    fn place(hash: u64) -> usize {
+        usize::try_from((hash >> 8) % REMEMBERED as u64).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(300);
+
+    fn group(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn failures(free: u32) -> Failures {
+        Failures::new(free, LONGEST, 1_000)
+    }
+
+    #[test]
+    fn a_few_are_free_and_then_the_wait_doubles() {
+        let mut failures = failures(3);
+        for _ in 0..3 {
+            failures.failed(group(1), s(0));
+            assert!(failures.check(group(1), None, s(0)).is_ok());
+        }
+        let mut now = s(0);
+        for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            failures.failed(group(1), now);
+            assert_eq!(failures.check(group(1), Some(&[b"right"]), now), Err(RetryAfter(s(wait))));
+            assert_eq!(failures.check_address(group(1), now), Err(RetryAfter(s(wait))));
+            now += s(wait);
+            assert!(failures.check(group(1), None, now).is_ok());
+        }
+        assert!(failures.check(group(2), None, s(0)).is_ok(), "another address is not concerned");
+    }
+
+    #[test]
+    fn failures_are_forgiven_with_time() {
+        let mut failures = failures(2);
+        (0..4).for_each(|_| failures.failed(group(1), s(0)));
+        // Two are over the free ones: 1 s and 2 s behind that. Then one is forgiven each half minute.
+        assert!(failures.check(group(1), None, s(2)).is_err());
+        failures.failed(group(1), s(3 + 4 * 30));
+        assert!(failures.check(group(1), None, s(3 + 4 * 30)).is_ok());
+        let mut slow = Failures::new(1, LONGEST, 10);
+        for minute in 0..1_000 {
+            slow.failed(group(1), s(minute * 60));
+            assert!(slow.check(group(1), None, s(minute * 60)).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_was_good_before_is_let_through_and_nothing_else_of_that_address() {
+        let mut failures = failures(1);
+        failures.passed(group(1), &[b"good"]);
+        (0..5).for_each(|_| failures.failed(group(1), s(0)));
+        assert!(failures.check(group(1), Some(&[b"good"]), s(0)).is_ok());
+        for brought in [None, Some(&[b"gooD".as_slice()][..]), Some(&[b"good", b""]), Some(&[])] {
+            assert!(failures.check(group(1), brought, s(0)).is_err(), "{brought:?}");
+        }
+        assert!(failures.check_address(group(1), s(0)).is_ok(), "what was good may come");
+        // A success elsewhere is none here, and resets nothing.
+        (0..5).for_each(|_| failures.failed(group(2), s(0)));
+        assert!(failures.check(group(2), Some(&[b"good"]), s(0)).is_err());
+        failures.passed(group(2), &[b"other"]);
+        assert!(failures.check(group(2), Some(&[b"good"]), s(0)).is_err());
+    }
+
+    #[test]
+    fn a_crowd_takes_no_more_memory_and_does_not_free_who_has_failed_more() {
+        let mut failures = Failures::new(2, LONGEST, 100);
+        (0..10).for_each(|_| failures.failed(group(1), s(0)));
+        for n in 0..100_000_u32 {
+            failures.failed(IpAddr::from((n | 0x0a00_0000).to_be_bytes()), s(0));
+            assert!(failures.failed.len() <= 100);
+        }
+        assert!(failures.check(group(1), None, s(1)).is_err());
+        // Nor does it stop those who have not failed.
+        assert!(failures.check(group(2), None, s(1)).is_ok());
+    }
+
+    #[test]
+    fn without_a_number_nothing_is_counted() {
+        let mut failures = failures(0);
+        (0..100).for_each(|_| failures.failed(group(1), s(0)));
+        assert!(failures.check(group(1), None, s(0)).is_ok() && failures.failed.is_empty());
+    }
+}

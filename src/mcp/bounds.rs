@@ -1,0 +1,178 @@
+//! How much of one tool may be called: how often, at what cost, and how much at once.
+
+use super::registry::Entry;
+use super::session::{Session, rate_limited};
+use crate::engine::rates::{CLIENTS, TooMany};
+use crate::guard::buckets::Buckets;
+use crate::guard::rate::Pace;
+use crate::principal::Payer;
+use crate::protocol::error::{BusyReason, RpcError};
+use crate::protocol::time::rfc3339;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long a client is asked to wait for a call of others, or of its own, to end.
+const BUSY_MS: u64 = 250;
+
+/// What an author has said of a tool.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BoundsPlan {
+    pub(crate) cost: Option<u32>,
+    pub(crate) rate: Option<(u32, Duration)>,
+    pub(crate) in_flight: Option<usize>,
+    pub(crate) in_flight_per_client: Option<usize>,
+}
+
+/// The same for a tool that is served.
+#[derive(Default)]
+pub(crate) struct Bounds {
+    /// What a call costs beyond what its message has.
+    more: u64,
+    rate: Option<Mutex<Buckets<Payer>>>,
+    in_flight: Option<Arc<InFlight>>,
+}
+
+/// The calls of a tool that are under way. As many entries as calls at the most.
+struct InFlight {
+    most: usize,
+    most_each: usize,
+    running: Mutex<(usize, HashMap<Payer, usize>)>,
+}
+
+/// A place among the calls of a tool that may be under way; given back when dropped.
+pub(crate) struct Permit {
+    of: Arc<InFlight>,
+    payer: Payer,
+}
+
+impl BoundsPlan {
+    /// # Errors
+    /// It cannot be meant as written.
+    pub(crate) fn build(self) -> Result<Bounds, String> {
+        if self.cost == Some(0) {
+            return Err("its calls have to cost 1 or more: a message is never free".into());
+        }
+        if self.rate.is_some_and(|(count, per)| count == 0 || per.is_zero()) {
+            return Err("its rate has to be one call or more in some time".into());
+        }
+        if self.in_flight == Some(0) || self.in_flight_per_client == Some(0) {
+            return Err("one call or more has to be possible at once".into());
+        }
+        let (most, most_each) = (self.in_flight, self.in_flight_per_client);
+        let in_flight = (most.is_some() || most_each.is_some()).then(|| {
+            let (most, most_each) = (most.unwrap_or(usize::MAX), most_each.unwrap_or(usize::MAX));
+            Arc::new(InFlight { most, most_each, running: Mutex::default() })
+        });
+        let rate = self.rate.map(|(count, per)| Mutex::new(Buckets::new(Pace::per(count.into(), per), CLIENTS)));
+        Ok(Bounds { more: u64::from(self.cost.unwrap_or(1) - 1), rate, in_flight })
+    }
+}
+
+impl InFlight {
+    /// The word for the limit that is reached, if one is.
+    fn enter(self: &Arc<Self>, payer: &Payer) -> Result<Permit, &'static str> {
+        let (all, each) = &mut *self.running.lock();
+        if *all >= self.most {
+            return Err("tool-in-flight");
+        }
+        let own = each.get(payer).copied().unwrap_or(0);
+        if own >= self.most_each {
+            return Err("tool-in-flight-per-client");
+        }
+        each.insert(payer.clone(), own + 1);
+        *all += 1;
+        Ok(Permit { of: Arc::clone(self), payer: payer.clone() })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let (all, each) = &mut *self.of.running.lock();
+        *all = all.saturating_sub(1);
+        if let Some(own) = each.get_mut(&self.payer) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                each.remove(&self.payer);
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Takes a call of that tool from all that bounds it.
+    ///
+    /// # Errors
+    /// -31001 or -31002 with the delay; nothing was taken then.
+    pub(super) fn within_bounds(&self, entry: &Entry) -> Result<Option<Permit>, RpcError> {
+        let (core, party) = (&self.mcp().core, self.link().party());
+        let Bounds { more, rate, in_flight } = &entry.bounds;
+        let payer = || Payer::of(party.principal, party.address);
+        let entered = in_flight.as_ref().map(|in_flight| in_flight.enter(&payer())).transpose();
+        let permit = entered.map_err(|limit| {
+            core.counters.busy.fetch_add(1, Ordering::Relaxed);
+            core.audit.limited(party, limit);
+            RpcError::busy(BusyReason::Busy, BUSY_MS)
+        })?;
+        let now = core.uptime();
+        if let Some(rate) = rate {
+            let taken = rate.lock().take(payer(), now, 1);
+            taken.map_err(|retry| rate_limited(core, party, TooMany { limit: "tool-rate", retry }))?;
+        }
+        let undo = || {
+            if let Some(rate) = rate {
+                rate.lock().give_back(payer(), now, 1);
+            }
+        };
+        if *more > 0 {
+            core.rates.take(self.own_rate(), party.principal, party.address, *more).map_err(|too_many| {
+                undo();
+                rate_limited(core, party, too_many)
+            })?;
+        }
+        core.rates.take_of_day(payer, more + 1).map_err(|used_up| {
+            undo();
+            let retry = used_up.retry.ms();
+            let _ = rate_limited(core, party, TooMany { limit: "calls-per-day", retry: used_up.retry });
+            RpcError::used_up(used_up.most, retry, &rfc3339(used_up.renews))
+        })?;
+        Ok(permit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_given_back_and_nobody_is_remembered() {
+        let plan = BoundsPlan { in_flight: Some(3), in_flight_per_client: Some(2), ..BoundsPlan::default() };
+        let in_flight = plan.build().unwrap().in_flight.unwrap();
+        let [alice, bob] = ["alice", "bob"].map(|name| Payer::Principal(name.into()));
+        let one = in_flight.enter(&alice).unwrap();
+        let two = in_flight.enter(&alice).unwrap();
+        assert_eq!(in_flight.enter(&alice).err(), Some("tool-in-flight-per-client"));
+        let three = in_flight.enter(&bob).unwrap();
+        assert_eq!(in_flight.enter(&bob).err(), Some("tool-in-flight"));
+        drop((one, two));
+        let four = in_flight.enter(&bob).unwrap();
+        drop((three, four));
+        assert_eq!((in_flight.running.lock().0, in_flight.running.lock().1.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_said_so() {
+        let second = Duration::from_secs(1);
+        let bad = [
+            BoundsPlan { cost: Some(0), ..BoundsPlan::default() },
+            BoundsPlan { rate: Some((0, second)), ..BoundsPlan::default() },
+            BoundsPlan { rate: Some((1, Duration::ZERO)), ..BoundsPlan::default() },
+            BoundsPlan { in_flight: Some(0), ..BoundsPlan::default() },
+            BoundsPlan { in_flight_per_client: Some(0), ..BoundsPlan::default() },
+        ];
+        assert!(bad.into_iter().all(|plan| plan.build().is_err()));
+        assert!(BoundsPlan::default().build().is_ok());
+    }
+}
