@@ -94,6 +94,8 @@ impl HttpConnection for Recording {
 
     fn takes_long(&mut self, _: &Exchange) {}
 
+    fn retire(&mut self, _: &Exchange) {}
+
     fn over(&mut self) {}
 }
 

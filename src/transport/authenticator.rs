@@ -141,8 +141,9 @@ impl Authenticator {
             refusal
         };
         let holder = origin.and_then(|origin| self.access.redeem(ticket, origin));
-        let holder = holder
-            .ok_or_else(|| refused("this ticket is not known here: it works once, for 30 s, and for its own page"))?;
+        let holder = holder.ok_or_else(|| {
+            refused("this ticket is not known here: it works once, for a short time, and for its own page")
+        })?;
         if head.header("authorization").is_some() {
             let caller = self.by_token(head, bearer(head), from, now)?;
             if caller.is_none_or(|caller| caller.id() != holder.id()) {

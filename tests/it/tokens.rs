@@ -41,6 +41,17 @@ fn until_idle(running: &Running) {
     until("nothing is under way", || running.handle().status().calls_in_flight == 0);
 }
 
+/// Opens a session with the token that ends.
+fn begin(web: &mut Web) {
+    let client = json!({ "name": "t", "version": "1" });
+    let hello = json!({ "protocolVersion": web.revision, "capabilities": {}, "clientInfo": client });
+    let message = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello });
+    web.post(&message, &[("Authorization", &bearer(TOKEN))]);
+    let head = web.head();
+    web.session = head.header("mcp-session-id").map(str::to_owned);
+    web.body(&head);
+}
+
 #[test]
 fn a_token_has_a_principal_with_its_name_and_scopes() {
     let server = Server::new("demo", "1").tool("who", "Says who asks", |ctx, NoArgs| {
@@ -142,14 +153,7 @@ fn a_call_over_http_ends_with_its_token_and_is_challenged() {
         let mut web = Web::connect(&running);
         web.revision = revision;
         if revision != MODERN {
-            let hello = json!({ "protocolVersion": revision, "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
-            web.post(
-                &json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello }),
-                &[("Authorization", &bearer(TOKEN))],
-            );
-            let head = web.head();
-            web.session = head.header("mcp-session-id").map(str::to_owned);
-            web.body(&head);
+            begin(&mut web);
         }
         let message = web.make("tools/call", json!({ "name": "sleep", "arguments": {} }));
         web.post(&message, &[("Authorization", &bearer(TOKEN))]);
@@ -177,6 +181,23 @@ fn a_call_over_http_ends_with_its_token_and_is_challenged() {
 }
 
 #[test]
+fn a_request_whose_body_comes_behind_the_end_is_refused() {
+    let at = soon();
+    let running = serve(ending(at));
+    let mut web = Web::connect(&running);
+    web.send(format!(
+        "POST /mcp HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{",
+        running.addr(),
+        bearer(TOKEN)
+    ));
+    until("the token has expired", || SystemTime::now() >= at);
+    web.send("}");
+    let head = web.head();
+    assert_eq!(head.status, 401);
+    assert!(String::from_utf8_lossy(&web.body(&head)).contains("expired"));
+}
+
+#[test]
 fn a_session_is_kept_for_who_comes_back_with_a_new_token() {
     let running = serve(
         demo().settings(
@@ -188,15 +209,7 @@ fn a_session_is_kept_for_who_comes_back_with_a_new_token() {
     );
     let mut web = Web::connect(&running);
     web.revision = "2025-11-25";
-    let hello =
-        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
-    web.post(
-        &json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello }),
-        &[("Authorization", &bearer(TOKEN))],
-    );
-    let head = web.head();
-    web.session = head.header("mcp-session-id").map(str::to_owned);
-    web.body(&head);
+    begin(&mut web);
     // The session's stream ends with the token.
     let session = web.session.clone().expect("a session");
     web.ask(

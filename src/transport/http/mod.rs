@@ -27,7 +27,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A body that leaves something behind with the allocator.
 const LARGE: usize = 16 << 10;
@@ -186,6 +186,10 @@ fn request(
     let deadline = Instant::now() + limits.body_deadline;
     let body = body::read_body(read, ahead, length, limits.message_bytes, deadline, &core.memory)?;
     let Some(Body { bytes, memory }) = body else { return Ok(false) };
+    // The body may have taken its time.
+    if let Some(principal) = &passed.principal {
+        door.gate.authenticator.challenge.still_valid(principal, SystemTime::now())?;
+    }
     let size = bytes.capacity();
     // Whoever may not be here any more before it is answered gets no answer.
     connection.set_tenant(passed.principal.clone());
