@@ -166,6 +166,6 @@ pub use token::Token;
 pub use transport::request_head::{Denied, RequestHead};
 
 /// The examples of the README, compiled with the documentation's.
-#[cfg(all(doctest, feature = "tls"))]
+#[cfg(all(doctest, feature = "jwt"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -227,6 +227,34 @@ fn everything_speaks_tls_and_takes_new_certificates_on_a_hangup() {
     }
 }
 
+#[cfg(feature = "jwt")]
+#[test]
+fn everything_asks_for_tokens_of_an_issuer() {
+    let files = certs::Files::new();
+    let x = "A".repeat(43);
+    files.write("keys.json", &json!({ "keys": [{ "kty": "EC", "crv": "P-256", "x": x, "y": x }] }).to_string());
+    let keys = files.path("keys.json").display().to_string();
+    let issuer = ["--jwt-issuer=https://auth.example.com", "--jwt-audience=notes", "--jwt-algorithm=ES256"];
+    let jwks = format!("--jwt-jwks={keys}");
+    let arguments: Vec<_> = ["--listen=127.0.0.1:0"].into_iter().chain(issuer).chain([jwks.as_str()]).collect();
+    let process = Process::start("everything", &arguments);
+    let mut stream = peer::dial(process.address());
+    stream.write_all(b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a.b.c\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("invalid_token"), "{answer}");
+
+    for (arguments, words, code) in [
+        (&["--jwt-audience=notes"][..], "name the issuer first", 2),
+        (&["--jwt-issuer=https://auth.example.com", "--jwt-algorithm=HS256"], "there is no such algorithm", 1),
+        (&["--jwt-issuer=https://auth.example.com", "--jwt-jwks=no-such.json"], "say with `audience`", 1),
+    ] {
+        let (status, err) = Process::start("everything", arguments).end();
+        assert_eq!(status.code(), Some(code), "{arguments:?}: {err}");
+        assert!(err.contains(words), "{err}");
+    }
+}
+
 /// Sends a line and reads one.
 fn exchange(process: &mut Process, message: &Value) -> Value {
     let input = process.child.stdin.as_mut().expect("a pipe");

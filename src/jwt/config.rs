@@ -65,7 +65,8 @@ impl Algorithm {
 /// - its `typ` is `at+jwt` (RFC 9068, 4), unless [`untyped`](Self::untyped) says otherwise; it has no `crit`, no name twice, and no odd
 ///   spelling;
 /// - `iss` is this issuer, letter by letter; `aud` names one of the [`audience`](Self::audience)s;
-/// - `exp` is there and to come; `nbf` and `iat`, if there, have passed; all with some [`leeway`](Self::leeway).
+/// - `exp` is there and to come; `nbf` and `iat`, if there, have passed; all with some [`leeway`](Self::leeway);
+/// - it has no `cnf`: a token that is bound to a key of its holder's (DPoP, mutual TLS) would be good for a thief if it were taken without asking for that key.
 ///
 /// Who calls is then `jwt:`, the issuer, `#` and the [`principal_claim`](Self::principal_claim): no two issuers can name the same
 /// principal. It is limited to the token's scopes (`scope` or `scp`; without either to what asks for no scope), ends with the token, and carries the

@@ -55,7 +55,8 @@ impl Endpoint {
         if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
             return Err("write its path in plain ASCII, without `#`".to_owned());
         }
-        if !secure && !(private && authority.is_loopback()) {
+        let local = private && authority.is_loopback();
+        if !secure && !local {
             return Err("it has to begin with `https://`: whoever can change keys on their way can make tokens; `http://` is for \
                  this machine only, with `dangerous_allow_private_address`"
                 .to_owned());

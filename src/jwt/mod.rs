@@ -99,10 +99,10 @@ impl Issuers {
             return Err(refusal.header("Retry-After", "5"));
         };
         let mut found = check(&issuer.config, &token, &keys, SystemTime::now());
-        if matches!(found, Err(Failure::UnknownKey)) {
-            if let Some(keys) = issuer.keys.newer(&keys) {
-                found = check(&issuer.config, &token, &keys, SystemTime::now());
-            }
+        if let Err(Failure::UnknownKey) = found
+            && let Some(keys) = issuer.keys.newer(&keys)
+        {
+            found = check(&issuer.config, &token, &keys, SystemTime::now());
         }
         found.map_err(|failure| invalid(failure.reason()))
     }

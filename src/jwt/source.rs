@@ -3,6 +3,7 @@
 use super::config::{Jwt, Source};
 use super::fetch::{DEADLINE, Endpoint};
 use super::keys::KeySet;
+use crate::guard::text::Escaped;
 use crate::tls::Stamp;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use rustls::pki_types::CertificateDer;
@@ -308,6 +309,8 @@ impl Fetch {
         drop(state);
         let level = if failed_before { log::Level::Debug } else { log::Level::Warn };
         let then = if had { "the old ones stay for now" } else { "its tokens are refused until they can" };
+        // It may quote what the other side has sent.
+        let problem = Escaped::new(&problem, 400);
         log::log!(target: "mcp_blocking::jwt", level, "the keys of {issuer} cannot be fetched, {then}: {problem}");
     }
 }
