@@ -207,6 +207,7 @@ enum Open<'t> {
         /// The next string is a name.
         key_next: bool,
         /// The same names, once there are many.
+        #[allow(clippy::box_collection, reason = "few objects have one, and all would be larger by it")]
         seen: Option<Box<HashSet<Cow<'t, str>>>>,
     },
 }

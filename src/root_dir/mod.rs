@@ -104,7 +104,7 @@ impl RootDir {
     /// # Errors
     /// As for [`open`](Self::open); there is something of that name, be it a link that leads nowhere.
     pub fn create_new(&self, path: &str) -> Result<File, PathError> {
-        Ok(self.folder.create_file(&Name::of(path)?)?)
+        self.folder.create_file(&Name::of(path)?)
     }
 
     /// The place of a file or folder that is there, links resolved, for programs that want a path.
