@@ -139,9 +139,9 @@ pub struct Limits {
     /// Messages that may come at once before [`rate`](Self::rate) applies. Default 2,000.
     pub burst: u32,
     /// Messages a second of one [`Principal`](crate::Principal), over all of its connections and sessions; 0 means no limit. Answered like those beyond
-    /// [`rate`](Self::rate). Default 4,000: four clients at full speed.
+    /// [`rate`](Self::rate). Default 10,000: ten clients at full speed; a gateway has many users and one principal.
     pub principal_rate: u32,
-    /// Messages of one principal that may come at once before that. Default 8,000.
+    /// Messages of one principal that may come at once before that. Default 20,000.
     pub principal_burst: u32,
     /// Messages a second from one address (IPv6: one /64) beyond loopback, likewise. Default 4,000: an office behind one address, and not what a
     /// hundred connections could send.
@@ -254,8 +254,8 @@ impl Default for Limits {
             state_lifetime: Duration::from_secs(3_600),
             rate: 1_000,
             burst: 2_000,
-            principal_rate: 4_000,
-            principal_burst: 8_000,
+            principal_rate: 10_000,
+            principal_burst: 20_000,
             address_rate: 4_000,
             address_burst: 8_000,
             failed_logins: 10,
