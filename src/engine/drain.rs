@@ -2,7 +2,7 @@
 
 use super::link::Endpoint;
 use super::outbox::{Outbox, Turn};
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -93,12 +93,16 @@ impl Blocked {
 fn run(receiver: &Receiver<Order>, sleeper: &wake::Sleeper) {
     let mut blocked: Vec<Blocked> = Vec::new();
     loop {
-        while let Ok(order) = receiver.try_recv() {
-            match order {
-                Order::Write(mut handed, turn) => {
+        loop {
+            match receiver.try_recv() {
+                Ok(Order::Write(mut handed, turn)) => {
                     blocked.extend(handed.0.take().map(|outbox| Blocked::new(outbox, turn == Turn::More)));
                 }
-                Order::Stop => return blocked.iter().for_each(|one| give_up(&one.outbox)),
+                // Without anybody who could give orders, nobody could wake it, either.
+                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => {
+                    return blocked.iter().for_each(|one| give_up(&one.outbox));
+                }
+                Err(TryRecvError::Empty) => break,
             }
         }
         let timeout = if blocked.iter().any(|one| one.ready) {
