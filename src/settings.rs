@@ -240,7 +240,7 @@ impl Settings {
     ///   ([`Limits::limit_loopback`](crate::Limits::limit_loopback)).
     /// - Whoever can connect from such an address can claim any other: trusting `127.0.0.1` is trusting all users of this machine.
     ///
-    /// The proxy has to hand on `Host` as the client sent it, with its port, since pages are compared with it (`Origin`); or let the name in that it
+    /// A WebSocket needs a connection of its own to the server, not one that has carried HTTP requests. The proxy has to hand on `Host` as the client sent it, with its port, since pages are compared with it (`Origin`); or let the name in that it
     /// sends with [`allow_host`](Self::allow_host), and the pages with [`allow_origin`](Self::allow_origin). `X-Forwarded-Host` and `X-Forwarded-Proto` are not looked at.
     ///
     /// ```
