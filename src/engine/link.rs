@@ -99,8 +99,7 @@ pub(crate) struct Link {
 }
 
 /// A plain TCP connection. The halves share the one descriptor.
-pub(crate) fn plain(stream: TcpStream) -> Link {
-    let stream = Arc::new(stream);
+pub(crate) fn plain(stream: Arc<TcpStream>) -> Link {
     Link {
         read: Box::new(PlainRead(Arc::clone(&stream))),
         write: Box::new(PlainWrite(Arc::clone(&stream))),

@@ -28,7 +28,7 @@ const AHEAD: usize = 16 << 10;
 
 impl Tls {
     /// A connection whose handshake is still to be done: reading does it.
-    pub(crate) fn link(&self, stream: TcpStream) -> io::Result<Link> {
+    pub(crate) fn link(&self, stream: Arc<TcpStream>) -> io::Result<Link> {
         let machine = self.begin().map_err(io::Error::other)?;
         let session = Arc::new(Session { stream, machine: Mutex::new(machine), plain: AtomicBool::new(false) });
         let read = TlsRead {
@@ -47,7 +47,7 @@ impl Tls {
 
 /// What both halves share.
 struct Session {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     machine: Mutex<ServerConnection>,
     /// The peer speaks no TLS: all that will be written is a sentence that says so.
     plain: AtomicBool,
@@ -55,7 +55,7 @@ struct Session {
 
 impl Endpoint for Session {
     fn shutdown(&self, how: Shutdown) {
-        Endpoint::shutdown(&self.stream, how);
+        Endpoint::shutdown(&*self.stream, how);
     }
 
     fn socket(&self) -> Option<&TcpStream> {
@@ -126,7 +126,7 @@ impl ReadHalf for TlsRead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.over {
             // What it says is nobody's business any more, only that it comes.
-            let count = (&self.session.stream).read(buffer)?;
+            let count = (&*self.session.stream).read(buffer)?;
             buffer.fill(0);
             return Ok(count);
         }
@@ -140,7 +140,7 @@ impl ReadHalf for TlsRead {
         }
         let mut piece = [0; PIECE];
         // It may block for as long as the peer is silent.
-        let count = (&self.session.stream).read(&mut piece)?;
+        let count = (&*self.session.stream).read(&mut piece)?;
         let fresh = piece.get(..count).unwrap_or_default();
         // A record begins with a number below 32; HTTP begins with a letter.
         if !std::mem::replace(&mut self.begun, true) && fresh.first().is_some_and(u8::is_ascii_alphabetic) {

@@ -35,6 +35,7 @@ use crate::tls::Tls;
 use budget::Budget;
 use connection::Connection;
 use drain::Drain;
+use link::Endpoint;
 use outbox::{Outbox, OutboxLimits};
 use parking_lot::{Condvar, Mutex, RwLock};
 use pool::{Abandon, Busy, Lane, Pool, PoolSizes, Work};
@@ -83,7 +84,7 @@ pub(crate) struct Core {
     /// Lanes of those who have no connection of their own.
     lanes: RwLock<HashMap<ConnectionId, Arc<Lane>>>,
     /// By age, with whom they count among.
-    openings: Mutex<BTreeMap<u64, (IpAddr, Arc<Outbox>)>>,
+    openings: Mutex<BTreeMap<Moment, (IpAddr, Arc<dyn Endpoint>)>>,
     ids: AtomicU64,
     opening_ids: AtomicU64,
     /// Told of what has to be recorded.
@@ -349,20 +350,20 @@ impl Core {
     }
 
     /// A connection that has not finished its handshake, so that a stop can cut it short, and those who come after it can.
-    pub(crate) fn opening(&self, outbox: &Arc<Outbox>, from: ClientAddr) -> Opening<'_> {
-        let number = self.opening_ids.fetch_add(1, Ordering::Relaxed);
-        self.openings.lock().insert(number, (from.group(), Arc::clone(outbox)));
+    pub(crate) fn opening(self: &Arc<Self>, endpoint: Arc<dyn Endpoint>, from: ClientAddr) -> Opening {
+        let moment = (Instant::now(), self.opening_ids.fetch_add(1, Ordering::Relaxed));
+        self.openings.lock().insert(moment, (from.group(), Arc::clone(&endpoint)));
         if self.stopping() {
-            outbox.shutdown(Shutdown::Both);
+            endpoint.shutdown(Shutdown::Both);
         }
-        Opening { core: self, number }
+        Opening { core: Arc::clone(self), moment }
     }
 
     /// Cuts the connections that have not finished their handshake.
     pub(crate) fn cut_openings(&self) {
-        let openings: Vec<_> = self.openings.lock().values().map(|(_, outbox)| Arc::clone(outbox)).collect();
-        for outbox in openings {
-            outbox.shutdown(Shutdown::Both);
+        let openings: Vec<_> = self.openings.lock().values().map(|(_, endpoint)| Arc::clone(endpoint)).collect();
+        for endpoint in openings {
+            endpoint.shutdown(Shutdown::Both);
         }
     }
 
@@ -375,11 +376,11 @@ impl Core {
             *count.entry(*from).or_default() += 1;
         }
         let most = count.values().max().copied().unwrap_or_default();
-        let oldest = openings.iter().find(|(_, (from, _))| count.get(from) == Some(&most)).map(|(number, _)| *number);
-        let cut = oldest.and_then(|number| openings.remove(&number));
+        let oldest = openings.iter().find(|(_, (from, _))| count.get(from) == Some(&most)).map(|(moment, _)| *moment);
+        let cut = oldest.and_then(|moment| openings.remove(&moment));
         drop(openings);
-        cut.is_some_and(|(_, outbox)| {
-            outbox.shutdown(Shutdown::Both);
+        cut.is_some_and(|(_, endpoint)| {
+            endpoint.shutdown(Shutdown::Both);
             true
         })
     }
@@ -433,15 +434,18 @@ impl Stop {
     }
 }
 
+/// When a connection came, and a number of its own.
+type Moment = (Instant, u64);
+
 /// A handshake under way; over when dropped.
-pub(crate) struct Opening<'a> {
-    core: &'a Core,
-    number: u64,
+pub(crate) struct Opening {
+    core: Arc<Core>,
+    moment: Moment,
 }
 
-impl Drop for Opening<'_> {
+impl Drop for Opening {
     fn drop(&mut self) {
-        self.core.openings.lock().remove(&self.number);
+        self.core.openings.lock().remove(&self.moment);
     }
 }
 

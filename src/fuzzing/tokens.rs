@@ -4,6 +4,8 @@ use crate::guard::bearer::{TOKEN_BYTES_MAX, Tokens, bearer};
 use crate::guard::challenge::Challenge;
 use crate::http::head::Head;
 use crate::http::reader::HeadLimits;
+use crate::token::Token;
+use std::time::SystemTime;
 
 const KNOWN: &str = "alice-token-0123456789==";
 
@@ -19,8 +21,8 @@ pub(super) fn bearers(bytes: &[u8]) {
     let Ok(Some((head, _))) = Head::parse(&text, HeadLimits { bytes: 16 << 10, lines: 12 }) else { return };
     let values: Vec<_> = head.values("authorization").collect();
     let mut tokens = Tokens::new();
-    tokens.add("alice", KNOWN).expect("a token");
-    let known = tokens.check(&head, &Challenge::default());
+    tokens.add(&Token::new("alice", KNOWN)).expect("a token");
+    let known = tokens.check(bearer(&head), &Challenge::default(), SystemTime::UNIX_EPOCH);
     match bearer(&head) {
         Ok(Some(token)) => {
             let [value] = values.as_slice() else { panic!("one of several was taken") };

@@ -191,7 +191,7 @@ impl Desk {
             return send_last(&stream, &answer.to_bytes());
         }
         let _ = stream.set_nodelay(true);
-        let Link { read, endpoint, .. } = link::plain(stream);
+        let Link { read, endpoint, .. } = link::plain(Arc::new(stream));
         let probe =
             Arc::new(Probe { endpoint, since: Instant::now(), phase: AtomicU8::new(0), heard: AtomicBool::new(false) });
         self.probes.lock().push(Arc::clone(&probe));

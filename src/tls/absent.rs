@@ -4,6 +4,7 @@ use crate::engine::link::Link;
 use crate::error::Problem;
 use std::io;
 use std::net::TcpStream;
+use std::sync::Arc;
 
 #[derive(Debug, Clone)]
 pub(crate) enum TlsConfig {}
@@ -30,7 +31,7 @@ impl Tls {
         match *self {}
     }
 
-    pub(crate) fn link(&self, _stream: TcpStream) -> io::Result<Link> {
+    pub(crate) fn link(&self, _stream: Arc<TcpStream>) -> io::Result<Link> {
         match *self {}
     }
 }

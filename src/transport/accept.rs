@@ -1,9 +1,9 @@
 //! The `mcp-accept` threads: take connections, keep their number in bounds, and never end before the server does.
 
 use super::opening;
-use crate::engine::Core;
 use crate::engine::budget::Reservation;
 use crate::engine::link;
+use crate::engine::{Core, Opening};
 use crate::guard::address::{self, AddressCounter, AddressLimits, ClientAddr};
 use crate::guard::rate::RetryAfter;
 use crate::http::head::Head;
@@ -153,6 +153,8 @@ pub(crate) fn accept_until(
 /// A counted place; given back when dropped.
 pub(crate) struct Seat {
     door: Arc<Door>,
+    /// Until it is known what comes of it.
+    opening: Option<Opening>,
     /// Taken when it is given back.
     place: Option<address::Seat>,
     /// Behind a proxy.
@@ -165,7 +167,13 @@ impl Seat {
     #[cfg(feature = "_fuzz")]
     pub(crate) fn take(door: &Arc<Door>, address: ClientAddr) -> Self {
         let place = door.seats.lock().try_admit(address).ok();
-        Self { door: Arc::clone(door), place, claim: None, _thread: door.core.threads.reserve(1).expect("a thread") }
+        Self {
+            door: Arc::clone(door),
+            opening: None,
+            place,
+            claim: None,
+            _thread: door.core.threads.reserve(1).expect("a thread"),
+        }
     }
 
     pub(crate) fn door(&self) -> Arc<Door> {
@@ -197,6 +205,11 @@ impl Seat {
     /// What the client of a proxy has of its address's places, for who serves its request to keep for that time. A WebSocket leaves it here.
     pub(crate) fn take_claim(&mut self) -> Option<Claim> {
         self.claim.take()
+    }
+
+    /// What the peer wants is known, or that it wants nothing: it is not cut for others any more.
+    pub(crate) fn opened(&mut self) {
+        self.opening = None;
     }
 
     /// The handshake is over.
@@ -261,7 +274,11 @@ fn admit(stream: TcpStream, address: SocketAddr, door: &Arc<Door>) {
         door.seats.lock().release(place);
         return turn_away(&stream, address, door, ("threads", 503, soon), "the server has as many threads as it can");
     };
-    let seat = Seat { door: Arc::clone(door), place: Some(place), claim: None, _thread: thread };
+    // Before there is a thread for it: whoever comes next may need its place.
+    let stream = Arc::new(stream);
+    let opening = core.opening(Arc::<TcpStream>::clone(&stream), address);
+    let seat =
+        Seat { door: Arc::clone(door), opening: Some(opening), place: Some(place), claim: None, _thread: thread };
     // Answers leave at once; without this each small one waits for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let number = core.counters.accepted.load(Ordering::Relaxed);

@@ -32,7 +32,6 @@ pub(crate) fn run(link: Link, peer: ClientAddr, mut seat: Seat, accepted: Instan
     let Link { mut read, write, endpoint } = link;
     let outbox = door.core.outbox(write, endpoint);
     read.attach(&outbox);
-    let opening = door.core.opening(&outbox, peer);
     let limits = &door.core.limits;
     let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
     let head = read_head(&mut *read, head_limits, accepted + limits.head_deadline, &door.tls_log);
@@ -47,7 +46,7 @@ pub(crate) fn run(link: Link, peer: ClientAddr, mut seat: Seat, accepted: Instan
             admitted => Ok(Some((admitted, head, ahead))),
         }
     });
-    drop(opening);
+    seat.opened();
     match passed {
         Ok(Some((Admitted::Answered(answer), ..))) => finish(read, &outbox, answer, &door),
         Ok(Some((Admitted::WebSocket(passed), ..))) if read.set_timeout(None).is_ok() => {

@@ -7,7 +7,8 @@ use crate::tasks::{R4, begin, knowing, reach};
 use crate::web::Web;
 use mcp_blocking::testing::ClientError;
 use mcp_blocking::{
-    Answer, Ctx, Era, Next, NoArgs, Reply, Request, Running, Server, Settings, TaskSupport, Tool, ToolResult,
+    Answer, Ctx, Era, Next, NoArgs, Reply, Request, Running, Server, Settings, TaskSupport, TextAction, TextPolicy,
+    Tool, ToolResult,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -128,7 +129,8 @@ fn everywhere(running: &Running, params: &Value, answer: impl Fn(&Value) -> Valu
 
 #[test]
 fn the_user_is_shown_what_would_be_done_and_it_is_done_once_when_they_agree() {
-    let (server, runs) = disk(asking());
+    let anything = TextPolicy::all(TextAction::Allow);
+    let (server, runs) = disk(asking().text_in(anything).text_out(anything));
     let running = serve(server);
     let params = json!({ "name": "wipe", "arguments": { "path": "/home\n\u{202e}" } });
     let questions = AtomicUsize::new(0);
