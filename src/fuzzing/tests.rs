@@ -31,3 +31,77 @@ fn seeds_pass() {
     #[cfg(feature = "jwt")]
     each_seed("jwt", super::jwt);
 }
+
+/// A few turns of the fuzzer's wheel for what needs no session: seeds, changed a little and put together.
+#[test]
+fn changed_seeds_pass() {
+    const ROUNDS: usize = 20_000;
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |end: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(end.max(1)).unwrap()).unwrap()
+    };
+    let pieces = [
+        "\u{1b}",
+        "[",
+        "]0;",
+        "\u{7}",
+        "\u{9b}",
+        "\u{9d}",
+        "\u{9c}",
+        "\\",
+        "\u{2066}",
+        "\u{2069}",
+        "\u{202e}",
+        "\n",
+        "\t",
+        "\u{200d}",
+        "\u{200b}",
+        "\u{fe0f}",
+        "\u{e0041}",
+        "\u{1f3f4}",
+        "\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+        "a",
+        "1",
+        "\u{feff}",
+        "\u{ad}",
+        "ក",
+        "語",
+        "\u{e0100}",
+        "password=",
+        "\"",
+        "{",
+        "}",
+        ",",
+        ":",
+        "%2e",
+        "/",
+        "..",
+        "\\u202e",
+        "1e9",
+        "null",
+    ];
+    for (target, run) in [
+        ("sanitizer", super::sanitizer as fn(&[u8])),
+        ("budget", |bytes| super::budget(&String::from_utf8_lossy(bytes))),
+        ("path", |bytes| super::path(&String::from_utf8_lossy(bytes))),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+        let seeds: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+        for _ in 0..ROUNDS {
+            let mut bytes = seeds[below(seeds.len())].clone();
+            for _ in 0..=below(6) {
+                let at = below(bytes.len() + 1);
+                match below(4) {
+                    0 if at < bytes.len() => bytes[at] ^= 1 << below(8),
+                    1 => bytes.truncate(at.max(1)),
+                    _ => drop(bytes.splice(at..at, pieces[below(pieces.len())].bytes())),
+                }
+            }
+            run(&bytes);
+        }
+    }
+}

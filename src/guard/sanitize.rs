@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_megabyte_takes_milliseconds_whatever_it_is() {
+    fn long_text_takes_no_longer_by_what_it_is() {
         let policy = TextPolicy::all(TextAction::Strip);
         let start = std::time::Instant::now();
         for piece in [
@@ -487,7 +487,8 @@ mod tests {
             "語",
             "\u{1b}P\u{2066}",
         ] {
-            let text = piece.repeat((1 << 20) / piece.len());
+            // What is quadratic takes minutes.
+            let text = piece.repeat((1 << 16) / piece.len());
             assert!(strip(&text).len() <= text.len());
             let _ = json(&serde_json::to_string(&text).unwrap(), &policy);
         }
