@@ -159,7 +159,8 @@ mod tests {
         drop((one, two));
         let four = in_flight.enter(&bob).unwrap();
         drop((three, four));
-        assert_eq!((in_flight.running.lock().0, in_flight.running.lock().1.len()), (0, 0));
+        let running = in_flight.running.lock();
+        assert_eq!((running.0, running.1.len()), (0, 0));
     }
 
     #[test]
