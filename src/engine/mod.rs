@@ -84,7 +84,7 @@ pub(crate) struct Core {
     /// Lanes of those who have no connection of their own.
     lanes: RwLock<HashMap<ConnectionId, Arc<Lane>>>,
     /// By age, with whom they count among.
-    openings: Mutex<BTreeMap<Moment, (IpAddr, Arc<dyn Endpoint>)>>,
+    openings: Mutex<BTreeMap<Moment, Handshake>>,
     ids: AtomicU64,
     opening_ids: AtomicU64,
     /// Told of what has to be recorded.
@@ -436,6 +436,8 @@ impl Stop {
 
 /// When a connection came, and a number of its own.
 type Moment = (Instant, u64);
+/// Whom a connection counts for whose handshake is under way, and how to end it.
+type Handshake = (IpAddr, Arc<dyn Endpoint>);
 
 /// A handshake under way; over when dropped.
 pub(crate) struct Opening {

@@ -153,7 +153,7 @@ impl Bench {
     fn socket(limits: OutboxLimits) -> (Self, TcpStream, Box<dyn ReadHalf>) {
         let (ours, theirs) = pair();
         socket2::SockRef::from(&ours).set_send_buffer_size(16 << 10).unwrap();
-        let Link { read, write, endpoint } = link::plain(ours);
+        let Link { read, write, endpoint } = link::plain(Arc::new(ours));
         (Self::new(write, endpoint, limits), theirs, read)
     }
 
@@ -687,7 +687,7 @@ fn one_blocked_peer_delays_no_other() {
     let budget = Budget::new(1 << 30);
     let open = || {
         let (ours, theirs) = pair();
-        let Link { write, endpoint, .. } = link::plain(ours);
+        let Link { write, endpoint, .. } = link::plain(Arc::new(ours));
         (Outbox::new(write, endpoint, ROOMY, Arc::clone(&budget), drain.clone()), theirs)
     };
     let ((deaf, _deaf_end), (good, mut good_end)) = (open(), open());

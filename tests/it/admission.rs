@@ -70,11 +70,13 @@ fn who_has_most_handshakes_open_makes_room() {
     until("it has its place", || running.handle().status().connections_accepted == 1);
     let mut crowd: Vec<_> = (0..3).map(|_| Raw::connect_from(from(3), address)).collect();
     until("the crowd has its places", || running.handle().status().connections_accepted == 4);
+    let mut more = Vec::new();
     for cut in &mut crowd {
         assert_eq!(status(address), 101);
-        let more = Raw::connect_from(from(3), address);
         cut.wait_end();
-        drop(more);
+        let accepted = running.handle().status().connections_accepted;
+        more.push(Raw::connect_from(from(3), address));
+        until("it has the place of the one that was cut", || running.handle().status().connections_accepted > accepted);
     }
     // The first is older than all of them, and alone.
     patient.upgrade(address);
