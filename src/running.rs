@@ -216,7 +216,7 @@ impl<H> Bound<H> {
         let Settings {
             limits,
             hosts,
-            origins,
+            mut origins,
             mut authenticator,
             proxies,
             tls,
@@ -227,6 +227,7 @@ impl<H> Bound<H> {
             ticket_endpoint,
             ..
         } = self.settings;
+        origins.over_tls = tls.is_some();
         authenticator.certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
         authenticator.issuers.prefetch();
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;

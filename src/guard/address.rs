@@ -114,7 +114,7 @@ impl AddressCounter {
 
     /// The same where a handshake has just been cut to make room: its place is not given back yet.
     pub(crate) fn try_admit_instead(&mut self, address: impl Into<Option<ClientAddr>>) -> Result<Seat, Refused> {
-        self.admit(address.into(), self.limits.half_open.saturating_add(self.limits.half_open / 8).saturating_add(1))
+        self.admit(address.into(), self.limits.half_open.saturating_add(self.limits.half_open / 8).saturating_add(16))
     }
 
     fn admit(&mut self, address: Option<ClientAddr>, half_open: usize) -> Result<Seat, Refused> {

@@ -274,6 +274,11 @@ impl Link {
         }
     }
 
+    /// Whether it is one socket for everything, of a peer that nobody vouches for.
+    pub(crate) fn is_guarded_socket(&self) -> bool {
+        self.guarded && matches!(self.outlet, Outlet::Socket(_))
+    }
+
     /// Ends the client's connection or session.
     pub(crate) fn close(&self, code: u16, reason: &str, flush: Flush) {
         match &self.outlet {

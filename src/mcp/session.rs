@@ -54,6 +54,8 @@ pub(crate) struct Session {
     mcp: Arc<Mcp>,
     link: Arc<Link>,
     rate: Rate,
+    /// What is borne of messages beyond the rate.
+    patience: Mutex<TokenBucket>,
 }
 
 /// How often a client may ask; several sessions may share one.
@@ -89,7 +91,10 @@ impl Session {
     }
 
     pub(crate) fn with_rate(mcp: Arc<Mcp>, link: Arc<Link>, rate: Rate) -> Self {
-        Self { mcp, link, rate }
+        let limits = mcp.limits();
+        // Who keeps to the delays that it is told has sent a pipeline's worth too much, and not more in each second than it may.
+        let patience = Mutex::new(TokenBucket::new(limits.rate.into(), u64::from(limits.burst) * 2));
+        Self { mcp, link, rate, patience }
     }
 
     /// The rate of a new client.
@@ -218,9 +223,22 @@ impl Session {
         }
     }
 
-    /// Takes one message from the client's rate.
+    /// Takes one message from the client's rate. Whoever goes on to send much more than that is not worth the reading.
+    fn take(&self) -> Result<(), RpcError> {
+        let party = self.link.party();
+        let taken = take(&self.rate, &self.mcp, party);
+        if taken.is_err() && self.link.is_guarded_socket() {
+            let core = &self.mcp.core;
+            if self.patience.lock().take(core.uptime(), 1).is_err() {
+                core.audit.limited(party, "flood");
+                self.link.close(1008, "far too many messages", Flush::Later);
+            }
+        }
+        taken
+    }
+
     fn within_rate(&self) -> bool {
-        take(&self.rate, &self.mcp, self.link.party()).is_ok()
+        self.take().is_ok()
     }
 
     fn error(&self, id: Option<&RequestId>, error: &RpcError) -> Vec<u8> {
@@ -234,7 +252,7 @@ impl Session {
         let counters = &self.mcp.core.counters;
         let counted = Method::of(&request.method);
         counters.requests.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = take(&self.rate, &self.mcp, self.link.party()) {
+        if let Err(error) = self.take() {
             counters.request(counted, Outcome::RateLimited, Duration::ZERO);
             reply.come_back_after(&error);
             return (Done::Answer(self.error(Some(&request.id), &error)), 429);

@@ -72,6 +72,30 @@ fn assert_delayed(error: &Value) {
 }
 
 #[test]
+fn a_websocket_that_sends_far_too_much_is_closed_and_its_neighbour_is_not_hurt() {
+    let running = serve(demo().limits(|limits| (limits.rate, limits.burst) = (1, 20)));
+    let address = running.addr();
+    for revision in ["2025-11-25", MODERN] {
+        let mut good = peer(GOOD, address, None).speaking(revision);
+        // Too much for a while is borne: each request is answered.
+        let mut hasty = peer(BAD, address, None).speaking(revision);
+        let answers: Vec<_> = (0..40).map(|_| hasty.request("tools/list", json!({}))["error"].clone()).collect();
+        assert!(answers.iter().filter(|error| !error.is_null()).inspect(|error| assert_delayed(error)).count() > 10);
+        let mut bad = peer(BAD, address, None).speaking(revision);
+        for _ in 0..100 {
+            bad.try_send(&json!({ "jsonrpc": "2.0", "method": "notifications/acme" }));
+        }
+        let closed = bad.closed();
+        assert!(
+            closed.as_ref().is_some_and(|(code, reason)| *code == 1008 && reason.contains("too many")),
+            "{closed:?}"
+        );
+        echoes(&mut good);
+        assert!(hasty.request("tools/list", json!({})).is_object());
+    }
+}
+
+#[test]
 fn a_principal_has_one_rate_over_all_of_its_connections_and_others_have_their_own() {
     let server = demo().bearer_token("alice", TOKEN).bearer_token("bob", OTHER);
     let running = serve(server.limits(|limits| (limits.principal_rate, limits.principal_burst) = (1, 60)));

@@ -529,6 +529,9 @@ fn answers_that_come_before_the_head_is_read_are_those_of_the_gate() -> io::Resu
         ("GET /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n\r\n", "403"),
         // A page of the same host and port, by its own scheme.
         ("GET /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: https://localhost\r\n\r\n", "401"),
+        // The same name without encryption, which anybody on the way can have said.
+        ("GET /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\r\n", "403"),
+        ("GET /mcp HTTP/1.1\r\nHost: localhost:443\r\nOrigin: http://localhost:443\r\n\r\n", "403"),
     ] {
         let mut stream = client.connect(running.addr());
         stream.write_all(head.as_bytes())?;
