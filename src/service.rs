@@ -156,6 +156,8 @@ pub enum Ended {
     TooManyFragments,
     /// Too many pings and pongs; closed with 1008.
     TooManyControlFrames,
+    /// Far more messages than [`Limits::rate`](crate::Limits::rate) allows; closed with 1008.
+    TooManyMessages,
     /// A frame was begun and not finished in time; closed with 1008.
     FrameDeadline,
     /// There was no memory for its message within the budget; closed with 1013.
@@ -172,6 +174,7 @@ impl Ended {
             Self::TooLarge => Some((1009, "message too large")),
             Self::TooManyFragments => Some((1008, "too many fragments")),
             Self::TooManyControlFrames => Some((1008, "too many control frames")),
+            Self::TooManyMessages => Some((1008, "too many messages")),
             Self::FrameDeadline => Some((1008, "frame not finished in time")),
             Self::Overloaded => Some((1013, "the server has no memory for this message")),
         }

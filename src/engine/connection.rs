@@ -69,6 +69,7 @@ pub(crate) struct Connection {
     missed: AtomicU32,
     /// Our close frame is queued.
     closing: AtomicBool,
+    flooded: AtomicBool,
     mark: AtomicU8,
     gone: AtomicBool,
     pub(super) ending: Ending,
@@ -100,6 +101,7 @@ impl Connection {
             awaiting: AtomicBool::new(false),
             missed: AtomicU32::new(0),
             closing: AtomicBool::new(false),
+            flooded: AtomicBool::new(false),
             mark: AtomicU8::new(0),
             gone: AtomicBool::new(false),
             ending: Ending::default(),
@@ -158,6 +160,15 @@ impl Connection {
             self.core.timer.nudge(Instant::now() + self.core.limits.close_deadline, self.own.clone());
         }
         first
+    }
+
+    /// Far more comes than may: it is not worth the reading.
+    pub(crate) fn set_flooded(&self) {
+        self.flooded.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.flooded.load(Ordering::Relaxed)
     }
 
     /// Our close frame is queued: nothing can be answered any more.

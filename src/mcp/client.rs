@@ -274,9 +274,13 @@ impl Link {
         }
     }
 
-    /// Whether it is one socket for everything, of a peer that nobody vouches for.
-    pub(crate) fn is_guarded_socket(&self) -> bool {
-        self.guarded && matches!(self.outlet, Outlet::Socket(_))
+    /// It sends far more than it may: ends a socket that carries everything, unless it is of a peer that somebody vouches for.
+    pub(crate) fn flooded(&self) {
+        if let Outlet::Socket(connection) = &self.outlet
+            && self.guarded
+        {
+            connection.set_flooded();
+        }
     }
 
     /// Ends the client's connection or session.

@@ -227,11 +227,11 @@ impl Session {
     fn take(&self) -> Result<(), RpcError> {
         let party = self.link.party();
         let taken = take(&self.rate, &self.mcp, party);
-        if taken.is_err() && self.link.is_guarded_socket() {
+        if taken.is_err() {
             let core = &self.mcp.core;
             if self.patience.lock().take(core.uptime(), 1).is_err() {
                 core.audit.limited(party, "flood");
-                self.link.close(1008, "far too many messages", Flush::Later);
+                self.link.flooded();
             }
         }
         taken

@@ -51,7 +51,13 @@ pub(crate) fn serve(
         }
         match read {
             Ok(tungstenite::Message::Text(_) | tungstenite::Message::Binary(_)) if !connection.may_begin() => {}
-            Ok(tungstenite::Message::Text(text)) => session.message(connection, Message::from_text(text)),
+            Ok(tungstenite::Message::Text(text)) => {
+                session.message(connection, Message::from_text(text));
+                if connection.is_flooded() {
+                    // No polite end: as long as it lasts, all that comes would have to be read.
+                    break Ended::TooManyMessages;
+                }
+            }
             Ok(tungstenite::Message::Binary(bytes)) => session.message(connection, Message::from_binary(bytes)),
             Ok(tungstenite::Message::Close(frame)) => {
                 // Before the next read, which queues the answer and then reports the end. By the outbox: our own frame is there
