@@ -66,7 +66,7 @@ class Server:
     """A running server.  `urls` maps the first word of its ready lines to the URL."""
 
     def __init__(self, options, more={}, wait_for=("websocket",), limit=120, stop_limit=5, prefix=(), quiet=False):
-        """`more` are options of the caller's (--server-args win), `prefix` is a command that runs the rest of its words."""
+        """`more` are options of the caller's (--server-args win; None for those without a value), `prefix` is a command that runs the rest of its words."""
         command = shlex.split(options.program) if options.program else [
             build(options.example, options.features, options.profile)]
         given = shlex.split(options.server_args)
@@ -74,7 +74,7 @@ class Server:
             given = ["--listen", "127.0.0.1:0"] + given
         for option, value in more.items():
             if not has(given, option):
-                given += [option, str(value)]
+                given += [option] if value is None else [option, str(value)]
         self.command = list(prefix) + command + given
         wait_for = set(wait_for)
         if has(given, "--health"):

@@ -109,6 +109,14 @@ impl Rates {
         }
     }
 
+    /// A connection from that address was ended for what it sent: it counts for as many as may come in a second.
+    pub(crate) fn flooded(&self, address: ClientAddr) {
+        const WORTH: u64 = 20;
+        if let Some((table, group)) = self.connects.as_ref().zip(self.counted(address)) {
+            let _ = table.lock().take(group, self.start.elapsed(), WORTH);
+        }
+    }
+
     /// Whether a connection from that address may be taken, for all that is known of failed logins.
     pub(crate) fn may_connect(&self, address: ClientAddr) -> Result<(), RetryAfter> {
         match self.counted(address) {

@@ -280,6 +280,8 @@ impl Link {
             && self.guarded
         {
             connection.set_flooded();
+            // It may well come back for more.
+            self.core.rates.flooded(self.address);
         }
     }
 

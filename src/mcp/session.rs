@@ -93,7 +93,7 @@ impl Session {
     pub(crate) fn with_rate(mcp: Arc<Mcp>, link: Arc<Link>, rate: Rate) -> Self {
         let limits = mcp.limits();
         // Who keeps to the delays that it is told has sent a pipeline's worth too much, and not more in each second than it may.
-        let patience = Mutex::new(TokenBucket::new(limits.rate.into(), u64::from(limits.burst) * 2));
+        let patience = Mutex::new(TokenBucket::new(limits.rate.into(), limits.burst.into()));
         Self { mcp, link, rate, patience }
     }
 
