@@ -1,5 +1,7 @@
 //! What an author says about TLS.
 
+use super::load::{Term, load};
+use crate::error::Problem;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -129,6 +131,24 @@ impl TlsConfig {
     /// A client may come with a certificate instead of a token.
     pub(crate) fn certificate_suffices(&self) -> bool {
         !self.client_authorities.is_empty() && self.optional
+    }
+
+    /// From when to when its certificates are good. Reads all files.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub(crate) fn terms(&self) -> Result<Vec<Term>, Vec<Problem>> {
+        load(self).map(|loaded| loaded.terms)
+    }
+
+    /// Those whose contents are secret.
+    pub(crate) fn key_files(&self) -> impl Iterator<Item = &Path> {
+        self.certificates.iter().filter_map(|(_, key)| key.path())
+    }
+
+    /// The others, which decide who is trusted.
+    pub(crate) fn trust_files(&self) -> impl Iterator<Item = &Path> {
+        self.paths().into_iter().filter(|path| !self.key_files().any(|key| key == *path))
     }
 
     /// All files, each once.
