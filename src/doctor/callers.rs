@@ -57,9 +57,9 @@ fn strangers(case: &Case<'_>, found: &mut Findings) {
     let methods = registry.methods.requests.iter().filter(|method| used(&method.required));
     let methods = methods.chain(&registry.methods.notifications).map(|method| method.name.to_string());
     let groups = [
-        (Severity::Open, names(of(Harm::Certain)), "which is marked as destructive: "),
-        (Severity::Weak, names(of(Harm::Possible).chain(methods)), "which may destroy something, as far as is known: "),
-        (Severity::Note, names(of(Harm::None)), "which destroys nothing: "),
+        (Severity::Open, names(of(Harm::Certain)), "marked as destructive"),
+        (Severity::Weak, names(of(Harm::Possible).chain(methods)), "not said to destroy nothing"),
+        (Severity::Note, names(of(Harm::None)), "said to destroy nothing"),
     ];
     let mut any = false;
     for (severity, tools, kind) in groups {
@@ -71,7 +71,7 @@ fn strangers(case: &Case<'_>, found: &mut Findings) {
             Severity::Weak => format!("{ASK}; mark tools that destroy nothing with `read_only` or `additive`"),
             _ => ASK.to_owned(),
         };
-        found.add(severity, "callers", format!("{who} call what they like, {kind}{tools}"), remedy);
+        found.add(severity, "callers", format!("{who} call {tools} ({kind})"), remedy);
     }
     if !any {
         found.add(Severity::Note, "callers", format!("{who} connect"), ASK);

@@ -29,6 +29,7 @@ mod ways;
 
 use crate::error::{Error, Problem};
 use crate::mcp::registry::{Entry, Registry};
+use crate::protocol::letters::is_harmful;
 use crate::settings::Settings;
 use std::fmt;
 use std::net::SocketAddr;
@@ -217,8 +218,24 @@ impl Findings {
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.0.push(Finding { severity, subject: subject.into(), what: what.into(), remedy: remedy.into() });
+        let [subject, what, remedy] = [subject.into(), what.into(), remedy.into()].map(printable);
+        self.0.push(Finding { severity, subject, what, remedy });
     }
+}
+
+/// Names of files and the like may hold anything; a finding is for a terminal.
+fn printable(text: String) -> String {
+    if !text.contains(is_harmful) {
+        return text;
+    }
+    let mut shown = String::new();
+    for letter in text.chars() {
+        match is_harmful(letter) {
+            true => shown.extend(letter.escape_unicode()),
+            false => shown.push(letter),
+        }
+    }
+    shown
 }
 
 /// Some of those names, and how many more there are. Empty if there is none.
