@@ -628,7 +628,7 @@ impl Server {
     /// pairs of streams alone.
     #[must_use]
     pub fn doctor_at(&self, addresses: &[SocketAddr], health: Option<SocketAddr>) -> Diagnosis {
-        let offered = Offered::Mcp(self.registry.clone());
+        let offered = Offered::Mcp(Box::new(self.registry.clone()));
         self.settings.clone().diagnose(&offered, addresses, health, self.problems.clone())
     }
 
@@ -686,7 +686,7 @@ impl Server {
             self.keys.add(key);
         }
         let reported = Identity { name: self.identity.name.clone(), version: self.identity.version.clone() };
-        let offered = Offered::Mcp(self.registry.clone());
+        let offered = Offered::Mcp(Box::new(self.registry.clone()));
         let plan = Plan { texts: settings.texts, ..self.plan(access) };
         Bound::new(settings, offered, problems, reported, move |core| {
             let mcp = Mcp::new(plan, Arc::clone(core));

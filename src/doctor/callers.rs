@@ -1,8 +1,8 @@
 //! Who can call what, and by which credentials?
 
-use super::{Case, Findings, Offered, Severity, names, until};
+use super::{Case, Findings, Offered, SOON, Severity, names};
 use crate::guard::scopes::Required;
-use crate::mcp::registry::Registry;
+use crate::mcp::registry::{Entry, Registry};
 use crate::token::Token;
 use std::time::SystemTime;
 
@@ -88,7 +88,7 @@ enum Harm {
 }
 
 impl Harm {
-    fn of(tool: &crate::mcp::registry::Entry) -> Self {
+    fn of(tool: &Entry) -> Self {
         let annotations = &tool.info.annotations;
         match (annotations.read_only, annotations.destructive) {
             (Some(true), _) | (_, Some(false)) => Self::None,
@@ -100,9 +100,7 @@ impl Harm {
 
 /// Whether users are asked before something is destroyed.
 fn confirmation(case: &Case<'_>, found: &mut Findings) {
-    let asks = |tool: &crate::mcp::registry::Entry| {
-        tool.asks_first(case.settings.confirm_destructive) || tool.needs_no_confirmation()
-    };
+    let asks = |tool: &Entry| tool.asks_first(case.settings.confirm_destructive) || tool.needs_no_confirmation();
     let unasked = case.tools().filter(|tool| Harm::of(tool) == Harm::Certain && !asks(tool));
     let unasked = names(unasked.map(|tool| tool.name()));
     if !unasked.is_empty() {
@@ -148,7 +146,7 @@ fn tokens(case: &Case<'_>, found: &mut Findings) {
                 "give them one with `Token::expires` (`expires=` in the file of --token-file)",
             );
         }
-        let expired = of(&|token| token.expiry.is_some_and(|end| until(end, now).is_err()));
+        let expired = of(&|token| token.expiry.is_some_and(|end| end <= now));
         if !expired.is_empty() {
             let what = format!("they have expired, and their holders are refused: {expired}");
             found.add(
@@ -158,7 +156,7 @@ fn tokens(case: &Case<'_>, found: &mut Findings) {
                 "give their holders new ones, and take these away (option --token-file)",
             );
         }
-        let soon = of(&|token| token.expiry.is_some_and(|end| matches!(until(end, now), Ok(Some(_)))));
+        let soon = of(&|token| token.expiry.is_some_and(|end| end > now && end < now + SOON));
         if !soon.is_empty() {
             let what = format!("they end within 14 days: {soon}");
             found.add(Severity::Note, "tokens", what, "give their holders new ones in time (option --token-file)");

@@ -34,7 +34,7 @@ use crate::settings::Settings;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// So long before its end something is told of.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3_600);
@@ -144,7 +144,7 @@ impl fmt::Display for Diagnosis {
 
 /// What is served, as far as it matters here.
 pub(crate) enum Offered {
-    Mcp(Registry),
+    Mcp(Box<Registry>),
     /// Protocols of an author's own, at these paths.
     Services(Vec<String>),
 }
@@ -247,10 +247,4 @@ fn names<S: AsRef<str>>(all: impl IntoIterator<Item = S>) -> String {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
-}
-
-/// How long it is until then: `Err` if it has passed, `Ok(None)` if it is not soon.
-fn until(end: SystemTime, now: SystemTime) -> Result<Option<u64>, ()> {
-    let left = end.duration_since(now).map_err(|_| ())?;
-    Ok((left < SOON).then(|| left.as_secs() / (24 * 3_600)))
 }

@@ -40,7 +40,7 @@ pub struct TlsConfig {
 
 impl TlsConfig {
     /// A certificate in two PEM files: its chain (the server's own first, then the intermediate ones), and its key (PKCS #8, PKCS #1 or SEC 1; not
-    /// encrypted). Both may be the same file.
+    /// encrypted). Both may be the same file. A key that everybody on this machine may write to is refused (Unix).
     pub fn files(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         Self::new(Source::File(chain.into()), Source::File(key.into()))
     }
