@@ -1,6 +1,7 @@
 //! The credentials of a running server, which can change while it runs: its tokens, and the tickets that it has issued.
 
 use crate::error::Problem;
+use crate::file_mode;
 use crate::guard::bearer::{self, Tokens};
 use crate::guard::config::ConfigError;
 use crate::guard::origin::Origin;
@@ -80,6 +81,10 @@ impl Access {
         // Also a file without tokens asks for some.
         Arc::make_mut(self.tokens.get_mut()).ask();
         self.files.push(path);
+    }
+
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(PathBuf::as_path)
     }
 
     /// Before the start: takes tickets, too.
@@ -177,6 +182,9 @@ fn read(path: &Path) -> Result<String, String> {
     use std::io::Read;
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let file = std::fs::File::open(path).map_err(unreadable)?;
+    if file_mode::everybody_writes(path) {
+        return Err(file_mode::EVERYBODY_WRITES.to_owned());
+    }
     let mut text = String::new();
     file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
     match text.len() as u64 > FILE_BYTES {

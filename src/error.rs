@@ -82,6 +82,19 @@ impl Problem {
         Self { subject: subject.into(), what: what.into(), location: None }
     }
 
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Where it was registered or set.
+    pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
+        self.location
+    }
+
     pub(crate) fn at(mut self, location: &'static Location<'static>) -> Self {
         self.location = Some(location);
         self

@@ -38,6 +38,7 @@
 //! - [`Server::method`], [`Layer`]: methods of your own, and what runs around all requests
 //! - [`Bound`], [`Running`], [`Handle`]: the life of a server; [`Bound::health`]: probes and metrics
 //! - [`Settings`], [`Limits`]: who is let in, and how much of everything, each with its default and the reason for it
+//! - [`Server::doctor`], [`doctor`]: what is open, weak or missing in a setup
 //! - [`audit`]: a log of what has happened that nobody can change afterwards without being found out
 //! - [`Listener`], [`Service`], [`Peer`]: message protocols other than MCP on the same threads
 //!
@@ -70,8 +71,10 @@
 mod access;
 pub mod audit;
 mod cancel;
+pub mod doctor;
 mod engine;
 mod error;
+mod file_mode;
 #[cfg(feature = "_fuzz")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -323,6 +323,75 @@ impl Limits {
         self
     }
 
+    /// What is so much more than its default that it bounds nothing: name, option of the examples, and value.
+    pub(crate) fn far_beyond_defaults(&self) -> Vec<(&'static str, &'static str, String)> {
+        /// Times the default.
+        const FAR: usize = 64;
+        const LONG: Duration = Duration::from_secs(3_600);
+        let default = Self::default();
+        let string = self.json_string_bytes.unwrap_or(0);
+        let counts = [
+            ("message_bytes", "message-bytes", self.message_bytes, default.message_bytes),
+            ("fragments", "fragments", self.fragments, default.fragments),
+            ("head_bytes", "head-bytes", self.head_bytes, default.head_bytes),
+            ("head_lines", "head-lines", self.head_lines, default.head_lines),
+            (
+                "connections_per_address",
+                "max-connections-per-address",
+                self.connections_per_address,
+                default.connections_per_address,
+            ),
+            ("half_open", "max-half-open", self.half_open, default.half_open),
+            ("outbox_bytes", "outbox-bytes", self.outbox_bytes, default.outbox_bytes),
+            ("outbox_frames", "outbox-frames", self.outbox_frames, default.outbox_frames),
+            (
+                "event_bytes_per_session",
+                "event-bytes-per-session",
+                self.event_bytes_per_session,
+                default.event_bytes_per_session,
+            ),
+            ("calls_per_connection", "calls-per-connection", self.calls_per_connection, default.calls_per_connection),
+            ("json_depth", "json-depth", self.json_depth, default.json_depth),
+            ("json_nodes", "json-nodes", self.json_nodes, default.json_nodes),
+            ("json_string_bytes", "json-string-bytes", string, default.message_bytes),
+        ];
+        let rates = [
+            (
+                "control_frames_per_second",
+                "control-frames-per-second",
+                self.control_frames_per_second,
+                default.control_frames_per_second,
+            ),
+            ("rate", "rate", self.rate, default.rate),
+            ("burst", "burst", self.burst, default.burst),
+            ("principal_rate", "principal-rate", self.principal_rate, default.principal_rate),
+            ("address_rate", "address-rate", self.address_rate, default.address_rate),
+            ("connect_rate", "connect-rate", self.connect_rate, default.connect_rate),
+            ("failed_logins", "failed-logins", self.failed_logins, default.failed_logins),
+        ];
+        let times = [
+            ("head_deadline", "head-deadline", self.head_deadline),
+            ("body_deadline", "body-deadline", self.body_deadline),
+            ("frame_deadline", "frame-deadline", self.frame_deadline),
+            ("write_deadline", "write-deadline", self.write_deadline),
+            ("ticket_lifetime", "ticket-lifetime", self.ticket_lifetime),
+        ];
+        let rates = rates.map(|(name, option, value, usual)| (name, option, value as usize, usual as usize));
+        let counts = counts.into_iter().chain(rates).filter(|(.., value, usual)| *value > usual.saturating_mul(FAR));
+        let counts = counts.map(|(name, option, value, _)| (name, option, value.to_string()));
+        let times = times.into_iter().filter(|(.., value)| *value > LONG);
+        let mut far: Vec<_> =
+            counts.chain(times.map(|(name, option, value)| (name, option, format!("{} s", value.as_secs())))).collect();
+        if machine_memory().is_some_and(|bytes| self.memory_bytes > bytes / 2) {
+            far.push((
+                "memory_bytes",
+                "memory-bytes",
+                format!("{} of the machine's memory, more than half of it", self.memory_bytes),
+            ));
+        }
+        far
+    }
+
     /// What is wrong with the values, a sentence each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let zero = [
@@ -391,12 +460,16 @@ pub(crate) fn clamp_time(time: Duration) -> Duration {
 /// 256 MiB, or a quarter of the memory that there is.
 fn default_memory() -> usize {
     const MOST: usize = 256 << 20;
+    machine_memory().map_or(MOST, |bytes| (bytes / 4).clamp(4 << 20, MOST))
+}
+
+/// The memory of this machine, or of the container.
+fn machine_memory() -> Option<usize> {
     let cgroup =
         std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<usize>().ok());
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
         line.split_whitespace().nth(1)?.parse::<usize>().ok()?.checked_mul(1_024)
     });
-    let memory = [cgroup, machine].into_iter().flatten().min();
-    memory.map_or(MOST, |bytes| (bytes / 4).clamp(4 << 20, MOST))
+    [cgroup, machine].into_iter().flatten().min()
 }

@@ -1,6 +1,7 @@
 //! A server of other message protocols than MCP, on the same threads, gate and limits.
 
 use crate::access::Access;
+use crate::doctor::{Diagnosis, Offered};
 use crate::engine::ConnectionId;
 use crate::engine::Core;
 use crate::engine::connection::Connection;
@@ -14,7 +15,7 @@ use crate::settings::Settings;
 use crate::status::Status;
 use crate::transport::gate::Route;
 use std::fmt;
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,9 +100,26 @@ impl Listener {
         self.into_bound()?.and_listener(listener)
     }
 
+    /// What is open, weak or missing if this is served on loopback, as [`Server::doctor`](crate::Server::doctor) finds it.
+    #[must_use]
+    pub fn doctor(&self) -> Diagnosis {
+        self.doctor_at(&[([127, 0, 0, 1], 0).into()], None)
+    }
+
+    /// The same for these addresses, as [`Server::doctor_at`](crate::Server::doctor_at) finds it.
+    #[must_use]
+    pub fn doctor_at(&self, addresses: &[SocketAddr], health: Option<SocketAddr>) -> Diagnosis {
+        self.settings.clone().diagnose(&self.offered(), addresses, health, self.problems.clone())
+    }
+
+    fn offered(&self) -> Offered {
+        Offered::Services(self.services.iter().map(|(path, _)| path.clone()).collect())
+    }
+
     fn into_bound(self) -> Result<Bound<Peers>, Error> {
+        let offered = self.offered();
         let Self { settings, services, problems } = self;
-        Bound::new(settings, problems, Identity::of_library(), move |core| {
+        Bound::new(settings, offered, problems, Identity::of_library(), move |core| {
             let routes =
                 services.into_iter().map(|(path, service)| Route { path: path.into(), service, http: None }).collect();
             (routes, Peers { core: Arc::clone(core), path: None })

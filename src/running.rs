@@ -1,6 +1,7 @@
 //! A server's life: its sockets open, its threads running, its end.
 
 use crate::access::{Access, Ticket, TicketError};
+use crate::doctor::{self, Case, Diagnosis, Offered, Severity};
 use crate::engine::Core;
 use crate::engine::outbox::Flush;
 use crate::error::{Error, Problem};
@@ -42,6 +43,7 @@ const DROP_GRACE: Duration = Duration::from_secs(5);
 #[must_use = "a bound server serves nobody until it is started"]
 pub struct Bound<H = Handle> {
     settings: Settings,
+    offered: Offered,
     tls: Option<Tls>,
     make: Make<H>,
     listeners: Vec<(TcpListener, SocketAddr, Origin)>,
@@ -71,6 +73,7 @@ type Make<H> = Box<dyn FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send>;
 impl<H> Bound<H> {
     pub(crate) fn new(
         mut settings: Settings,
+        offered: Offered,
         mut problems: Vec<Problem>,
         identity: Identity,
         make: impl FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send + 'static,
@@ -88,7 +91,7 @@ impl<H> Bound<H> {
             return Err(Error::Setup(problems));
         }
         let make = Box::new(make);
-        Ok(Self { settings, tls, make, listeners: Vec::new(), identity, health: None, pipes: Vec::new() })
+        Ok(Self { settings, offered, tls, make, listeners: Vec::new(), identity, health: None, pipes: Vec::new() })
     }
 
     /// Opens one more address for the same server.
@@ -165,7 +168,7 @@ impl<H> Bound<H> {
         let addresses: Vec<_> = address.to_socket_addrs().map_err(unclear)?.collect();
         let mut failed = None;
         for address in addresses {
-            self.check_exposed(address, plain)?;
+            self.settings.check_exposed(address, plain)?;
             match accept::listen(address) {
                 Ok(listener) => return Ok(listener),
                 // A name may stand for several addresses; one that works will do.
@@ -185,7 +188,7 @@ impl<H> Bound<H> {
 
     fn add(mut self, listener: TcpListener, origin: Origin) -> Result<Self, Error> {
         let address = listener.local_addr().map_err(|source| Error::System { what: "a listener's address", source })?;
-        self.check_exposed(address, false)?;
+        self.settings.check_exposed(address, false)?;
         // It may come from a program that does not block.
         listener.set_nonblocking(false).map_err(|source| Error::System { what: "a blocking listener", source })?;
         self.listeners.push((listener, address, origin));
@@ -207,12 +210,41 @@ impl<H> Bound<H> {
         self.health.as_ref().map(|(_, address)| *address)
     }
 
-    /// Starts the threads; from here on clients are served.
+    /// What is open, weak or missing, at the addresses that are open by now: see [`doctor`](crate::doctor). Reads the files that are named in the settings, and
+    /// opens nothing else.
+    ///
+    /// ```
+    /// # use mcp_blocking::{Error, Server, doctor::Severity};
+    /// # fn main() -> Result<(), Error> {
+    /// let bound = Server::new("notes", "1.0.0").bind("127.0.0.1:0")?;
+    /// let diagnosis = bound.doctor();
+    /// if diagnosis.worst() >= Some(Severity::Open) {
+    ///     eprint!("{diagnosis}");
+    ///     std::process::exit(1);
+    /// }
+    /// # bound.start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn doctor(&self) -> Diagnosis {
+        // All problems but those of files that have changed since have been told by `bind`.
+        doctor::examine(Case {
+            settings: &self.settings,
+            offered: &self.offered,
+            addresses: &self.addrs(),
+            health: self.health_addr(),
+            problems: Vec::new(),
+        })
+    }
+
+    /// Starts the threads; from here on clients are served. If [`doctor`](Self::doctor) finds something open, the log says so.
     ///
     /// # Errors
     /// [`Error::System`] if the operating system gives no thread, [`Error::Audit`] if the audit log cannot be opened.
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
+        self.log_diagnosis();
         let Settings {
             limits,
             hosts,
@@ -291,13 +323,19 @@ impl<H> Bound<H> {
         Ok(running)
     }
 
-    fn check_exposed(&self, address: SocketAddr, plain: bool) -> Result<(), Error> {
-        if address.ip().is_loopback() {
-            return Ok(());
-        }
-        match self.settings.missing(plain) {
-            Some(missing) => Err(Error::Exposed { address, missing }),
-            None => Ok(()),
+    /// Tells the log how it stands.
+    fn log_diagnosis(&self) {
+        let diagnosis = self.doctor();
+        let (open, weak) = (diagnosis.count(Severity::Open), diagnosis.count(Severity::Weak));
+        match (open, weak) {
+            (0, 0) => {}
+            (0, _) => {
+                log::info!(target: "mcp_blocking::doctor", "{weak} weak points: `Bound::doctor` (option --doctor) lists them");
+            }
+            _ => log::warn!(
+                target: "mcp_blocking::doctor",
+                "{weak} weak points, {open} of them open: run `Bound::doctor` (option --doctor), which lists them with what to change"
+            ),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a server can do and how it is guarded: plain data, until it is bound.
 
 use crate::audit::Audit;
+use crate::doctor::{Diagnosis, Offered};
 use crate::error::{Error, Problem};
 use crate::guard::scopes::Required;
 use crate::health::Identity;
@@ -42,7 +43,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -616,6 +617,21 @@ impl Server {
         self
     }
 
+    /// What is open, weak or missing if this is served on loopback: see [`doctor`](crate::doctor). What `bind` would refuse is in the list, too, all at
+    /// once. Reads the files that are named in the settings, and opens nothing else.
+    #[must_use]
+    pub fn doctor(&self) -> Diagnosis {
+        self.doctor_at(&[([127, 0, 0, 1], 0).into()], None)
+    }
+
+    /// The same for these addresses, and for probes at `health`. They are not opened, so they may be in use. Without addresses it is looked at as one that is served over
+    /// pairs of streams alone.
+    #[must_use]
+    pub fn doctor_at(&self, addresses: &[SocketAddr], health: Option<SocketAddr>) -> Diagnosis {
+        let offered = Offered::Mcp(Box::new(self.registry.clone()));
+        self.settings.clone().diagnose(&offered, addresses, health, self.problems.clone())
+    }
+
     /// Opens a listening socket: WebSocket, at path `/mcp`. Port 0 takes any free port; [`Bound::addr`] tells which.
     ///
     /// # Errors
@@ -670,8 +686,9 @@ impl Server {
             self.keys.add(key);
         }
         let reported = Identity { name: self.identity.name.clone(), version: self.identity.version.clone() };
+        let offered = Offered::Mcp(Box::new(self.registry.clone()));
         let plan = Plan { texts: settings.texts, ..self.plan(access) };
-        Bound::new(settings, problems, reported, move |core| {
+        Bound::new(settings, offered, problems, reported, move |core| {
             let mcp = Mcp::new(plan, Arc::clone(core));
             let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
             let http: Arc<dyn HttpService> = Arc::new(McpOverHttp::new(Arc::clone(&mcp)));

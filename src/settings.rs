@@ -2,7 +2,8 @@
 
 use crate::access::Access;
 use crate::audit::Audit;
-use crate::error::Problem;
+use crate::doctor::{self, Case, Diagnosis, Offered};
+use crate::error::{Error, Problem};
 use crate::guard::config::ConfigError;
 use crate::guard::forwarded::TrustedProxies;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
@@ -11,15 +12,16 @@ use crate::guard::redact;
 use crate::guard::scopes::Hierarchy;
 use crate::guard::ticket::TicketLimits;
 use crate::health::ready::Check;
-use crate::jwt::Jwt;
+use crate::jwt::{Issuers, Jwt};
 use crate::limits::{Limits, clamp_time};
 use crate::principal::Principal;
 use crate::protected_resource::ProtectedResource;
-use crate::tls::TlsConfig;
+use crate::tls::{Term, TlsConfig};
 use crate::token::Token;
 use crate::transport::authenticator::Authenticator;
 use crate::transport::request_head::{Denied, RequestHead};
 use std::fmt;
+use std::net::SocketAddr;
 use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,8 +61,8 @@ pub struct Settings {
     pub(crate) step_up: bool,
     pub(crate) confirm_destructive: bool,
     pub(crate) texts: Texts,
-    anonymous: bool,
-    plaintext: bool,
+    pub(crate) anonymous: bool,
+    pub(crate) plaintext: bool,
     problems: Vec<Problem>,
 }
 
@@ -116,7 +118,7 @@ impl Settings {
     /// bob  sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     /// ```
     ///
-    /// At most 10,000 lines. Callers are asked for a token also if there is none in the file.
+    /// At most 10,000 lines. A file that everybody on this machine may write to is refused (Unix). Callers are asked for a token also if there is none in the file.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
         Arc::make_mut(&mut self.authenticator.access).add_file(path.into());
         self
@@ -388,6 +390,19 @@ impl Settings {
         self.check(added, Location::caller())
     }
 
+    /// What is open, weak or missing with them.
+    pub(crate) fn diagnose(
+        mut self,
+        offered: &Offered,
+        addresses: &[SocketAddr],
+        health: Option<SocketAddr>,
+        mut problems: Vec<Problem>,
+    ) -> Diagnosis {
+        problems.extend(self.take_problems());
+        problems.extend(Issuers::new(&self.jwt).err().into_iter().flatten());
+        doctor::examine(Case { settings: &self, offered, addresses, health, problems })
+    }
+
     /// All that stands against starting.
     pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
         let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
@@ -413,10 +428,43 @@ impl Settings {
             .collect()
     }
 
-    /// What is missing for an address beyond loopback; `plain` is one that is never encrypted.
-    pub(crate) fn missing(&self, plain: bool) -> Option<&'static str> {
+    /// Whether somebody comes in who does not say who he is.
+    pub(crate) fn lets_anybody_in(&self) -> bool {
         let certificates = self.tls.as_ref().is_some_and(|(tls, _)| tls.authenticates());
-        if !self.authenticator.asks() && self.jwt.is_empty() && !certificates && !self.anonymous {
+        !self.authenticator.asks() && self.jwt.is_empty() && !certificates
+    }
+
+    /// Whether a certificate may stand for a token.
+    pub(crate) fn certificate_suffices(&self) -> bool {
+        self.tls.as_ref().is_some_and(|(tls, _)| tls.certificate_suffices())
+    }
+
+    /// From when to when the server's certificates are good. Reads their files.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub(crate) fn certificate_ends(&self) -> Result<Vec<Term>, Vec<Problem>> {
+        let Some((tls, location)) = &self.tls else { return Ok(Vec::new()) };
+        tls.terms().map_err(|wrong| wrong.into_iter().map(|problem| problem.at(location)).collect())
+    }
+
+    /// Whether that address may be served; `plain` is one that is never encrypted.
+    ///
+    /// # Errors
+    /// [`Error::Exposed`].
+    pub(crate) fn check_exposed(&self, address: SocketAddr, plain: bool) -> Result<(), Error> {
+        if address.ip().is_loopback() {
+            return Ok(());
+        }
+        match self.missing(plain) {
+            Some(missing) => Err(Error::Exposed { address, missing }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is missing for an address beyond loopback; `plain` is one that is never encrypted.
+    fn missing(&self, plain: bool) -> Option<&'static str> {
+        if self.lets_anybody_in() && !self.anonymous {
             return Some(
                 "ask for a token with `bearer_token` or for a certificate with `TlsConfig::client_ca_file`, or let everybody in with \
                  `dangerous_allow_anonymous` (option --token, --client-ca or --dangerous-allow-anonymous)",

@@ -73,6 +73,14 @@ impl Token {
         self
     }
 
+    /// Whose it is, and which one.
+    pub(crate) fn label(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} ({name})", self.principal),
+            None => self.principal.clone(),
+        }
+    }
+
     fn with(principal: String, hash: Result<[u8; 32], &'static str>) -> Self {
         Self { principal, name: None, scopes: None, expiry: None, hash }
     }

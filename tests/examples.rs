@@ -444,3 +444,94 @@ fn custom_messages_echoes_broadcasts_and_complains() {
     drop((one, two, plain));
     assert!(process.end().0.success());
 }
+
+#[test]
+fn doctor_lists_what_is_open_without_serving_and_while_the_port_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = format!("--listen={}", taken.local_addr().expect("an address"));
+    let (code, out) = run("everything", &["--doctor", &listen]);
+    assert!(
+        code == Some(1) && out.starts_with("open     callers: nobody is asked") && out.contains("`forget`"),
+        "{out}"
+    );
+    let guarded = ["--doctor", &listen, "--token=ada:a-token-of-good-length", "--confirm-destructive"];
+    let (code, out) = run("everything", &guarded);
+    assert!(code == Some(0) && out.starts_with("note     "), "{code:?} {out}");
+    let (code, out) =
+        run("everything", &["--doctor", "--listen=0.0.0.0:1", "--workers=0", "--token-file=/no/such/file"]);
+    for what in ["refused  0.0.0.0:1: ", "refused  limits: ", "refused  token file /no/such/file: "] {
+        assert!(code == Some(1) && out.contains(what), "{what}: {code:?} {out}");
+    }
+    let (code, out) = run("everything", &["--doctor", "--stdio", "--confirm-destructive"]);
+    assert_eq!((code, out.as_str()), (Some(0), "nothing was found\n"));
+    let (code, out) = run("custom_messages", &["--doctor", &listen]);
+    assert!(code == Some(1) && out.starts_with("weak     callers: ") && out.contains("`/echo`"), "{out}");
+    let (code, out) = run("browser", &["--doctor", &listen]);
+    assert!(code == Some(0) && out.starts_with("note     "), "{code:?} {out}");
+}
+
+#[test]
+fn the_log_says_once_at_the_start_that_something_is_open() {
+    for (name, level) in [("everything", "[WARN] "), ("custom_messages", "[INFO] ")] {
+        let mut process = Process::start(name, &["--listen=127.0.0.1:0"]);
+        process.line();
+        process.signal("TERM");
+        let (_, err) = process.end();
+        let told: Vec<_> = err.lines().filter(|line| line.contains("--doctor")).collect();
+        assert!(told.len() == 1 && told[0].contains(level), "{err}");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn secure_lets_its_token_see_what_it_is_for_and_does_not_start_when_it_is_open() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("secure-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let mode = |name: &str, mode: u32| {
+        std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).expect("written");
+        mode(name, 0o600);
+    };
+    mode("", 0o755);
+    let authority = certs::Authority::new("test");
+    let identity = authority.issue_with(&["localhost"], |params| params.not_after = rcgen::date_time_ymd(2090, 1, 1));
+    let token = "a-token-of-good-length";
+    write("cert.pem", &identity.chain);
+    write("key.pem", &identity.key);
+    write("audit.key", &"ab".repeat(32));
+    write("tokens", &format!("ada {token} name=laptop scopes=notes:read expires=2100-01-01T00:00:00Z\n"));
+
+    let mut process = Process::start_in(&folder, "secure", &["127.0.0.1:0"]);
+    let address = process.address_of("wss", "https");
+    let client = certs::Client::new(&authority);
+    let bearer = format!("Bearer {token}");
+    let mut peer =
+        Peer::over(Box::new(client.connect(address)), "localhost", &[("Authorization", &bearer)]).speaking(MODERN);
+    assert_eq!(text(&mut peer, "list", json!({})), "buy milk\ncall Ada");
+    let tools = peer.request("tools/list", json!({}))["result"]["tools"].clone();
+    let tools: Vec<_> = tools.as_array().expect("a list").iter().map(|tool| tool["name"].clone()).collect();
+    assert_eq!(tools, ["list"]);
+    assert!(peer.request("tools/call", json!({ "name": "wipe", "arguments": {} }))["error"].is_object());
+    let mut stranger = client.connect(address);
+    let head = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n";
+    stranger.write_all(head.as_bytes()).expect("sent");
+    let mut answer = [0; 12];
+    std::io::Read::read_exact(&mut stranger, &mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 401");
+    process.signal("TERM");
+    assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
+    let (status, err) = process.end();
+    // Nothing above a note.
+    assert_eq!((status.code(), err.as_str()), (Some(0), "nothing was found\n"));
+    let audit = std::fs::read_to_string(folder.join("audit.log")).expect("an audit log");
+    assert!(audit.contains("\"list\"") && audit.contains("ada") && !audit.contains(token), "{audit}");
+
+    // Whoever can write to the folder puts tokens of his own in it.
+    mode("", 0o777);
+    let (status, err) = Process::start_in(&folder, "secure", &["127.0.0.1:0"]).end();
+    assert!(status.code() == Some(1) && err.contains("open     token file"), "{err}");
+    std::fs::remove_dir_all(&folder).expect("deleted");
+}

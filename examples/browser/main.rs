@@ -11,7 +11,7 @@ mod options;
 #[path = "../shared/process.rs"]
 mod process;
 
-use mcp_blocking::{Handle, NoArgs, Principal, Server};
+use mcp_blocking::{Handle, NoArgs, Principal, Server, Tool};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -25,16 +25,24 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
+    let server = Server::new("browser", env!("CARGO_PKG_VERSION")).tool_with(
+        Tool::new("time", "Tells the time in seconds since 1970").read_only(),
+        |_ctx, NoArgs| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+            Ok(format!("{} s since 1970", now.as_secs()))
+        },
+    );
+    let settings = options.settings()?.tickets();
+    if options.doctor() {
+        // The page's own origin is let in, whichever port it gets.
+        let server = server.settings(settings);
+        return process::examine(options, |addresses, health| server.doctor_at(addresses, health));
+    }
     // The first is the page's own origin; pages of the others ask for tickets, too, and come from elsewhere.
     let pages = options.pages().iter().map(|address| page_server(address)).collect::<Result<Vec<_>, _>>()?;
     let Some((_, own)) = pages.first() else { return Err("name a --page ADDRESS".into()) };
     let origin = format!("http://{own}");
-    let server = Server::new("browser", env!("CARGO_PKG_VERSION"))
-        .tool("time", "Tells the time in seconds since 1970", |_ctx, NoArgs| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-            Ok(format!("{} s since 1970", now.as_secs()))
-        })
-        .settings(options.settings()?.tickets().allow_origin(&origin));
+    let server = server.settings(settings.allow_origin(&origin));
     let (first, more) = options.addresses();
     let mut bound = server.bind(first)?;
     for address in more {

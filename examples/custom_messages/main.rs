@@ -23,6 +23,9 @@ fn main() -> ExitCode {
 fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     let listener =
         Listener::new().service("/", typed::TypedMessages).service("/echo", echo::Echo).settings(options.settings()?);
+    if options.doctor() {
+        return process::examine(options, |addresses, health| listener.doctor_at(addresses, health));
+    }
     let (first, more) = options.addresses();
     let mut bound = listener.bind(first)?;
     for address in more {

@@ -25,6 +25,9 @@ fn main() -> ExitCode {
 fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     let server = server().settings(options.settings()?);
     let server = options.state_keys()?.iter().fold(server, |server, key| server.state_key(key));
+    if options.doctor() {
+        return process::examine(options, |addresses, health| server.doctor_at(addresses, health));
+    }
     let mut bound = server.unbound()?;
     if options.listens() {
         let (first, more) = options.addresses();

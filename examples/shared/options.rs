@@ -12,6 +12,7 @@ pub struct Options {
     listen: Vec<String>,
     health: Option<String>,
     stdio: bool,
+    doctor: bool,
     pages: Vec<String>,
     certificates: Certificates,
     /// What was said of each issuer of tokens: option and value, the issuer first.
@@ -145,6 +146,7 @@ impl Options {
             listen: Vec::new(),
             health: None,
             stdio: false,
+            doctor: false,
             pages: Vec::new(),
             certificates: Certificates::default(),
             issuers: Vec::new(),
@@ -174,6 +176,7 @@ impl Options {
                     options.settings.push(Setting::ConfirmDestructive)
                 }
                 "--page" if program == "browser" => options.pages.push(value()?),
+                "--doctor" => options.doctor = true,
                 "--listen" => options.listen.push(value()?),
                 "--health" => options.health = Some(value()?),
                 "--log" => options.log = parsed(&name, &value()?)?,
@@ -242,6 +245,11 @@ impl Options {
     #[allow(dead_code, reason = "not every example serves it")]
     pub fn http(&self) -> &'static str {
         if self.tls() { "https" } else { "http" }
+    }
+
+    /// Whether to say what is open or weak, instead of serving.
+    pub fn doctor(&self) -> bool {
+        self.doctor
     }
 
     /// Where to serve web pages.
@@ -535,6 +543,8 @@ fn help(program: &str) -> String {
          \x20 --plaintext-behind-proxy       beyond loopback: a proxy in front ends TLS\n\
          \x20 --trusted-proxy ADDRESS        believe what this proxy or network (10.0.0.0/8) says of its clients' addresses\n\
          \x20 --limit-loopback               limit local clients for each address, too\n\
+         \x20 --doctor                       serve nobody: list what is open, weak or missing with the options given; status 1 if\n\
+         \x20                                there is more than notes\n\
          \x20 --audit FILE                   keep an audit log; SIGHUP has it opened anew\n\
          \x20 --log LEVEL                    off, error, warn, info (default), debug, trace; to standard error\n\
          \nIssuers of tokens:\n"

@@ -2,8 +2,10 @@
 //! SIGTERM.
 
 use crate::options::Options;
+use mcp_blocking::doctor::{Diagnosis, Severity};
 use std::error::Error;
 use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -73,6 +75,32 @@ pub fn reloaded(changed: Result<Vec<std::path::PathBuf>, mcp_blocking::Error>) {
     // What has gone wrong is in the log, and so is what was taken.
     if changed.is_ok_and(|changed| changed.is_empty()) {
         log::info!("certificates have not changed");
+    }
+}
+
+/// Prints what the doctor finds, at the addresses that were asked for and are not opened for it.
+///
+/// Fails if that is more than notes.
+pub fn examine(
+    options: &Options,
+    doctor: impl FnOnce(&[SocketAddr], Option<SocketAddr>) -> Diagnosis,
+) -> Result<(), Box<dyn Error>> {
+    let resolve = |address: &str| -> io::Result<Vec<SocketAddr>> { Ok(address.to_socket_addrs()?.collect()) };
+    let mut addresses = Vec::new();
+    if options.listens() {
+        let (first, more) = options.addresses();
+        for address in std::iter::once(first).chain(more.iter().map(String::as_str)) {
+            addresses.extend(resolve(address).map_err(|error| format!("{address}: {error}"))?);
+        }
+    }
+    let health = options.health().map(resolve).transpose()?.and_then(|all| all.first().copied());
+    let diagnosis = doctor(&addresses, health);
+    print!("{diagnosis}");
+    io::stdout().flush()?;
+    match diagnosis.count(Severity::Weak) {
+        0 => Ok(()),
+        1 => Err("1 finding to mend".into()),
+        count => Err(format!("{count} findings to mend").into()),
     }
 }
 

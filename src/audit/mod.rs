@@ -222,6 +222,23 @@ impl Audit {
         self
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of its key, if it has one, and whether that is beside the log for want of another.
+    pub(crate) fn key_path(&self) -> Option<(PathBuf, bool)> {
+        match &self.key {
+            KeySource::Bytes(_) => None,
+            KeySource::File(path) => Some((path.clone(), false)),
+            KeySource::Beside => Some((key::beside(&self.path), true)),
+        }
+    }
+
+    pub(crate) fn fails_by(&self) -> WhenFailing {
+        self.when_failing
+    }
+
     /// What stands against using it.
     pub(crate) fn take_problem(&mut self) -> Option<Problem> {
         self.problem.take()

@@ -105,6 +105,11 @@ impl Tokens {
         self.asks = true;
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Token> {
+        self.entries.iter().map(|entry| &entry.token)
+    }
+
     /// Whoever holds `token`.
     ///
     /// Every entry is compared to its last byte, whether it matches or not, so the time

@@ -8,7 +8,8 @@ use super::address::ClientAddr;
 use super::config::ConfigError;
 use crate::http::head::Head;
 use crate::http::refusal::Refusal;
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// So many hops are looked at; what is further away no proxy of the author's can vouch for.
 const HOPS: usize = 16;
@@ -32,6 +33,26 @@ impl TrustedProxies {
             .map_err(|problem| ConfigError::new("trusted_proxies", format!("`{}` {problem}", text.escape_debug())))?;
         self.networks.push(network);
         Ok(())
+    }
+
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+    }
+
+    /// Networks that are nobody's own, as they are written: of more than 2^24 addresses, in IPv6 of less than a /16.
+    pub(crate) fn wide(&self) -> impl Iterator<Item = String> {
+        self.networks
+            .iter()
+            .filter(|network| network.length() < if network.v4 { 8 } else { 16 })
+            .map(ToString::to_string)
+    }
+
+    /// Whether anybody on this machine is one of them.
+    #[must_use]
+    pub(crate) fn trusts_loopback(&self) -> bool {
+        self.trusts(ClientAddr::new(([127, 0, 0, 1], 0).into()))
+            || self.trusts(ClientAddr::new((Ipv6Addr::LOCALHOST, 0).into()))
     }
 
     /// Whether what a peer of that address says of others counts.
@@ -125,9 +146,24 @@ impl Network {
         Ok(Self { bits, mask, v4: address.is_ipv4() })
     }
 
+    fn length(&self) -> u32 {
+        let width = if self.v4 { 32 } else { 128 };
+        // Masks begin behind the leading zeros of an IPv4 one.
+        (self.mask << (128 - width)).leading_ones()
+    }
+
     fn holds(&self, address: IpAddr) -> bool {
         let (own, _) = bits(address);
         address.is_ipv4() == self.v4 && own & self.mask == self.bits
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u32::try_from(self.bits).ok().filter(|_| self.v4) {
+            Some(bits) => write!(f, "{}/{}", Ipv4Addr::from_bits(bits), self.length()),
+            None => write!(f, "{}/{}", Ipv6Addr::from_bits(self.bits), self.length()),
+        }
     }
 }
 

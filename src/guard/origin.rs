@@ -112,6 +112,11 @@ impl HostPattern {
         Ok(Self { authority, subdomains })
     }
 
+    /// Whether it has a wildcard.
+    pub(crate) const fn covers_subdomains(&self) -> bool {
+        self.subdomains
+    }
+
     /// Whether `authority`, as a client sent it in `Host`, is meant by this pattern.
     #[must_use]
     pub(crate) fn matches(&self, authority: &Authority) -> bool {
@@ -121,6 +126,12 @@ impl HostPattern {
             (Some(_), None) => false,
         };
         port && host_matches(&self.authority.host, self.subdomains, &authority.host)
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.subdomains { "*." } else { "" }, self.authority)
     }
 }
 
@@ -288,6 +299,21 @@ impl OriginPattern {
         Ok(Self { origin: Origin::Site { scheme, authority }, subdomains })
     }
 
+    /// Whether it has a wildcard.
+    pub(crate) const fn covers_subdomains(&self) -> bool {
+        self.subdomains
+    }
+
+    /// Whether it is `null`, which any page can be.
+    pub(crate) fn is_null(&self) -> bool {
+        self.origin == Origin::Null
+    }
+
+    /// Whether its pages come over a network without TLS.
+    pub(crate) fn is_plain_beyond_loopback(&self) -> bool {
+        matches!(&self.origin, Origin::Site { scheme, authority } if scheme == "http" && !authority.is_loopback())
+    }
+
     /// Whether `origin` is meant by this pattern.
     #[must_use]
     pub(crate) fn matches(&self, origin: &Origin) -> bool {
@@ -299,6 +325,15 @@ impl OriginPattern {
                     && host_matches(&own.host, self.subdomains, &authority.host)
             }
             _ => false,
+        }
+    }
+}
+
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::Site { scheme, authority } if self.subdomains => write!(f, "{scheme}://*.{authority}"),
+            origin => origin.fmt(f),
         }
     }
 }

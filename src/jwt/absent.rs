@@ -9,6 +9,28 @@ use std::panic::Location;
 #[derive(Debug, Clone)]
 pub(crate) enum Jwt {}
 
+impl Jwt {
+    pub(crate) fn named(&self) -> &str {
+        match *self {}
+    }
+
+    pub(crate) fn fetches_unencrypted(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn reaches_private(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn is_untyped(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn files(&self) -> std::iter::Empty<&std::path::Path> {
+        match *self {}
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Issuers;
 

@@ -1,7 +1,7 @@
 //! What an author says of an issuer of tokens.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -231,6 +231,31 @@ impl Jwt {
     pub fn keys_usable_for(mut self, time: Duration) -> Self {
         self.keys_usable_for = time;
         self
+    }
+
+    pub(crate) fn named(&self) -> &str {
+        &self.issuer
+    }
+
+    pub(crate) fn fetches_unencrypted(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source, Source::Url(url) if url.starts_with("http://")))
+    }
+
+    pub(crate) fn reaches_private(&self) -> bool {
+        self.private && self.sources.iter().any(|source| matches!(source, Source::Url(_)))
+    }
+
+    pub(crate) fn is_untyped(&self) -> bool {
+        self.untyped
+    }
+
+    /// All files that decide whose tokens count.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let sources = self.sources.iter().filter_map(|source| match source {
+            Source::File(path) => Some(path.as_path()),
+            Source::Url(_) | Source::Pem(_) => None,
+        });
+        sources.chain(self.authorities.iter().map(PathBuf::as_path))
     }
 
     /// What stands against using it.

@@ -49,6 +49,7 @@ pub(crate) struct Entry {
     pub(crate) mirrored: Vec<Mirrored>,
     pub(crate) text_in: Option<TextPolicy>,
     pub(crate) text_out: Option<TextPolicy>,
+    pub(crate) unchecked: bool,
     rank: i32,
     quick: AtomicBool,
     /// Grows with each quick call that was slow, shrinks with each that was not.
@@ -70,6 +71,11 @@ impl Entry {
     pub(crate) fn asks_first(&self, policy: bool) -> bool {
         let ToolAnnotations { destructive, read_only, .. } = self.info.annotations;
         self.confirm.unwrap_or(policy && destructive == Some(true) && read_only != Some(true))
+    }
+
+    /// Its author has said that the user is not asked.
+    pub(crate) fn needs_no_confirmation(&self) -> bool {
+        self.confirm == Some(false)
     }
 
     /// A quick call is over. Returns whether the tool loses its mark by it.
@@ -228,6 +234,22 @@ impl Registry {
         self.names.get(name)
     }
 
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.tools.iter()
+    }
+
+    /// The names of all that asks for a scope.
+    pub(crate) fn guarded(&self) -> Vec<&str> {
+        let tools = self.tools.iter().map(|entry| (&entry.required, entry.name()));
+        let methods = self.methods.requests.iter().map(|method| (&method.required, &*method.name));
+        let all = tools
+            .chain(self.resources.iter().map(|item| (item.it.required(), item.it.key())))
+            .chain(self.templates.iter().map(|item| (item.it.required(), item.it.key())))
+            .chain(self.prompts.iter().map(|item| (item.it.required(), item.it.key())))
+            .chain(methods);
+        all.filter(|(required, _)| !required.is_empty()).map(|(_, name)| name).collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.tools.is_empty()
     }
@@ -362,7 +384,7 @@ fn entry(
     let shown = json::to_raw(&input.shown).map_err(|error| format!("its schema cannot be written: {error}"))?;
     let (deadline, quick, rank) = (tool.deadline.map(clamp_time), AtomicBool::new(tool.quick), tool.rank);
     let (task, confirm, bounds) = (tool.task.clone(), tool.confirm, tool.bounds.clone().build()?);
-    let (text_in, text_out) = (tool.text_in, tool.text_out);
+    let (text_in, text_out, unchecked) = (tool.text_in, tool.text_out, tool.unchecked);
     tool.required.check()?;
     let required = tool.required.clone();
     let info = tool.into_info(shown, output);
@@ -378,6 +400,7 @@ fn entry(
         mirrored,
         text_in,
         text_out,
+        unchecked,
         rank,
         quick,
         slow,

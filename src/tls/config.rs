@@ -1,5 +1,7 @@
 //! What an author says about TLS.
 
+use super::load::{Term, load};
+use crate::error::Problem;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +40,7 @@ pub struct TlsConfig {
 
 impl TlsConfig {
     /// A certificate in two PEM files: its chain (the server's own first, then the intermediate ones), and its key (PKCS #8, PKCS #1 or SEC 1; not
-    /// encrypted). Both may be the same file.
+    /// encrypted). Both may be the same file. A key that everybody on this machine may write to is refused (Unix).
     pub fn files(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         Self::new(Source::File(chain.into()), Source::File(key.into()))
     }
@@ -129,6 +131,24 @@ impl TlsConfig {
     /// A client may come with a certificate instead of a token.
     pub(crate) fn certificate_suffices(&self) -> bool {
         !self.client_authorities.is_empty() && self.optional
+    }
+
+    /// From when to when its certificates are good. Reads all files.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub(crate) fn terms(&self) -> Result<Vec<Term>, Vec<Problem>> {
+        load(self).map(|loaded| loaded.terms)
+    }
+
+    /// Those whose contents are secret.
+    pub(crate) fn key_files(&self) -> impl Iterator<Item = &Path> {
+        self.certificates.iter().filter_map(|(_, key)| key.path())
+    }
+
+    /// The others, which decide who is trusted.
+    pub(crate) fn trust_files(&self) -> impl Iterator<Item = &Path> {
+        self.paths().into_iter().filter(|path| !self.key_files().any(|key| key == *path))
     }
 
     /// All files, each once.

@@ -4,6 +4,7 @@ use super::certificate::{Content, Time};
 use super::config::{Source, TlsConfig};
 use super::names::{Certificates, Entry};
 use crate::error::Problem;
+use crate::file_mode;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
@@ -12,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -31,11 +33,35 @@ pub(super) struct Loaded {
 
 /// For how long a certificate is valid.
 #[derive(Debug, Clone)]
-pub(super) struct Term {
-    pub(super) source: String,
-    pub(super) names: String,
-    pub(super) not_before: Time,
-    pub(super) not_after: Time,
+pub(crate) struct Term {
+    source: String,
+    names: String,
+    not_before: Time,
+    not_after: Time,
+}
+
+impl Term {
+    /// What is wrong with it at that time, in seconds since the beginning of 1970.
+    pub(crate) fn fault(&self, now: i64) -> Option<String> {
+        if now > self.not_after.unix() {
+            return Some(format!("has expired, on {}", self.not_after));
+        }
+        (now < self.not_before.unix()).then(|| format!("is not valid before {}", self.not_before))
+    }
+
+    pub(crate) fn ends_before(&self, time: i64) -> bool {
+        self.not_after.unix() < time
+    }
+
+    pub(crate) fn end(&self) -> String {
+        self.not_after.to_string()
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {}", self.source, self.names)
+    }
 }
 
 /// Reads everything.
@@ -143,6 +169,10 @@ impl Reader {
 
     fn key(&mut self, source: &Source) -> Option<PrivateKeyDer<'static>> {
         let pem = self.read(source)?;
+        if source.path().is_some_and(file_mode::everybody_writes) {
+            self.complain(source, file_mode::EVERYBODY_WRITES);
+            return None;
+        }
         if has(&pem, b"BEGIN ENCRYPTED PRIVATE KEY") || has(&pem, b"Proc-Type: 4,ENCRYPTED") {
             self.complain(
                 source,

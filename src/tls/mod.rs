@@ -14,7 +14,8 @@ pub use config::TlsConfig;
 pub(crate) use certificate::Content;
 
 use crate::error::{Error, Problem};
-use load::{Loaded, Term};
+use load::Loaded;
+pub(crate) use load::Term;
 use parking_lot::{Mutex, RwLock};
 use rustls::{ServerConfig, ServerConnection};
 use std::collections::BTreeMap;
@@ -55,8 +56,8 @@ impl Tls {
         // Before the files are read: what changes meanwhile is seen at the next look.
         let stamps = stamps(&config);
         let Loaded { config: current, digests, terms } = load::load(&config)?;
-        for Term { source, names, not_after, .. } in &terms {
-            log::info!(target: "mcp_blocking::tls", "certificate in {source} for {names}, valid until {not_after}");
+        for term in &terms {
+            log::info!(target: "mcp_blocking::tls", "certificate in {term}, valid until {}", term.end());
         }
         let mut watch = Watch { looked: Instant::now(), stamps, digests, terms, warned: false };
         watch.warn_of_terms();
@@ -127,14 +128,10 @@ impl Watch {
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        for Term { source, names, not_before, not_after } in &self.terms {
-            let what = match () {
-                () if now > not_after.unix() => format!("has expired, on {not_after}"),
-                () if now < not_before.unix() => format!("is not valid before {not_before}"),
-                () => continue,
-            };
+        for term in &self.terms {
+            let Some(fault) = term.fault(now) else { continue };
             self.warned = true;
-            log::warn!(target: "mcp_blocking::tls", "the certificate in {source} for {names} {what}: clients will refuse it");
+            log::warn!(target: "mcp_blocking::tls", "the certificate in {term} {fault}: clients will refuse it");
         }
     }
 }

@@ -16,6 +16,7 @@ mod confirm;
 mod cors;
 mod custom;
 mod demo;
+mod doctor;
 mod eras;
 mod everywhere;
 mod extensions;

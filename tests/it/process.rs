@@ -68,8 +68,16 @@ impl Process {
     }
 
     pub fn start_with(name: &str, arguments: &[&str], input: Stdio) -> Self {
-        let mut child = Command::new(example(name))
-            .args(arguments)
+        Self::spawn(Command::new(example(name)).args(arguments), input)
+    }
+
+    /// Starts it in that folder.
+    pub fn start_in(folder: &Path, name: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(example(name)).args(arguments).current_dir(folder), Stdio::null())
+    }
+
+    fn spawn(command: &mut Command, input: Stdio) -> Self {
+        let mut child = command
             // A handler that panics is meant to; finding the names of its callers takes a second.
             .env("RUST_BACKTRACE", "0")
             .stdin(input)
