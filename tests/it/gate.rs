@@ -2,8 +2,9 @@
 
 use super::demo::demo;
 use super::peer::{Peer, serve};
-use super::raw::{Head, Raw};
-use mcp_blocking::{Error, NoArgs, Server};
+use super::rates::dial_from;
+use super::raw::{Answer, Head, Raw};
+use mcp_blocking::{Error, NoArgs, Running, Server};
 use serde_json::json;
 
 const TOKEN: &str = "correct-horse-battery-staple";
@@ -123,6 +124,92 @@ fn origins_that_the_author_names_are_let_in() {
     for origin in ["http://app.example.com", "https://app.example.com:8443", "https://example.org", "null"] {
         assert_eq!(ask(origin), 403, "{origin}");
     }
+}
+
+/// A page that knocks from 127.0.0.2, over WebSocket and over HTTP; the same is said to both.
+#[track_caller]
+fn knock(running: &Running, host: Option<&str>, origin: &str) -> Answer {
+    let address = running.addr();
+    let own = address.to_string();
+    let head = Head::new(address).set("Host", host.unwrap_or(&own)).add("Origin", origin);
+    let ask = |bytes: Vec<u8>| {
+        let mut raw = Raw::connect_from([127, 0, 0, 2].into(), address);
+        raw.send(&bytes);
+        raw.answer()
+    };
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "page", "version": "1" } } });
+    let hello = hello.to_string();
+    let post = head.clone().line("POST /mcp HTTP/1.1").without("Upgrade").set("Connection", "close");
+    let post = post.add("Content-Type", "application/json").add("Content-Length", &hello.len().to_string());
+    let (socket, http) = (ask(head.bytes()), ask([post.bytes(), hello.into_bytes()].concat()));
+    let expected = if socket.status == 101 { 200 } else { socket.status };
+    assert_eq!(http.status, expected, "{origin} at {host:?}: {socket:?}, {http:?}");
+    http
+}
+
+#[test]
+fn origins_are_told_apart_to_the_letter_over_both_transports() {
+    let server = demo().allow_origin("http://localhost:3000").allow_origin("https://*.example.org");
+    let server = server.allow_origin("https://[2001:db8::7]:8443").allow_origin("https://xn--bcher-kva.example");
+    let running =
+        serve(server.allow_host("[2001:db8::5]:8443").allow_host("xn--strae-oqa.example").allow_host("*.example.net"));
+    let mut honest = Peer::over(Box::new(dial_from(3, running.addr())), &running.addr().to_string(), &[]);
+    honest.initialize("2025-11-25");
+    for origin in [
+        "http://localhost:3000",
+        "https://a.example.org",
+        "https://a.b.example.org:443",
+        "https://[2001:db8::7]:8443",
+        "https://[2001:DB8:0:0::7]:8443",
+        "https://xn--bcher-kva.example",
+        "https://XN--BCHER-KVA.example:443",
+    ] {
+        let answer = knock(&running, None, origin).expect(200);
+        assert_eq!(answer.field("Access-Control-Allow-Origin"), Some(origin));
+    }
+    for origin in [
+        "null",
+        "http://localhost",
+        "http://localhost:3001",
+        "https://localhost:3000",
+        "https://example.org",
+        "https://evilexample.org",
+        "https://a.example.org:8443",
+        "https://a.example.org.evil.example",
+        "https://[2001:db8::7]",
+        "https://[2001:db8::8]:8443",
+        "http://[2001:db8::7]:8443",
+        "https://2001:db8::7:8443",
+        "https://[::ffff:127.0.0.1]",
+        "https://bucher.example",
+        "https://b\u{fc}cher.example",
+        "https://xn--bcher-kva.example.evil.example",
+        "https://xn--bcher-kva.example:8443",
+    ] {
+        let answer = knock(&running, None, origin).expect(403);
+        assert_eq!(answer.field("Access-Control-Allow-Origin"), None, "{origin}");
+        assert_eq!(honest.call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
+    }
+    // The server's own pages, by all of its names.
+    for host in ["[2001:db8::5]:8443", "[2001:DB8::0:5]:8443", "xn--strae-oqa.example", "a.example.net:8443"] {
+        knock(&running, Some(host), &format!("https://{host}")).expect(200);
+        knock(&running, Some(host), "null").expect(403);
+    }
+    for host in ["[2001:db8::6]:8443", "[2001:db8::5]:8444", "strasse.example", "example.net", "evilexample.net"] {
+        knock(&running, Some(host), &format!("https://{host}")).expect(403);
+    }
+}
+
+#[test]
+fn pages_without_an_origin_of_their_own_come_in_where_the_author_says_so() {
+    let running = serve(demo().allow_origin("null"));
+    let answer = knock(&running, None, "null").expect(200);
+    assert_eq!(answer.field("Access-Control-Allow-Origin"), Some("null"));
+    for origin in ["NULL", "Null", "null null", "https://null", "http://evil.example"] {
+        knock(&running, None, origin).expect(403);
+    }
+    knock(&running, None, &format!("http://{}", running.addr())).expect(200);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Behind a proxy: whose request is it? The proxy of these tests connects from 127.0.0.2.
 
 use crate::demo::demo;
-use crate::peer::{ALL, MODERN, Peer, serve};
+use crate::peer::{ALL, MODERN, Peer, serve, until};
 use crate::rates::dial_from;
 use crate::raw::{Answer, Head, Raw};
 use crate::web::Web;
@@ -123,6 +123,34 @@ fn rates_and_failed_logins_are_those_of_the_client_behind_the_proxy() {
     let honest = [("X-Forwarded-For", HONEST), ("Authorization", bearer.as_str())];
     for revision in ALL {
         assert_eq!(place(peer(PROXY, address, &honest), revision), HONEST);
+    }
+}
+
+#[test]
+fn all_of_an_ipv6_network_of_64_bits_is_one_client() {
+    let server = server().bearer_token("alice", TOKEN).limits(|limits| {
+        (limits.address_rate, limits.address_burst) = (1, 30);
+        (limits.connections_per_address, limits.failed_logins) = (3, 2);
+    });
+    let running = serve(server);
+    let address = running.addr();
+    let bearer = format!("Bearer {TOKEN}");
+    let open = |client: &str| peer(PROXY, address, &[("X-Forwarded-For", client), ("Authorization", &bearer)]);
+    let mut flood: Vec<_> = (1..=3).map(|last| open(&format!("2001:db8:0:1::{last}"))).collect();
+    // Another address of the same network has no seat of its own, and no other rate.
+    ask(PROXY, address, &[("X-Forwarded-For", "2001:db8:0:1:ffff::9"), ("Authorization", &bearer)]).expect(503);
+    assert!((0..60).any(|at| !flood[at % 3].request("ping", json!({}))["error"].is_null()));
+    assert!(flood.iter_mut().all(|peer| !peer.request("ping", json!({}))["error"].is_null()));
+    let wrong = |last: u8| {
+        let client = format!("2001:db8:0:1::{last}:0");
+        ask(PROXY, address, &[("X-Forwarded-For", &client), ("Authorization", "Bearer a-token-that-is-wrong")]).status
+    };
+    drop(flood);
+    until("the seats are free", || running.handle().status().connections == 0);
+    assert_eq!([1, 2, 3, 4].map(wrong), [401, 401, 401, 429]);
+    // The network beside it has all of that.
+    for revision in ALL {
+        assert_eq!(place(open("2001:db8:0:2::1"), revision), "2001:db8:0:2::1");
     }
 }
 
