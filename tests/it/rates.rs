@@ -79,7 +79,7 @@ fn a_websocket_that_sends_far_too_much_is_closed_and_its_neighbour_is_not_hurt()
         let mut good = peer(GOOD, address, None).speaking(revision);
         // Too much for a while is borne: each request is answered.
         let mut hasty = peer(BAD, address, None).speaking(revision);
-        let answers: Vec<_> = (0..40).map(|_| hasty.request("tools/list", json!({}))["error"].clone()).collect();
+        let answers: Vec<_> = (0..32).map(|_| hasty.request("tools/list", json!({}))["error"].clone()).collect();
         assert!(answers.iter().filter(|error| !error.is_null()).inspect(|error| assert_delayed(error)).count() > 10);
         let mut bad = peer(BAD, address, None).speaking(revision);
         for _ in 0..80 {
@@ -178,7 +178,7 @@ fn an_address_opens_so_many_connections_and_no_more_and_its_neighbour_is_let_in(
     let server = local(demo()).limits(|limits| (limits.connect_rate, limits.connect_burst) = (1, 20));
     let running = serve(server);
     let address = running.addr();
-    let answers: Vec<_> = (0..40).map(|_| handshake(BAD, address, None)).collect();
+    let answers: Vec<_> = (0..32).map(|_| handshake(BAD, address, None)).collect();
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
     assert!(answers.iter().filter(|answer| answer.status == 101).count() >= 20 && !refused.is_empty());
     assert!(refused.iter().all(|answer| answer.field("Retry-After").is_some()), "{refused:?}");
