@@ -40,12 +40,9 @@ impl TrustedProxies {
         self.networks.is_empty()
     }
 
-    /// Networks that are nobody's own, as they are written: of more than 2^24 addresses, in IPv6 of less than a /16.
+    /// Networks that are larger than any that is somebody's own (`10.0.0.0/8`, `fd00::/8`).
     pub(crate) fn wide(&self) -> impl Iterator<Item = String> {
-        self.networks
-            .iter()
-            .filter(|network| network.length() < if network.v4 { 8 } else { 16 })
-            .map(ToString::to_string)
+        self.networks.iter().filter(|network| network.length() < 8).map(ToString::to_string)
     }
 
     /// Whether anybody on this machine is one of them.

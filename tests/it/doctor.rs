@@ -152,14 +152,14 @@ fn beyond_loopback_more_is_asked_for() {
 fn proxies_hosts_and_pages_that_are_let_in_too_freely_are_told() {
     let settings = Settings::new()
         .bearer_token("ada", SECRET)
-        .trusted_proxies(["0.0.0.0/1", "10.0.0.0/8", "fd00::/8", "::1"])
+        .trusted_proxies(["0.0.0.0/1", "10.0.0.0/8", "fd00::/8", "fc00::/6", "::1"])
         .allow_host("*.example.com")
         .allow_origin("null")
         .allow_origin("https://*.example.com")
         .allow_origin("http://app.example.com")
         .allow_origin("http://localhost:3000");
     let diagnosis = server().settings(settings.clone()).doctor();
-    assert_found(&diagnosis, Severity::Weak, "proxies", "`0.0.0.0/1`, `fd00::/8`");
+    assert_found(&diagnosis, Severity::Weak, "proxies", "`0.0.0.0/1`, `fc00::/6`");
     assert_found(&diagnosis, Severity::Note, "proxies", "of this machine");
     assert_found(&diagnosis, Severity::Note, "hosts", "`*.example.com`");
     assert_found(&diagnosis, Severity::Weak, "origins", "null");
