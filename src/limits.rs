@@ -135,7 +135,7 @@ pub struct Limits {
     pub state_lifetime: Duration,
     /// Messages a second that one client may send; 0 means no limit. Requests beyond it are answered with error -31002
     /// and the delay after which to try again, notifications beyond it are dropped and counted. A WebSocket that goes on to send more than twice as much
-    /// is closed with 1008, once [`burst`](Self::burst) is exceeded twice over, and counts as 20 new connections of its address: what is dropped has to be
+    /// is closed with 1008, once [`burst`](Self::burst) is exceeded by as much again (100 at least), and counts as 20 new connections of its address: what is dropped has to be
     /// read, too. Default 1,000.
     pub rate: u32,
     /// Messages that may come at once before [`rate`](Self::rate) applies. Default 2,000.

@@ -49,6 +49,9 @@ const BUSY_MS: u64 = 100;
 /// How long a client is asked to wait for a disk.
 const UNRECORDED_MS: u64 = 1_000;
 
+/// Messages beyond the rate that are borne in any case.
+const PATIENCE: u64 = 100;
+
 /// One connection's conversation.
 pub(crate) struct Session {
     mcp: Arc<Mcp>,
@@ -93,7 +96,7 @@ impl Session {
     pub(crate) fn with_rate(mcp: Arc<Mcp>, link: Arc<Link>, rate: Rate) -> Self {
         let limits = mcp.limits();
         // Who keeps to the delays that it is told has sent a pipeline's worth too much, and not more in each second than it may.
-        let patience = Mutex::new(TokenBucket::new(limits.rate.into(), limits.burst.into()));
+        let patience = Mutex::new(TokenBucket::new(limits.rate.into(), u64::from(limits.burst).max(PATIENCE)));
         Self { mcp, link, rate, patience }
     }
 

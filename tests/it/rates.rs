@@ -82,7 +82,7 @@ fn a_websocket_that_sends_far_too_much_is_closed_and_its_neighbour_is_not_hurt()
         let answers: Vec<_> = (0..32).map(|_| hasty.request("tools/list", json!({}))["error"].clone()).collect();
         assert!(answers.iter().filter(|error| !error.is_null()).inspect(|error| assert_delayed(error)).count() > 10);
         let mut bad = peer(BAD, address, None).speaking(revision);
-        for _ in 0..80 {
+        for _ in 0..150 {
             bad.try_send(&json!({ "jsonrpc": "2.0", "method": "notifications/acme" }));
         }
         let closed = bad.closed();
