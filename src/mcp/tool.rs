@@ -330,7 +330,7 @@ impl Tool {
     /// - a [`Principal`](crate::Principal) has the scopes that it was [given](crate::Principal::with_scopes), or everything if none were named;
     /// - where nobody is asked who they are (no authentication is set up, standard input, [`in_memory`](crate::Server::in_memory)) callers may use everything;
     /// - whoever comes in without saying who they are where others do (an
-    ///   [optional certificate](crate::Settings::tls)), what asks for no scope.
+    ///   optional certificate), what asks for no scope.
     ///
     /// Resources, templates, prompts and methods of your own have the same ([`ResourceLink::scope`](crate::content::ResourceLink::scope),
     /// [`Prompt::scope`](crate::Prompt::scope), [`Method::scope`](crate::Method::scope)); what depends on arguments is up to the handler
