@@ -33,13 +33,14 @@ pub(crate) const METHODS: [&str; 21] = [
 ];
 
 /// Why connections are turned away: the labels of all refusals; the last stands for those that are not in the list.
-pub(crate) const REASONS: [&str; 29] = [
+pub(crate) const REASONS: [&str; 30] = [
     "host",
     "origin",
     "auth",
     "expired",
     "revoked",
     "ticket",
+    "keys",
     "login-backoff",
     "forwarded",
     "path",

@@ -136,6 +136,13 @@ impl Principal {
         self.proof.as_ref()?.name.as_deref()
     }
 
+    /// It ends when the other does, if that is earlier.
+    pub(crate) fn ending_with(mut self, other: Option<&Self>) -> Self {
+        let ends = other.and_then(|other| other.expiry);
+        self.expiry = self.expiry.into_iter().chain(ends).min();
+        self
+    }
+
     /// Why it may not be here any more at that time, if so.
     pub(crate) fn ended(&self, now: SystemTime) -> Option<RightEnded> {
         if self.proof.as_ref().is_some_and(|proof| proof.revoked.load(Ordering::Acquire)) {

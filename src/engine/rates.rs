@@ -113,7 +113,7 @@ impl Rates {
     pub(crate) fn flooded(&self, address: ClientAddr) {
         const WORTH: u64 = 20;
         if let Some((table, group)) = self.connects.as_ref().zip(self.counted(address)) {
-            let _ = table.lock().take(group, self.start.elapsed(), WORTH);
+            table.lock().charge(group, self.start.elapsed(), WORTH);
         }
     }
 
@@ -163,9 +163,10 @@ impl Quota {
     /// `since` is the time since 1970.
     fn take(&self, payer: Payer, since: Duration, n: u64) -> Result<(), UsedUp> {
         let mut today = self.today.lock();
-        // A clock that was put back begins no day anew.
-        let day = (since.as_secs() / DAY).max(today.0);
-        if day > today.0 {
+        // A clock that was put back a little begins no day anew; one that had run ahead must not keep everybody out until it is that day.
+        let now = since.as_secs() / DAY;
+        let day = if now + 1 < today.0 { now } else { now.max(today.0) };
+        if day != today.0 {
             *today = (day, Table::new(CLIENTS));
         }
         let taken = today.1.of(payer, since, |_| false);

@@ -101,6 +101,14 @@ impl<K: Hash + Eq> Buckets<K> {
         self.of(key, now).take(pace, now, n)
     }
 
+    /// Takes `n` for a client, whether it is there or not; see [`Debt::charge`].
+    pub(crate) fn charge(&mut self, key: K, now: Duration, n: u64) {
+        let pace = self.pace;
+        if !pace.is_unlimited() {
+            self.of(key, now).charge(pace, now, n);
+        }
+    }
+
     /// What was taken is not used after all.
     pub(crate) fn give_back(&mut self, key: K, now: Duration, n: u64) {
         let pace = self.pace;

@@ -81,9 +81,10 @@ impl Failures {
         self.good_addresses.add(&group);
     }
 
-    /// An attempt has failed.
+    /// An attempt has failed. What fails while the address waits counts for nothing: it had begun before, or was looked at because it had been good, and
+    /// a program that repeats a token that is good no more must not keep everybody else out.
     pub(crate) fn failed(&mut self, group: IpAddr, now: Duration) {
-        if self.free == 0 {
+        if self.free == 0 || self.wait(group, now).is_some() {
             return;
         }
         if self.failed.len() >= self.most && !self.failed.contains_key(&group) {
@@ -92,7 +93,7 @@ impl Failures {
         let (free, longest) = (self.free, self.longest);
         let failed = self.failed.entry(group).or_default();
         failed.count = failed.left(now).saturating_add(1).min(free.saturating_add(DOUBLINGS));
-        failed.since = now.max(failed.since) + failed.wait(free, longest);
+        failed.since = now + failed.wait(free, longest);
     }
 
     fn wait(&self, group: IpAddr, now: Duration) -> Option<RetryAfter> {
@@ -204,8 +205,10 @@ mod tests {
     fn failures_are_forgiven_with_time() {
         let mut failures = failures(2);
         (0..4).for_each(|_| failures.failed(group(1), s(0)));
-        // Two are over the free ones: 1 s and 2 s behind that. Then one is forgiven each half minute.
-        assert!(failures.check(group(1), None, s(2)).is_err());
+        // The third is over the free ones and costs 1 s, whatever comes with it; the next one 2 s. Then one is forgiven each half minute.
+        assert!(failures.check(group(1), None, s(1)).is_ok());
+        failures.failed(group(1), s(1));
+        assert!(failures.check(group(1), None, s(2)).is_err() && failures.check(group(1), None, s(3)).is_ok());
         failures.failed(group(1), s(3 + 4 * 30));
         assert!(failures.check(group(1), None, s(3 + 4 * 30)).is_ok());
         let mut slow = Failures::new(1, LONGEST, 10);
@@ -235,14 +238,34 @@ mod tests {
     #[test]
     fn a_crowd_takes_no_more_memory_and_does_not_free_who_has_failed_more() {
         let mut failures = Failures::new(2, LONGEST, 100);
-        (0..10).for_each(|_| failures.failed(group(1), s(0)));
+        // It comes back as soon as it may.
+        let (mut now, mut next) = (s(0), s(0));
+        for _ in 0..10 {
+            now = next;
+            failures.failed(group(1), now);
+            if let Err(RetryAfter(wait)) = failures.check(group(1), None, now) {
+                next = now + wait;
+            }
+        }
         for n in 0..100_000_u32 {
-            failures.failed(IpAddr::from((n | 0x0a00_0000).to_be_bytes()), s(0));
+            failures.failed(IpAddr::from((n | 0x0a00_0000).to_be_bytes()), now);
             assert!(failures.failed.len() <= 100);
         }
-        assert!(failures.check(group(1), None, s(1)).is_err());
+        assert!(failures.check(group(1), None, now + s(1)).is_err());
         // Nor does it stop those who have not failed.
-        assert!(failures.check(group(2), None, s(1)).is_ok());
+        assert!(failures.check(group(2), None, now + s(1)).is_ok());
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_the_longest_however_many_fail_at_once() {
+        let mut failures = failures(2);
+        failures.passed(group(1), &[b"good once"]);
+        for second in 0..10_000 {
+            (0..100).for_each(|_| failures.failed(group(1), s(second)));
+            if let Err(RetryAfter(wait)) = failures.check(group(1), None, s(second)) {
+                assert!(wait <= LONGEST, "{wait:?}");
+            }
+        }
     }
 
     #[test]

@@ -80,6 +80,14 @@ impl Debt {
         Err(RetryAfter(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))))
     }
 
+    /// Takes `n` whether it is there or not; at most as much again as the burst is owed for it.
+    pub(crate) fn charge(&mut self, pace: Pace, now: Duration, n: u64) {
+        self.refill(pace, now);
+        let (charged, full) = (u128::from(n), u128::from(pace.burst));
+        let most = full.saturating_mul(2).saturating_mul(pace.whole.into());
+        self.owed = self.owed.saturating_add(charged.saturating_mul(pace.whole.into())).min(most);
+    }
+
     /// What was taken is not used after all.
     pub(crate) fn give_back(&mut self, pace: Pace, n: u64) {
         self.owed = self.owed.saturating_sub(u128::from(n).saturating_mul(pace.whole.into()));

@@ -27,6 +27,9 @@ impl Failure {
     }
 }
 
+/// It has been good.
+pub(super) const EXPIRED: &str = "the token has expired";
+
 /// Scopes of one caller, and how long the name of one may be.
 const MOST_SCOPES: usize = 256;
 const MOST_NAME_BYTES: usize = 512;
@@ -109,7 +112,7 @@ fn check_times(claims: &Map<String, Value>, now: SystemTime, leeway: Duration) -
     };
     let expiry = time("exp")?.ok_or("the token does not say when it expires")?;
     if now >= expiry + slack {
-        return Err("the token has expired");
+        return Err(EXPIRED);
     }
     if time("nbf")?.is_some_and(|start| now + slack < start) {
         return Err("the token is not valid yet");

@@ -12,8 +12,7 @@ use std::fmt;
 /// use mcp_blocking::{NoArgs, Server, jwt::Claims};
 ///
 /// let server = Server::new("notes", "1.0.0").tool("whoami", "Who am I?", |ctx, NoArgs| {
-///     let client = ctx.client();
-///     let claims = client.principal().and_then(|principal| principal.user::<Claims>());
+///     let claims = ctx.principal().and_then(|principal| principal.user::<Claims>());
 ///     Ok(claims.and_then(|claims| claims.text("email")).unwrap_or("somebody").to_owned())
 /// });
 /// ```

@@ -95,7 +95,7 @@ impl Issuers {
         // Before its keys are asked for: what can never be good is no reason to fetch some.
         check::check_head(&issuer.config, &token).map_err(invalid)?;
         let Some(keys) = issuer.keys.current() else {
-            let refusal = Refusal::new(503, "auth", "the keys of the token's issuer cannot be had at the moment");
+            let refusal = Refusal::new(503, "keys", "the keys of the token's issuer cannot be had at the moment");
             return Err(refusal.header("Retry-After", "5"));
         };
         let mut found = check(&issuer.config, &token, &keys, SystemTime::now());
@@ -104,7 +104,14 @@ impl Issuers {
         {
             found = check(&issuer.config, &token, &keys, SystemTime::now());
         }
-        found.map_err(|failure| invalid(failure.reason()))
+        found.map_err(|failure| {
+            let mut refusal = invalid(failure.reason());
+            if failure == Failure::Invalid(check::EXPIRED) {
+                // Its issuer made it: who shows it is guessing nothing.
+                refusal.label = "expired";
+            }
+            refusal
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::config::{Jwt, Source};
 use super::fetch::{DEADLINE, Endpoint};
 use super::keys::KeySet;
+use crate::file_mode;
 use crate::guard::text::Escaped;
 use crate::tls::Stamp;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
@@ -131,6 +132,9 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    if file_mode::everybody_writes(path) {
+        return Err(file_mode::EVERYBODY_WRITES.to_owned());
+    }
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
     read.map_err(|error| format!("the file cannot be read: {error}"))?;

@@ -7,6 +7,7 @@ use super::der::{self, Der};
 use crate::principal::Principal;
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 /// Names of one certificate that are looked at; more are passed over.
 const MOST_NAMES: usize = 1_000;
@@ -193,6 +194,7 @@ pub struct ClientCertificate {
     dns_names: Vec<String>,
     emails: Vec<String>,
     uris: Vec<String>,
+    not_after: Option<SystemTime>,
 }
 
 impl ClientCertificate {
@@ -200,15 +202,18 @@ impl ClientCertificate {
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
         // Without content, its fingerprint is left to tell it by.
         let content = Content::read(der);
-        let Some(Content { common_name, dns_names, emails, uris, .. }) = content else {
+        let Some(Content { common_name, dns_names, emails, uris, not_after, .. }) = content else {
             return Self {
                 der: der.into(),
                 common_name: None,
                 dns_names: Vec::new(),
                 emails: Vec::new(),
                 uris: Vec::new(),
+                not_after: None,
             };
         };
+        // The last second is still part of it (RFC 5280, 4.1.2.5).
+        let seconds = u64::try_from(not_after.unix().saturating_add(1)).unwrap_or_default();
         Self {
             der: der.into(),
             common_name: common_name.map(str::to_owned),
@@ -216,6 +221,7 @@ impl ClientCertificate {
             dns_names: dns_names.into_iter().map(str::to_ascii_lowercase).collect(),
             emails: owned(emails),
             uris: owned(uris),
+            not_after: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
         }
     }
 
@@ -262,7 +268,10 @@ impl ClientCertificate {
             Some((kind, name)) => format!("cert:{kind}:{name}"),
             None => format!("cert:sha256:{}", self.fingerprint()),
         };
-        Principal::new(id).with_user(self)
+        let principal = Principal::new(id);
+        // Connections live long: they end with it.
+        let principal = self.not_after.into_iter().fold(principal, Principal::expiring);
+        principal.with_user(self)
     }
 }
 

@@ -210,6 +210,7 @@ impl Seat {
     /// What the peer wants is known, or that it wants nothing: it is not cut for others any more.
     pub(crate) fn opened(&mut self) {
         self.opening = None;
+        self.established();
     }
 
     /// The handshake is over.

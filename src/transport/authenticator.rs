@@ -68,11 +68,11 @@ impl Authenticator {
                 .by_token(head, bearer(head), (address, certificate), now)
                 .map_err(|refusal| hint(head, &offer, refusal))?,
         };
-        if let Some(principal) = &principal {
-            // A certificate's end, and what an author's own authentication has said of one.
-            self.challenge.still_valid(principal, SystemTime::now())?;
-        }
-        Ok(principal)
+        let Some(principal) = principal else { return Ok(None) };
+        // What an author's own authentication has said of an end, and a certificate's: it is part of who this is, also beside a token.
+        let principal = principal.ending_with(certificate);
+        self.challenge.still_valid(&principal, SystemTime::now())?;
+        Ok(Some(principal))
     }
 
     /// By what is known of tokens and certificates, and by the author's own way.
@@ -115,9 +115,12 @@ impl Authenticator {
             }
             // Known, and not good any more: that is not the author's business.
             (Some(_), Err(refusal)) if refusal.about.is_some() => Err(refusal),
-            (Some(authenticate), _) => {
+            (Some(authenticate), by_token) => {
                 const REASON: &str = "the credentials are missing or not accepted";
+                // Nobody can say yet whether that token is good.
+                let unavailable = by_token.err().filter(|refusal| refusal.status == 503);
                 let denied = |Denied| match any {
+                    _ if unavailable.is_some() => unavailable.unwrap_or_else(|| self.challenge.invalid(REASON)),
                     true => self.challenge.invalid(REASON),
                     false => self.challenge.missing(REASON),
                 };

@@ -130,7 +130,9 @@ impl Gate {
             Ok(Some(_)) => self.rates.logged_in(address, &brought),
             // Without any credentials it was a question, not an attempt.
             Err(refusal)
-                if matches!(refusal.label, "auth" | "ticket") && (!headers.is_empty() || says_invalid(refusal)) =>
+                if matches!(refusal.label, "auth" | "ticket")
+                    && matches!(refusal.status, 400 | 401)
+                    && (!headers.is_empty() || says_invalid(refusal)) =>
             {
                 self.rates.failed_to_log_in(address);
             }

@@ -35,6 +35,8 @@ pub(crate) fn run(link: Link, peer: ClientAddr, mut seat: Seat, accepted: Instan
     let limits = &door.core.limits;
     let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
     let head = read_head(&mut *read, head_limits, accepted + limits.head_deadline, &door.tls_log);
+    // What is asked for is known: whatever comes of it, it is no handshake that might never end.
+    seat.opened();
     let certificate = read.certificate();
     let mut address = peer;
     let passed = head.and_then(|read| {
@@ -46,15 +48,12 @@ pub(crate) fn run(link: Link, peer: ClientAddr, mut seat: Seat, accepted: Instan
             admitted => Ok(Some((admitted, head, ahead))),
         }
     });
-    seat.opened();
     match passed {
         Ok(Some((Admitted::Answered(answer), ..))) => finish(read, &outbox, answer, &door),
         Ok(Some((Admitted::WebSocket(passed), ..))) if read.set_timeout(None).is_ok() => {
-            seat.established();
             upgraded(read, &outbox, address, passed, &door);
         }
         Ok(Some((Admitted::Http(passed), head, ahead))) => {
-            seat.established();
             http::serve(read, &outbox, (peer, address), (head, passed), ahead, &mut seat);
         }
         Ok(_) => match read.failure() {

@@ -244,6 +244,20 @@ fn a_subscription_over_http_ends_with_its_token() {
 }
 
 #[test]
+fn a_stream_ends_with_its_token_also_if_more_was_sent_ahead_than_is_read() {
+    let running = serve(ending(soon()));
+    let mut web = Web::connect(&running);
+    web.revision = MODERN;
+    let message = web.make("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
+    web.post(&message, &[("Authorization", &bearer(TOKEN))]);
+    assert_eq!(web.head().status, 200);
+    web.send(vec![b'x'; 96 << 10]);
+    assert!(web.event().is_some_and(|event| event["method"] == "notifications/subscriptions/acknowledged"));
+    assert_eq!(web.event(), None);
+    until("the connection is gone", || running.handle().status().connections == 0);
+}
+
+#[test]
 fn tokens_that_are_taken_away_take_their_connections_along() {
     let (turn, keeper) = turnstile();
     let server = Server::new("demo", "1").tool("wait", "Waits", move |_ctx, NoArgs| {

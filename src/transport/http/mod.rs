@@ -8,11 +8,11 @@ use super::accept::{Claim, Door, Seat};
 use super::gate::{Admitted, HttpPassed};
 use super::{opening, websocket};
 use crate::audit::Party;
-use crate::engine::connection::Connection;
+use crate::engine::connection::{Connection, Mark};
 use crate::engine::ending::LULL;
 use crate::engine::framing::Framing;
 use crate::engine::link::ReadHalf;
-use crate::engine::outbox::{self, Flush, Frame, Outbox};
+use crate::engine::outbox::{self, Flush, Frame, Outbox, Phase};
 use crate::engine::pool::Abandon;
 use crate::engine::settle::settle;
 use crate::guard::address::ClientAddr;
@@ -251,6 +251,10 @@ fn wait_over(
             retired = true;
             service.retire(exchange);
             connection.outbox.flush();
+        }
+        // Who has sent ahead as much as may wait is not read, so that its end is seen here alone.
+        if connection.mark() == Mark::RightEnded || connection.outbox.phase() == Phase::Closed {
+            return false;
         }
         let over = exchange.is_over();
         if over && !ahead.is_empty() {
