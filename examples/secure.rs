@@ -57,7 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             |_ctx, NoArgs| Ok(NOTES.lock().unwrap_or_else(PoisonError::into_inner).join("\n")),
         )
         .tool_with(
-            Tool::new("wipe", "Delete all notes").destructive().scope("notes:write").rate(1, Duration::from_secs(60)),
+            // A client of 2026-07-28 comes once for the question and once with its answer: each is a call.
+            Tool::new("wipe", "Delete all notes").destructive().scope("notes:write").rate(10, Duration::from_secs(60)),
             |_ctx, NoArgs| {
                 NOTES.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 Ok("deleted")

@@ -79,6 +79,7 @@ impl<H> Bound<H> {
         make: impl FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send + 'static,
     ) -> Result<Self, Error> {
         problems.extend(settings.take_problems());
+        problems.extend(offered.problems(&settings.limits));
         let tls = settings.tls.clone().and_then(|(config, location)| {
             let wrong = |wrong: Vec<Problem>| problems.extend(wrong.into_iter().map(|problem| problem.at(location)));
             Tls::new(config).map_err(wrong).ok()

@@ -399,6 +399,7 @@ impl Settings {
         mut problems: Vec<Problem>,
     ) -> Diagnosis {
         problems.extend(self.take_problems());
+        problems.extend(offered.problems(&self.limits));
         problems.extend(Issuers::new(&self.jwt).err().into_iter().flatten());
         doctor::examine(Case { settings: &self, offered, addresses, health, problems })
     }

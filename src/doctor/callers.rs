@@ -112,6 +112,21 @@ fn confirmation(case: &Case<'_>, found: &mut Findings) {
              `Tool::without_confirmation`",
         );
     }
+    // In 2026-07-28 the question and the answer to it are a call each.
+    let once = |tool: &&Entry| {
+        tool.asks_first(case.settings.confirm_destructive) && tool.bounds.calls().is_some_and(|calls| calls < 2)
+    };
+    let once = names(case.tools().filter(once).map(|tool| tool.name()));
+    if !once.is_empty() {
+        found.add(
+            Severity::Weak,
+            "tools",
+            format!(
+                "a client of 2026-07-28 cannot confirm, as its answer is one call more than the rate allows: {once}"
+            ),
+            "allow two calls or more with `Tool::rate`",
+        );
+    }
 }
 
 /// Static tokens and tickets.

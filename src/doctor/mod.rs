@@ -28,6 +28,7 @@ mod records;
 mod ways;
 
 use crate::error::{Error, Problem};
+use crate::limits::Limits;
 use crate::mcp::registry::{Entry, Registry};
 use crate::protocol::letters::is_harmful;
 use crate::settings::Settings;
@@ -147,6 +148,16 @@ pub(crate) enum Offered {
     Mcp(Box<Registry>),
     /// Protocols of an author's own, at these paths.
     Services(Vec<String>),
+}
+
+impl Offered {
+    /// What cannot be served within these limits.
+    pub(crate) fn problems(&self, limits: &Limits) -> Vec<Problem> {
+        match self {
+            Self::Mcp(registry) => registry.unaffordable(limits),
+            Self::Services(_) => Vec::new(),
+        }
+    }
 }
 
 /// A setup to be looked at.

@@ -101,6 +101,24 @@ impl Rates {
         Ok(())
     }
 
+    /// What [`take`](Self::take) has taken is not used after all.
+    pub(crate) fn give_back(
+        &self,
+        own: &Mutex<TokenBucket>,
+        principal: Option<&Principal>,
+        address: ClientAddr,
+        n: u64,
+    ) {
+        let now = self.start.elapsed();
+        own.lock().give_back(n);
+        if let Some((table, principal)) = self.principals.as_ref().zip(principal) {
+            table.lock().give_back(principal.shared_id(), now, n);
+        }
+        if let Some((table, group)) = self.addresses.as_ref().zip(self.counted(address)) {
+            table.lock().give_back(group, now, n);
+        }
+    }
+
     /// One more connection from that address.
     pub(crate) fn connect(&self, address: ClientAddr) -> Result<(), RetryAfter> {
         match self.connects.as_ref().zip(self.counted(address)) {
@@ -146,11 +164,18 @@ impl Rates {
         }
     }
 
-    /// Takes `n` from a client's calls of this day, if there is a limit.
-    pub(crate) fn take_of_day(&self, payer: impl FnOnce() -> Payer, n: u64) -> Result<(), UsedUp> {
-        let Some(quota) = &self.quota else { return Ok(()) };
+    /// Takes `n` from a client's calls of this day, if there is a limit; then also which day it is.
+    pub(crate) fn take_of_day(&self, payer: impl FnOnce() -> Payer, n: u64) -> Result<Option<u64>, UsedUp> {
+        let Some(quota) = &self.quota else { return Ok(None) };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        quota.take(payer(), since, n)
+        quota.take(payer(), since, n).map(Some)
+    }
+
+    /// What was taken of that day is not used after all.
+    pub(crate) fn give_back_of_day(&self, payer: impl FnOnce() -> Payer, day: u64, n: u64) {
+        if let Some(quota) = &self.quota {
+            quota.give_back(payer(), day, n);
+        }
     }
 
     /// What is counted for that address, if anything is.
@@ -160,8 +185,8 @@ impl Rates {
 }
 
 impl Quota {
-    /// `since` is the time since 1970.
-    fn take(&self, payer: Payer, since: Duration, n: u64) -> Result<(), UsedUp> {
+    /// `since` is the time since 1970. Gives back the day.
+    fn take(&self, payer: Payer, since: Duration, n: u64) -> Result<u64, UsedUp> {
         let mut today = self.today.lock();
         // A clock that was put back a little begins no day anew; one that had run ahead must not keep everybody out until it is that day.
         let now = since.as_secs() / DAY;
@@ -178,8 +203,17 @@ impl Quota {
             }
             sum => {
                 *taken = sum;
-                Ok(())
+                Ok(day)
             }
+        }
+    }
+
+    fn give_back(&self, payer: Payer, day: u64, n: u64) {
+        let mut today = self.today.lock();
+        // A new day has all of its calls anyway.
+        if day == today.0 {
+            let taken = today.1.of(payer, Duration::ZERO, |_| false);
+            *taken = taken.saturating_sub(n);
         }
     }
 }
@@ -205,5 +239,10 @@ mod tests {
         assert!(quota.take(alice(), s(20_000 * DAY), 1).is_err(), "an hour that comes again");
         assert!(quota.take(alice(), s(20_001 * DAY), 3).is_ok());
         assert!(quota.take(alice(), noon, 1).is_err(), "a clock that was put back");
+        quota.give_back(alice(), 20_000, 1);
+        assert!(quota.take(alice(), noon, 1).is_err(), "a call of another day");
+        quota.give_back(alice(), 20_001, 2);
+        assert_eq!(quota.take(alice(), noon, 2).ok(), Some(20_001));
+        assert!(quota.take(alice(), noon, 1).is_err());
     }
 }

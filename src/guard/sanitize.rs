@@ -155,7 +155,10 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
 fn decoded(token: &str) -> Cow<'_, str> {
     let inner = token.strip_prefix('"').and_then(|token| token.strip_suffix('"')).unwrap_or(token);
     match inner.contains('\\') {
-        true => serde_json::from_str(token).map_or(Cow::Borrowed(inner), Cow::Owned),
+        // Half of a surrogate pair is no text, but must not hide what else is written with escapes.
+        true => serde_json::from_str(token)
+            .or_else(|_| serde_json::from_str(&exact::without_lone_surrogates(token)))
+            .map_or(Cow::Borrowed(inner), Cow::Owned),
         false => Cow::Borrowed(inner),
     }
 }
@@ -461,6 +464,20 @@ mod tests {
         assert_eq!(refused(r#"{"ok":"","\udb40\udc41":0}"#), ("/\u{e0041}".into(), '\u{e0041}'));
         // The blanks of JSON itself are none of its text.
         assert_eq!(json("{\r\n\t\"a\" : \"\u{e9}\"}", &policy), Verdict::Clean);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_hides_nothing() {
+        let policy = TextPolicy::all(TextAction::Strip);
+        for (text, clean) in [
+            (r#"["\ud800\u001b[31mred"]"#, "[\"\u{fffd}red\"]"),
+            (r#"["\u001b\udc00\\ud800\ud83d\ude00\ud83d"]"#, "[\"\u{fffd}\\\\ud800\u{1f600}\u{fffd}\"]"),
+            (r#"["\ud800\ud800\udc00\u202e"]"#, "[\"\u{fffd}\u{10000}\"]"),
+        ] {
+            assert_eq!(json(text, &policy), Verdict::Changed(clean.into(), 1), "{text}");
+            assert!(matches!(json(text, &TextPolicy::all(TextAction::Reject)), Verdict::Refused(_)), "{text}");
+        }
+        assert_eq!(json(r#""\ud800""#, &policy), Verdict::Clean);
     }
 
     #[test]

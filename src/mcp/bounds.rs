@@ -5,6 +5,7 @@ use super::session::{Session, rate_limited};
 use crate::engine::rates::{CLIENTS, TooMany};
 use crate::guard::buckets::Buckets;
 use crate::guard::rate::Pace;
+use crate::limits::Limits;
 use crate::principal::Payer;
 use crate::protocol::error::{BusyReason, RpcError};
 use crate::protocol::time::rfc3339;
@@ -31,8 +32,22 @@ pub(crate) struct BoundsPlan {
 pub(crate) struct Bounds {
     /// What a call costs beyond what its message has.
     more: u64,
-    rate: Option<Mutex<Buckets<Payer>>>,
+    rate: Option<Arc<Mutex<Buckets<Payer>>>>,
     in_flight: Option<Arc<InFlight>>,
+    /// The calls of its rate.
+    calls: Option<u32>,
+}
+
+/// What was taken for a call that is about to begin; given back when dropped, unless it was spent.
+#[must_use = "it is given back at once"]
+pub(crate) struct Charge<'s> {
+    session: &'s Session,
+    /// When it was taken.
+    now: Duration,
+    rate: Option<Arc<Mutex<Buckets<Payer>>>>,
+    more: u64,
+    /// The day that so many were taken of.
+    day: Option<(u64, u64)>,
 }
 
 /// The calls of a tool that are under way. As many entries as calls at the most.
@@ -67,7 +82,59 @@ impl BoundsPlan {
             Arc::new(InFlight { most, most_each, running: Mutex::default() })
         });
         let rate = self.rate.map(|(count, per)| Mutex::new(Buckets::new(Pace::per(count.into(), per), CLIENTS)));
-        Ok(Bounds { more: u64::from(self.cost.unwrap_or(1) - 1), rate, in_flight })
+        let calls = self.rate.map(|(count, _)| count);
+        Ok(Bounds { more: u64::from(self.cost.unwrap_or(1) - 1), rate: rate.map(Arc::new), in_flight, calls })
+    }
+}
+
+impl Bounds {
+    /// How many calls its rate lets a client begin at once, if it has one.
+    pub(crate) fn calls(&self) -> Option<u32> {
+        self.calls
+    }
+
+    /// Why each call would be refused, if no client ever has as much as it costs.
+    pub(crate) fn unaffordable(&self, limits: &Limits) -> Option<String> {
+        if self.more == 0 {
+            return None;
+        }
+        let cost = self.more + 1;
+        let most = [
+            ("burst", limits.rate > 0, u64::from(limits.burst)),
+            ("principal_burst", limits.principal_rate > 0, limits.principal_burst.into()),
+            ("address_burst", limits.address_rate > 0, limits.address_burst.into()),
+            ("calls_per_day", limits.calls_per_day > 0, limits.calls_per_day),
+        ];
+        let (name, _, most) = most.into_iter().filter(|(_, is_on, _)| *is_on).min_by_key(|(.., most)| *most)?;
+        (cost > most).then(|| {
+            format!("its cost of {cost} is more than the limit `{name}` of {most}: lower `Tool::cost`, or raise `Limits::{name}`")
+        })
+    }
+}
+
+impl Charge<'_> {
+    /// The call has begun.
+    pub(crate) fn spent(mut self) {
+        (self.rate, self.more, self.day) = (None, 0, None);
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        if self.rate.is_none() && self.more == 0 && self.day.is_none() {
+            return;
+        }
+        let (rates, party) = (&self.session.mcp().core.rates, self.session.link().party());
+        let payer = || Payer::of(party.principal, party.address);
+        if let Some(rate) = self.rate.take() {
+            rate.lock().give_back(payer(), self.now, 1);
+        }
+        if self.more > 0 {
+            rates.give_back(self.session.own_rate(), party.principal, party.address, self.more);
+        }
+        if let Some((day, n)) = self.day {
+            rates.give_back_of_day(payer, day, n);
+        }
     }
 }
 
@@ -106,9 +173,9 @@ impl Session {
     ///
     /// # Errors
     /// -31001 or -31002 with the delay; nothing was taken then.
-    pub(super) fn within_bounds(&self, entry: &Entry) -> Result<Option<Permit>, RpcError> {
+    pub(super) fn within_bounds(&self, entry: &Entry) -> Result<(Option<Permit>, Charge<'_>), RpcError> {
         let (core, party) = (&self.mcp().core, self.link().party());
-        let Bounds { more, rate, in_flight } = &entry.bounds;
+        let Bounds { more, rate, in_flight, .. } = &entry.bounds;
         let payer = || Payer::of(party.principal, party.address);
         let entered = in_flight.as_ref().map(|in_flight| in_flight.enter(&payer())).transpose();
         let permit = entered.map_err(|limit| {
@@ -117,28 +184,25 @@ impl Session {
             RpcError::busy(BusyReason::Busy, BUSY_MS)
         })?;
         let now = core.uptime();
+        // What is refused further down gives back what it holds by then.
+        let mut charge = Charge { session: self, now, rate: None, more: 0, day: None };
         if let Some(rate) = rate {
             let taken = rate.lock().take(payer(), now, 1);
             taken.map_err(|retry| rate_limited(core, party, TooMany { limit: "tool-rate", retry }))?;
+            charge.rate = Some(Arc::clone(rate));
         }
-        let undo = || {
-            if let Some(rate) = rate {
-                rate.lock().give_back(payer(), now, 1);
-            }
-        };
         if *more > 0 {
-            core.rates.take(self.own_rate(), party.principal, party.address, *more).map_err(|too_many| {
-                undo();
-                rate_limited(core, party, too_many)
-            })?;
+            let taken = core.rates.take(self.own_rate(), party.principal, party.address, *more);
+            taken.map_err(|too_many| rate_limited(core, party, too_many))?;
+            charge.more = *more;
         }
-        core.rates.take_of_day(payer, more + 1).map_err(|used_up| {
-            undo();
+        let day = core.rates.take_of_day(payer, more + 1).map_err(|used_up| {
             let retry = used_up.retry.ms();
             let _ = rate_limited(core, party, TooMany { limit: "calls-per-day", retry: used_up.retry });
             RpcError::used_up(used_up.most, retry, &rfc3339(used_up.renews))
         })?;
-        Ok(permit)
+        charge.day = day.map(|day| (day, more + 1));
+        Ok((permit, charge))
     }
 }
 

@@ -7,6 +7,7 @@ use super::listen::Listen;
 use super::tasks::wait::Wait;
 use super::texts;
 use crate::audit::Party;
+use crate::engine::budget::Reservation;
 use crate::engine::connection::Connection;
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::engine::pool::{Busy, Lane, Work};
@@ -30,6 +31,21 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+/// A resource that a session watches.
+pub(crate) struct Watched {
+    /// What the client might use when it asked for that.
+    pub(crate) grant: Grant,
+    /// The memory of its address and its place in the table.
+    pub(crate) _memory: Reservation,
+}
+
+impl Watched {
+    /// What the memory for an address is, about: a table may be half empty.
+    pub(crate) fn cost(uri: &str) -> usize {
+        uri.len() + 2 * size_of::<(Box<str>, Self)>()
+    }
+}
+
 /// What `initialize` has settled for the rest of the connection.
 pub(crate) struct Legacy {
     pub(crate) revision: Revision,
@@ -37,8 +53,8 @@ pub(crate) struct Legacy {
     pub(crate) info: ClientInfo,
     /// What was offered in the answer.
     pub(crate) offered: ServerCapabilities,
-    /// The resources that it watches, with what it might use when it asked for that.
-    pub(crate) watched: Mutex<HashMap<Box<str>, Grant>>,
+    /// The resources that it watches.
+    pub(crate) watched: Mutex<HashMap<Box<str>, Watched>>,
     level: AtomicU8,
     initialized: AtomicBool,
 }

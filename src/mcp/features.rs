@@ -5,11 +5,12 @@ use super::batch::Reply;
 use super::cache::{self, Cacheable, Hint};
 use super::call::{Arguments, Job, Target};
 use super::catalog::{Catalog, Listed};
-use super::client::Legacy;
+use super::client::{Legacy, Watched};
 use super::complete::{Asked, Subject};
 use super::registry::{Reader, Registry};
 use super::resource;
 use super::session::{Caller, Done, Session};
+use crate::engine::pool::Busy;
 use crate::protocol::capabilities::ServerCapabilities;
 use crate::protocol::encode;
 use crate::protocol::envelope::Request;
@@ -214,11 +215,13 @@ impl Session {
         if !self.admits(reader.required, (&request.method, Some(reader.key)), reply)? {
             return Err(unknown());
         }
+        let busy = || self.busy(Busy::Overloaded);
+        let memory = self.mcp().core.memory.reserve(Watched::cost(uri)).ok_or_else(busy)?;
         let mut watched = legacy.watched.lock();
         if watched.len() >= MAX_WATCHED && !watched.contains_key(uri) {
             return Err(RpcError::invalid_params(format!("a session can watch {MAX_WATCHED} resources")));
         }
-        watched.insert(uri.into(), self.grant(reply));
+        watched.insert(uri.into(), Watched { grant: self.grant(reply), _memory: memory });
         drop(watched);
         Ok(self.empty(request))
     }

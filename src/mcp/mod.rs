@@ -43,7 +43,7 @@ use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::{ConnectionId, Core};
 use crate::guard::policy::Texts;
-use crate::guard::scopes::{Grant, Required};
+use crate::guard::scopes::Required;
 use crate::limits::Limits;
 use crate::protocol::capabilities::{ListCapability, ResourcesCapability, ServerCapabilities};
 use crate::protocol::content::{Implementation, MetaMap};
@@ -52,7 +52,7 @@ use crate::protocol::sealed::Keys;
 use crate::service::{ClosedBy, Ended, Message, Peer, Service};
 use access::Access;
 use ask::replay::Replays;
-use client::Link;
+use client::{Link, Watched};
 use hooks::Hooks;
 use http::sessions::Sessions;
 use parking_lot::{Mutex, RwLock};
@@ -183,7 +183,8 @@ impl Mcp {
         let text: Arc<[u8]> = text.into();
         let key = self.key_of(0, uri);
         for link in self.links() {
-            let may_know = |watched: Option<&Grant>| watched.is_some_and(|grant| self.access.allows(grant, required));
+            let may_know =
+                |watched: Option<&Watched>| watched.is_some_and(|it| self.access.allows(&it.grant, required));
             if link.legacy().is_some_and(|legacy| legacy.is_initialized() && may_know(legacy.watched.lock().get(uri))) {
                 let _ = link.send(Body::Shared(Arc::clone(&text)), key, Flush::Now);
             }

@@ -18,7 +18,7 @@ use super::tool_error::ToolResult;
 use crate::error::Problem;
 use crate::guard::policy::TextPolicy;
 use crate::guard::scopes::Required;
-use crate::limits::clamp_time;
+use crate::limits::{Limits, clamp_time};
 use crate::protocol::content::{MetaMap, TaskSupport, ToolAnnotations, ToolInfo};
 use crate::protocol::convert;
 use crate::protocol::json;
@@ -236,6 +236,11 @@ impl Registry {
 
     pub(crate) fn tools(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.tools.iter()
+    }
+
+    /// Tools that nobody could ever call, for what they cost.
+    pub(crate) fn unaffordable(&self, limits: &Limits) -> Vec<Problem> {
+        self.tools().filter_map(|tool| tool.bounds.unaffordable(limits).map(problem_of(tool.name()))).collect()
     }
 
     /// The names of all that asks for a scope.

@@ -539,22 +539,28 @@ impl Session {
         if let (Some(head), Caller::Modern(_)) = (reply.head(), &caller) {
             headers::check_params(head, &entry.mirrored, arguments)?;
         }
-        let permit = self.within_bounds(&entry)?;
+        // Before anything is taken: what is refused by this does not cost more than its message.
+        let speech = self.speech(request, caller, reply)?;
+        let (permit, charge) = self.within_bounds(&entry)?;
         let layers = Arc::clone(&registry.layers);
         drop(registry);
         let arguments = Arguments::of(text, arguments);
         if let Way::Task(ttl) = way {
-            let speech = self.speech(request, caller, reply)?;
-            return self.begin_task(request, speech, (entry, arguments, ttl, permit), reply);
+            let done = self.begin_task(request, speech, (entry, arguments, ttl, permit), reply)?;
+            charge.spent();
+            return Ok(done);
         }
         let job = Job { target: Target::Tool(entry), layers, arguments, reply: reply.clone() };
-        let call = self.call(request, caller, job)?;
+        let call = Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job);
         call.hold(permit);
         if call.is_quick() {
+            charge.spent();
             call.execute_here();
             return Ok(Done::Elsewhere);
         }
-        self.spawn(request, call)
+        let done = self.spawn(request, call)?;
+        charge.spent();
+        Ok(done)
     }
 
     /// A method of the author's own.

@@ -280,6 +280,7 @@ impl Tool {
 
     /// How many messages a call counts for, in all rates of its client ([`Limits::rate`](crate::Limits::rate), that of its principal and of its
     /// address) and in [`Limits::calls_per_day`](crate::Limits::calls_per_day). Default 1.
+    /// More than the smallest of their bursts, or than the calls of a day, is reported by `bind`: nobody could ever call the tool.
     #[must_use]
     pub fn cost(mut self, messages: u32) -> Self {
         self.bounds.cost = Some(messages);

@@ -126,7 +126,7 @@ pub(crate) fn parse<'a>(text: &'a str, limits: &ParseLimits) -> Result<Incoming<
 }
 
 /// What the entry of a batch may be, whose size was looked at.
-const ENTRY: Bounds = Bounds { once: true, later: Some("/params/arguments"), ..Bounds::NONE };
+const ENTRY: Bounds = Bounds { once: true, later: Some(["params", "arguments"]), ..Bounds::NONE };
 
 /// Reads one entry of a batch that [`parse`] has found; its size and nesting were checked there.
 ///

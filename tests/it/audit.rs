@@ -323,7 +323,8 @@ fn every_kind_of_event_is_there() {
     let id = peer.start_call("sleep", json!({}));
     peer.cancel(&id);
     running.handle().edit(|registry| registry.remove_tool("log"));
-    for _ in 0..100 {
+    // Beyond the rate, and not so far that the connection is closed for it.
+    for _ in 0..28 {
         peer.start("ping", json!({}));
     }
     peer.request("ping", json!({}));
@@ -381,7 +382,7 @@ fn every_kind_of_event_is_there() {
     let rate = folder.events("limit").into_iter().filter(|line| line["limit"] == "rate");
     let (lines, count) =
         rate.fold((0, 0), |(lines, count), line| (lines + 1, count + line["count"].as_u64().unwrap_or(1)));
-    assert!(lines < 20 && count > 60, "{lines} lines for {count}");
+    assert!(lines < 10 && count > 12, "{lines} lines for {count}");
 }
 
 #[test]

@@ -211,6 +211,11 @@ fn scopes_and_questions_that_are_missing_are_told() {
     for asks in [tool("wipe").destructive().confirm(), tool("wipe").destructive().without_confirmation()] {
         assert_nothing(&with(asks).doctor(), "without its user");
     }
+    let rare = |calls| with(tool("wipe").confirm().rate(calls, DAY)).doctor();
+    assert_found(&rare(1), Severity::Weak, "tools", "cannot confirm");
+    assert_nothing(&rare(2), "cannot confirm");
+    assert_nothing(&with(tool("look").rate(1, DAY)).doctor(), "cannot confirm");
+    assert_found(&with(tool("dear").cost(1_000_000)).doctor(), Severity::Refused, "tool `dear`", "`burst`");
 }
 
 #[test]

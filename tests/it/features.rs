@@ -1,7 +1,7 @@
 //! Resources, templates, prompts and completion: in all revisions, over WebSocket and HTTP, each answer valid by its schema.
 
 use crate::everywhere;
-use crate::peer::{LEGACY, MODERN, Peer, serve};
+use crate::peer::{LEGACY, MODERN, Peer, serve, until};
 use crate::schema::Schema;
 use mcp_blocking::content::{
     Annotations, Blob, Content, Icon, PromptMessage, PromptOutput, ResourceContents, ResourceLink, Role,
@@ -400,6 +400,33 @@ fn changes(running: &Running) {
     handle.edit(|registry| registry.remove_resource("data://none"));
     handle.resource_updated("config://app");
     handle.resource_updated("data://bytes");
+}
+
+#[test]
+fn what_a_session_watches_is_taken_from_the_memory_of_the_server() {
+    let server = Server::new("watched", "1.0.0").template("x://{id}", "x", "text/plain", |_ctx, _: Value| Ok("x"));
+    let running = serve(server.limits(|limits| (limits.memory_bytes, limits.message_bytes) = (1 << 20, 16 << 10)));
+    let memory = || running.handle().status().memory_used;
+    let uri = |at: usize| format!("x://{at}{}", "a".repeat(3_000));
+    let mut peer = Peer::of(&running, "2025-11-25");
+    let before = memory();
+    let refused = (0..1_000).find_map(|at| {
+        let answer = peer.request("resources/subscribe", json!({ "uri": uri(at) }));
+        (!answer["error"].is_null()).then(|| (at, answer["error"]["code"].clone()))
+    });
+    let Some((watched, code)) = refused else { panic!("there is no bound") };
+    assert!((100..350).contains(&watched) && code == -31001, "{watched} {code}");
+    assert!(memory() > before + watched * 3_000);
+    for at in 0..watched {
+        peer.request("resources/unsubscribe", json!({ "uri": uri(at) }));
+    }
+    until("it is given back", || memory() <= before + 4_096);
+    // Again and again is once.
+    for _ in 0..500 {
+        assert_eq!(peer.request("resources/subscribe", json!({ "uri": uri(0) }))["result"], json!({}));
+    }
+    drop(peer);
+    until("its end gives it back", || memory() == 0);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn serve(server: Server) -> Running {
 
 /// Waits until something holds that no channel tells of, such as a number in `Handle::status`.
 #[track_caller]
-pub fn until(what: &str, holds: impl Fn() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");

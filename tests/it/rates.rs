@@ -411,6 +411,61 @@ fn a_day_has_so_many_calls_for_each_principal() {
 }
 
 #[test]
+fn a_call_that_is_not_begun_takes_nothing_from_its_tools_rate_and_the_day() {
+    let (turnstile, keeper) = turnstile();
+    let server = demo()
+        .tool_with(Tool::new("rare", "May be called twice an hour").rate(2, HOUR).cost(50), |_ctx, NoArgs| Ok("done"))
+        .tool("held", "Passes a turnstile", move |_ctx, NoArgs| {
+            turnstile.pass();
+            Ok("passed")
+        });
+    let running = serve(server.limits(|limits| {
+        limits.calls_per_connection = 1;
+        limits.calls_per_day = 101;
+    }));
+    let mut peer = Peer::of(&running, "2025-11-25");
+    let held = peer.start_call("held", json!({}));
+    keeper.wait_entered();
+    for _ in 0..10 {
+        assert_eq!(peer.call_error("rare", json!({}))["code"], BUSY);
+    }
+    keeper.release();
+    peer.result(&held);
+    let bad = json!({ "name": "rare", "arguments": {}, "_meta": { "progressToken": {} } });
+    for _ in 0..10 {
+        assert_eq!(peer.request("tools/call", bad.clone())["error"]["code"], -32602);
+    }
+    let mut passed = 0;
+    until("both calls have passed", || {
+        let id = peer.start_call("rare", json!({}));
+        let answer = peer.answer(&id);
+        // The place of the call before may be given back a moment after its answer.
+        assert!(answer["error"].is_null() || answer["error"]["code"] == BUSY, "{answer}");
+        passed += usize::from(answer["error"].is_null());
+        passed == 2
+    });
+    // Of the day all is used up.
+    let error = peer.call_error("echo", json!({ "text": "x" }));
+    assert!(error["data"]["renewsAt"].is_string(), "{error}");
+    assert_eq!(peer.request("ping", json!({}))["result"], json!({}));
+}
+
+#[test]
+fn what_the_day_refuses_takes_no_more_than_its_message() {
+    let server = demo().tool_with(Tool::new("costly", "Costs fifty").cost(50), |_ctx, NoArgs| Ok("done"));
+    let running = serve(server.limits(|limits| {
+        limits.calls_per_day = 50;
+        (limits.rate, limits.burst) = (1, 150);
+    }));
+    let mut peer = Peer::of(&running, MODERN);
+    peer.call("costly", json!({}));
+    for _ in 0..20 {
+        let error = peer.call_error("costly", json!({}));
+        assert!(error["data"]["renewsAt"].is_string(), "{error}");
+    }
+}
+
+#[test]
 fn a_layer_limits_each_client_around_handlers_and_methods() {
     let server = demo().bearer_token("alice", TOKEN).bearer_token("bob", OTHER);
     let running = serve(server.layer(RateLimit::per_client(8, HOUR)));
@@ -438,6 +493,14 @@ fn what_cannot_be_meant_is_reported_by_bind() {
     let tool = |tool: Tool| demo().tool_with(tool, |_ctx, NoArgs| Ok("")).bind("127.0.0.1:0").unwrap_err().to_string();
     assert!(tool(Tool::new("t", "").cost(0)).contains("cost"));
     assert!(tool(Tool::new("t", "").rate(0, HOUR)).contains("rate"));
+    let costly = tool(Tool::new("t", "").cost(2_001));
+    assert!(costly.contains("cost of 2001") && costly.contains("`burst` of 2000"), "{costly}");
+    let of_day = demo().limits(|limits| limits.calls_per_day = 9);
+    let of_day = of_day.tool_with(Tool::new("t", "").cost(10), |_ctx, NoArgs| Ok("")).bind("127.0.0.1:0").unwrap_err();
+    assert!(of_day.to_string().contains("calls_per_day"), "{of_day}");
+    let unlimited = demo().limits(|limits| (limits.rate, limits.principal_rate, limits.address_rate) = (0, 0, 0));
+    let unlimited = unlimited.tool_with(Tool::new("t", "").cost(u32::MAX), |_ctx, NoArgs| Ok("")).bind("127.0.0.1:0");
+    assert!(unlimited.is_ok());
     assert!(tool(Tool::new("t", "").in_flight(0)).contains("at once"));
     let bad = demo().limits(|limits| limits.address_burst = 0).bind("127.0.0.1:0").unwrap_err().to_string();
     assert!(bad.contains("address_burst"), "{bad}");
