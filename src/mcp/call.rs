@@ -348,7 +348,8 @@ impl Call {
         }
         let flow = match self.task() {
             Some(task) => {
-                let flow = task.begin_run();
+                let Some((flow, permit)) = task.begin_run() else { return };
+                self.hold(permit);
                 self.time.store(millis(self.received.elapsed() + self.task_time()), Ordering::Release);
                 self.mcp.tasks.watch(self.deadline());
                 Ok(flow)
@@ -393,6 +394,8 @@ impl Call {
                 }
                 let next = flow.next_run()?;
                 drop(flow);
+                // Nothing runs until there are answers, and they may come at once.
+                drop(self.take_permit());
                 self.suspend(|| task.suspend(next, questions));
                 return Ok(None);
             }

@@ -287,7 +287,9 @@ impl Tool {
     }
 
     /// How many calls may be under way at once, over all clients; one more is answered "busy" (-31001) with a delay, at once. A call counts from its
-    /// request until its handler has returned, also if it was cancelled or its time is over before that; a task counts until it has ended.
+    /// request until its handler has returned, also if it was cancelled or its time is over before that; so does a task. While a task of 2026-07-28
+    /// waits for answers it does not count, as nothing runs: if there is no place for it when they come, they are answered "busy", and none of them
+    /// has counted.
     /// Default: no bound but the [workers](crate::Limits::workers).
     #[must_use]
     pub fn in_flight(mut self, calls: usize) -> Self {
