@@ -149,6 +149,8 @@ fn server() -> Server {
             ctx.sleep(PATIENCE)?;
             Ok("slept")
         })
+        .template("x://{+text}", "any", "text/plain", |_ctx, Text { text }| Ok(text))
+        .fallback(|_ctx, _method, _params| Ok(json!({})))
         .tool_with(Tool::new("late", "Is late").deadline(Duration::from_millis(50)), |ctx, NoArgs| {
             ctx.sleep(PATIENCE)?;
             Ok("slept")
@@ -207,6 +209,8 @@ fn what_a_session_says_stays_on_its_line() {
         peer.answer(&id);
     }
     peer.request("tools/call", json!({ "name": hostile("the-tool"), "arguments": {} }));
+    // What becomes the name of a call, in its fields too.
+    peer.request("resources/read", json!({ "uri": format!("x://{}", hostile("the-address")) }));
     peer.request("tools/list", json!({ "cursor": hostile("the-cursor") }));
     peer.request("logging/setLevel", json!({ "level": hostile("the-level") }));
     peer.call("late", json!({}));

@@ -66,7 +66,12 @@ impl Members<'_> {
         self.0.str(key, word);
     }
 
-    /// Anybody's text: escaped and cut.
+    /// Who somebody is, and what was registered, which are no secrets: escaped and cut, but never taken for one.
+    pub(super) fn name(&mut self, key: &'static str, name: &str) {
+        self.0.str(key, &Escaped::short(name).in_full().to_string());
+    }
+
+    /// Anybody's text: escaped and cut, without what looks like a secret.
     pub(super) fn text(&mut self, key: &'static str, text: &str) {
         self.0.str(key, &Escaped::short(text).to_string());
     }
@@ -180,6 +185,19 @@ mod tests {
             let line = Line::parse(out.strip_suffix(b"\n").unwrap()).unwrap();
             assert_eq!((line.seq, line.mac, line.event()), (seq, mac, Some(&b"call"[..])));
         }
+    }
+
+    #[test]
+    fn names_stand_there_in_full_and_texts_without_secrets() {
+        let mut chain = Chain::begin(&Master::new(&[1; 32]).part(&[2; 16], &NO_LINE, 0), NO_LINE, 1);
+        let event = Event::new("call", |event| {
+            event.name("principal", "token:ci\n");
+            event.text("client", "token:ci");
+        });
+        let mut out = Vec::new();
+        event.write(&mut out, &mut chain);
+        let value: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&value["principal"], &value["client"]), (&r"token:ci\n".into(), &"token:[redacted]".into()));
     }
 
     #[test]

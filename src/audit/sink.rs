@@ -129,6 +129,8 @@ pub(crate) struct Called<'a> {
     pub(crate) method: &'a str,
     /// The tool, or whatever of the method was asked for; never an argument.
     pub(crate) name: Option<&'a str>,
+    /// Whether that is registered. Else it is what a peer has made up.
+    pub(crate) known: bool,
     pub(crate) outcome: Outcome,
     pub(crate) took: Duration,
     pub(crate) arguments: Option<Digest>,
@@ -209,7 +211,7 @@ impl Auditor {
         sink.push_some(what, Who::Address(address.group()), |event| {
             event.word("address", &address.to_string());
             if let Some(about) = about {
-                event.text("about", about);
+                event.name("about", about);
             }
         });
     }
@@ -220,7 +222,7 @@ impl Auditor {
             event.word("outcome", "refused");
             event.word("reason", "denied");
             event.text("method", method);
-            called(event, method, name);
+            called(event, (method, name), true);
         });
     }
 
@@ -231,8 +233,8 @@ impl Auditor {
         sink.push_some(what, Who::Client(party.id.0), |event| {
             party.write(event);
             event.text("method", method);
-            called(event, method, name);
-            event.text("scope", scopes);
+            called(event, (method, name), true);
+            event.name("scope", scopes);
         });
     }
 
@@ -328,7 +330,7 @@ impl Auditor {
 
 impl Called<'_> {
     fn write(&self, event: &mut Members<'_>) {
-        called(event, self.method, self.name);
+        called(event, (self.method, self.name), self.known);
         event.word("outcome", OUTCOMES.get(self.outcome as usize).copied().unwrap_or_default());
         event.number("duration_us", u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
         if let Some(Digest(digest)) = &self.arguments {
@@ -342,17 +344,20 @@ impl Party<'_> {
         event.word("connection", &self.id.to_string());
         event.word("address", &self.address.to_string());
         if let Some(principal) = self.principal {
-            event.text("principal", principal.id());
+            event.name("principal", principal.id());
             if let Some(token) = principal.token_name() {
-                event.text("token", token);
+                event.name("token", token);
             }
         }
     }
 }
 
-fn called(event: &mut Members<'_>, method: &str, name: Option<&str>) {
-    if let Some(name) = name {
-        event.text(if method == method::TOOLS_CALL { "tool" } else { "name" }, name);
+fn called(event: &mut Members<'_>, (method, name): (&str, Option<&str>), known: bool) {
+    let key = if method == method::TOOLS_CALL { "tool" } else { "name" };
+    match name {
+        Some(name) if known => event.name(key, name),
+        Some(name) => event.text(key, name),
+        None => {}
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::registry::Entry;
 use super::session::{Session, rate_limited};
+use crate::audit::Party;
+use crate::engine::Core;
 use crate::engine::rates::{CLIENTS, TooMany};
 use crate::guard::buckets::Buckets;
 use crate::guard::rate::Pace;
@@ -155,6 +157,34 @@ impl InFlight {
     }
 }
 
+/// Whose calls take places, for one more that comes later.
+pub(super) struct Turn {
+    of: Arc<InFlight>,
+    payer: Payer,
+}
+
+impl Permit {
+    pub(super) fn turn(&self) -> Turn {
+        Turn { of: Arc::clone(&self.of), payer: self.payer.clone() }
+    }
+}
+
+impl Turn {
+    /// Takes a place again, on the same account.
+    ///
+    /// # Errors
+    /// -31001: there is none.
+    pub(super) fn enter(&self, core: &Core, party: Party<'_>) -> Result<Permit, RpcError> {
+        self.of.enter(&self.payer).map_err(|limit| no_place(core, party, limit))
+    }
+}
+
+fn no_place(core: &Core, party: Party<'_>, limit: &'static str) -> RpcError {
+    core.counters.busy.fetch_add(1, Ordering::Relaxed);
+    core.audit.limited(party, limit);
+    RpcError::busy(BusyReason::Busy, BUSY_MS)
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let (all, each) = &mut *self.of.running.lock();
@@ -178,11 +208,7 @@ impl Session {
         let Bounds { more, rate, in_flight, .. } = &entry.bounds;
         let payer = || Payer::of(party.principal, party.address);
         let entered = in_flight.as_ref().map(|in_flight| in_flight.enter(&payer())).transpose();
-        let permit = entered.map_err(|limit| {
-            core.counters.busy.fetch_add(1, Ordering::Relaxed);
-            core.audit.limited(party, limit);
-            RpcError::busy(BusyReason::Busy, BUSY_MS)
-        })?;
+        let permit = entered.map_err(|limit| no_place(core, party, limit))?;
         let now = core.uptime();
         // What is refused further down gives back what it holds by then.
         let mut charge = Charge { session: self, now, rate: None, more: 0, day: None };

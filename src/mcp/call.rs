@@ -348,7 +348,8 @@ impl Call {
         }
         let flow = match self.task() {
             Some(task) => {
-                let flow = task.begin_run();
+                let Some((flow, permit)) = task.begin_run() else { return };
+                self.hold(permit);
                 self.time.store(millis(self.received.elapsed() + self.task_time()), Ordering::Release);
                 self.mcp.tasks.watch(self.deadline());
                 Ok(flow)
@@ -370,7 +371,7 @@ impl Call {
         let Some(result) = result.transpose() else { return };
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         log::debug!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(), outcome;
+            target: "mcp_blocking::call", connection = self.link.id.0, tool:% = Escaped::short(self.name()), trace = self.trace_id(), outcome;
             "{} {outcome} after {:?}", self.label(), self.received.elapsed()
         );
         self.answer(result, flush);
@@ -385,10 +386,16 @@ impl Call {
     ) -> ToolResult<Option<Product>> {
         let mut flow = ctx.flow.lock();
         if let Some(task) = self.task() {
-            let questions = flow.take_questions();
+            let mut questions = flow.take_questions();
             if !questions.is_empty() {
+                for (_, question) in &mut questions {
+                    // What its answer belongs to is still the question as the handler has it.
+                    question.params = self.clean_question(&question.params)?.into_owned();
+                }
                 let next = flow.next_run()?;
                 drop(flow);
+                // Nothing runs until there are answers, and they may come at once.
+                drop(self.take_permit());
                 self.suspend(|| task.suspend(next, questions));
                 return Ok(None);
             }
@@ -637,7 +644,7 @@ impl Call {
     /// Tells the audit log of the end of the request.
     fn record(&self, outcome: Outcome, took: Duration) {
         let (method, name) = self.recorded();
-        let call = Called { method, name, outcome, took, arguments: self.digest };
+        let call = Called { method, name, known: true, outcome, took, arguments: self.digest };
         self.mcp.core.audit.called(self.link.party(), &call);
     }
 
@@ -660,7 +667,7 @@ impl Call {
     pub(crate) fn cancel(&self, reason: Option<&str>) {
         if self.stop(None, Outcome::Cancelled, Flush::Later) {
             log::debug!(
-                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool:% = Escaped::short(self.name()), trace = self.trace_id();
                 "{} cancelled by the client: {}", self.label(), Escaped::short(reason.unwrap_or("no reason given"))
             );
         }
@@ -676,7 +683,7 @@ impl Call {
     pub(crate) fn broke_its_word(&self, faults: &Faults) -> ToolError {
         let incident = self.mcp.incident();
         log::error!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
+            target: "mcp_blocking::call", connection = self.link.id.0, tool:% = Escaped::short(self.name()), trace = self.trace_id(),
             incident = incident.as_str();
             "{} returned what its outputSchema does not allow, incident {incident}:{faults:#}", self.label()
         );
@@ -687,7 +694,7 @@ impl Call {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let incident = self.mcp.panic_incident();
         log::error!(
-            target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id(),
+            target: "mcp_blocking::call", connection = self.link.id.0, tool:% = Escaped::short(self.name()), trace = self.trace_id(),
             incident = incident.as_str();
             "{} panicked, incident {incident}: {}", self.label(), Escaped::short(text.unwrap_or("no message"))
         );
@@ -792,7 +799,7 @@ impl Call {
             && entry.called_here(took)
         {
             log::warn!(
-                target: "mcp_blocking::call", tool = self.name();
+                target: "mcp_blocking::call", tool:% = Escaped::short(self.name());
                 "tool {} is marked quick and took {took:?}, not for the first time: it runs on the pool from now on", self.name()
             );
         }
@@ -840,7 +847,7 @@ impl Work for Call {
         };
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             log::warn!(
-                target: "mcp_blocking::call", connection = self.link.id.0, tool = self.name(), trace = self.trace_id();
+                target: "mcp_blocking::call", connection = self.link.id.0, tool:% = Escaped::short(self.name()), trace = self.trace_id();
                 "{} stopped after {time:?}", self.label()
             );
         }

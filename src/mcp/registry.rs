@@ -308,11 +308,16 @@ impl Registry {
             let ResourceEntry { required, handler, .. } = &resource.it;
             return Some(Reader { handler, variables: "{}".to_owned(), required, key: resource.it.key() });
         }
-        self.templates.iter().find_map(|template| {
+        let mut fitting = self.templates.iter().filter_map(|template| {
             let found = template.it.template.matches(uri)?;
-            let TemplateEntry { required, handler, .. } = &template.it;
-            Some(Reader { handler, variables: resource::variables(&found), required, key: template.it.key() })
-        })
+            Some((&template.it, found))
+        });
+        let first = fitting.next()?;
+        // Which comes first is a matter of their spelling, and no way around a scope.
+        let guarded = |(template, _): &(&TemplateEntry, _)| !template.required.is_empty();
+        let (template, found) = if guarded(&first) { first } else { fitting.find(guarded).unwrap_or(first) };
+        let TemplateEntry { required, handler, .. } = template;
+        Some(Reader { handler, variables: resource::variables(&found), required, key: template.key() })
     }
 }
 

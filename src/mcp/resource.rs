@@ -89,7 +89,8 @@ impl ResourceLink {
     /// let server = Server::new("hr", "1.0.0").resource_with(salaries, |_ctx| Ok("…"));
     /// ```
     ///
-    /// An address that is registered, or the first template that fits it, decides: one that asks for a scope is not read by way of another template that asks for none.
+    /// An address that is registered decides. Otherwise it is the first of the templates that fit it, in the order they are listed in, and one that
+    /// asks for a scope comes before all that ask for none: so nothing is read by way of another template that asks for less.
     /// Other spellings of it are other addresses: a handler that takes a variable for a path has to look at what it gets.
     #[must_use]
     pub fn scope(self, scope: impl Into<String>) -> Resource {

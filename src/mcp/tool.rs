@@ -288,7 +288,9 @@ impl Tool {
     }
 
     /// How many calls may be under way at once, over all clients; one more is answered "busy" (-31001) with a delay, at once. A call counts from its
-    /// request until its handler has returned, also if it was cancelled or its time is over before that; a task counts until it has ended.
+    /// request until its handler has returned, also if it was cancelled or its time is over before that; so does a task. While a task of 2026-07-28
+    /// waits for answers it does not count, as nothing runs: if there is no place for it when they come, they are answered "busy", and none of them
+    /// has counted.
     /// Default: no bound but the [workers](crate::Limits::workers).
     #[must_use]
     pub fn in_flight(mut self, calls: usize) -> Self {
@@ -353,7 +355,7 @@ impl Tool {
     }
 
     /// Asks the user before each call, whatever [`Settings::confirm_destructive`](crate::Settings::confirm_destructive) says: by a form that names the tool and shows its
-    /// arguments, each of them escaped and cut to 200 characters. The handler runs when the user has agreed; if not, the result is a failure that says so.
+    /// arguments, escaped and whole: a call with a value of over 2,000 characters, or with more than 20 arguments that it does not all know, is refused. The handler runs when the user has agreed; if not, the result is a failure that says so.
     ///
     /// The question is one like those of [`Ctx::ask`](crate::Ctx::ask), in both eras and in tasks, ahead of the handler's own. What a user has agreed to is this one call:
     /// no other arguments, and no second time, even if the client brings the same state again ([`Ctx::once`](crate::Ctx::once) says who remembers that). A client that cannot ask its user, as it did not declare elicitation, is refused

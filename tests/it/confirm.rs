@@ -395,6 +395,28 @@ fn nobody_is_asked_about_arguments_that_do_not_fit() {
 }
 
 #[test]
+fn nobody_is_asked_about_what_cannot_be_shown() {
+    for era in ERAS {
+        let (server, runs) = disk(asking());
+        let client = server.in_memory().in_era(era);
+        let many: serde_json::Map<_, _> = (0..20).map(|n| (format!("a{n}"), json!(n))).collect();
+        let mut crowd = Value::Object(many);
+        crowd["path"] = json!("/");
+        for (arguments, why) in
+            [(crowd, "21 arguments"), (json!({ "path": "x".repeat(2_001) }), "the argument path is longer")]
+        {
+            let called = client.call("wipe", arguments).expect("a result");
+            assert!(called.is_error() && called.text().contains(why), "{called:?}");
+            assert!(called.text().contains("too much to be shown to the user"), "{called:?}");
+        }
+        let error = client.call("wipe", json!({ "path": "cookie: x; rm -rf ~" })).expect_err("it is asked");
+        let ClientError::Unanswered { message, .. } = error else { panic!("{error}") };
+        assert!(message.contains("cookie: x; rm -rf ~"), "{message}");
+        assert_eq!(runs.count(), 0);
+    }
+}
+
+#[test]
 fn what_is_shown_is_what_a_layer_has_made_of_it() {
     for era in ERAS {
         let (server, _) = disk(asking());

@@ -3,8 +3,11 @@
 use crate::demo::demo;
 use crate::peer::{ALL, MODERN, PATIENCE, Peer, serve, turnstile, until};
 use crate::raw::{Answer, Head, Raw};
+use crate::tasks::{begin, knowing, reach};
 use crate::web::Web;
-use mcp_blocking::{NoArgs, RateLimit, Running, Server, Tool};
+use mcp_blocking::{NoArgs, RateLimit, Running, Server, TaskSupport, Tool};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -391,6 +394,69 @@ fn a_tool_is_busy_for_all_or_for_one_client_and_free_again_with_the_answer() {
             keeper.release();
             other.result(&id);
         }
+    }
+}
+
+/// Whether its user is asked first.
+#[derive(Deserialize, JsonSchema)]
+struct Asks {
+    asks: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Fine {
+    fine: bool,
+}
+
+#[test]
+fn a_task_takes_a_place_while_its_handler_runs_and_none_while_it_waits_for_answers() {
+    let (turnstile, keeper) = turnstile();
+    let tool = Tool::new("heavy", "Passes a turnstile").task(TaskSupport::Optional).in_flight(1);
+    let running = serve(demo().tool_with(tool, move |ctx, Asks { asks }| {
+        if asks {
+            let Fine { fine } = ctx.ask("fine", "Is it fine?")?.accepted()?;
+            assert!(fine);
+        }
+        turnstile.pass();
+        Ok("passed")
+    }));
+    let mut peer = Peer::able(&running, MODERN, knowing());
+    let busy = |peer: &mut Peer| {
+        let error = peer.call_error("heavy", json!({ "asks": false }));
+        assert_eq!(error["code"], BUSY, "{error}");
+    };
+    // Cancelled, its handler runs on.
+    let id = begin(&mut peer, MODERN, "heavy", json!({ "asks": false }));
+    keeper.wait_entered();
+    busy(&mut peer);
+    peer.request("tasks/cancel", json!({ "taskId": id }));
+    reach(&mut peer, &id, "cancelled");
+    busy(&mut peer);
+    keeper.release();
+    until("its place is free", || running.handle().status().tasks_in_flight == 0);
+    // Several may wait for answers, and somebody else goes on.
+    let asking = [(); 2].map(|()| {
+        let id = begin(&mut peer, MODERN, "heavy", json!({ "asks": true }));
+        reach(&mut peer, &id, "input_required");
+        id
+    });
+    let other = begin(&mut peer, MODERN, "heavy", json!({ "asks": false }));
+    keeper.wait_entered();
+    let answers = json!({ "fine": { "action": "accept", "content": { "fine": true } } });
+    let answer = |peer: &mut Peer, id: &str| {
+        peer.request("tasks/update", json!({ "taskId": id, "inputResponses": answers }))["error"]["code"].clone()
+    };
+    assert_eq!(answer(&mut peer, &asking[0]), BUSY);
+    reach(&mut peer, &asking[0], "input_required");
+    keeper.release();
+    reach(&mut peer, &other, "completed");
+    // The same answers count now.
+    for id in &asking {
+        assert_eq!(answer(&mut peer, id), Value::Null);
+        keeper.wait_entered();
+        busy(&mut peer);
+        keeper.release();
+        reach(&mut peer, id, "completed");
     }
 }
 

@@ -414,6 +414,28 @@ fn an_address_with_a_scope_is_not_read_by_way_of_a_template_without_one() {
 }
 
 #[test]
+fn an_address_that_fits_a_template_with_a_scope_is_not_read_by_way_of_one_without() {
+    // Listed before and behind it.
+    for all in ["hr://{+id}", "hr://{z}/{id}"] {
+        let salaries = ResourceLink::new("hr://{id}/salaries", "salaries").scope("files.read");
+        let running = serve(
+            Server::new("hr", "1.0.0")
+                .settings(guarded())
+                .template_with(salaries, |_ctx, Id { id }| Ok(format!("salaries of {id}")))
+                .template(all, "all", "text/plain", |_ctx, Id { id }| Ok(format!("open {id}"))),
+        );
+        let read = |caller: &mut Caller, uri: &str| caller.ask("resources/read", json!({ "uri": uri }));
+        each(&running, "none", |caller| {
+            assert!(!read(caller, "hr://it/salaries")["error"].is_null(), "{all}");
+            assert!(read(caller, "hr://it/plans")["error"].is_null(), "{all}");
+        });
+        each(&running, "files.read", |caller| {
+            assert_eq!(read(caller, "hr://it/salaries")["result"]["contents"][0]["text"], "salaries of it", "{all}");
+        });
+    }
+}
+
+#[test]
 fn notices_of_a_resource_go_to_those_who_may_read_it() {
     let running = serve(files());
     let handle = running.handle();

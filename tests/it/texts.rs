@@ -2,9 +2,11 @@
 
 use crate::everywhere::each;
 use crate::peer::{ALL, MODERN, Peer, serve};
+use crate::tasks::{begin, reach};
 use mcp_blocking::content::{Content, PromptMessage, ToolOutput};
 use mcp_blocking::{
-    Answer, Json, LogLevel, NoArgs, Server, Settings, TextAction, TextClass, TextPolicy, Tool, ToolResult,
+    Answer, Ctx, Json, LogLevel, NoArgs, Server, Settings, TaskSupport, TextAction, TextClass, TextPolicy, Tool,
+    ToolResult,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,13 @@ fn any_hidden(value: &Value) -> bool {
     }
 }
 
+fn asks(ctx: &Ctx, _: NoArgs) -> ToolResult<String> {
+    match ctx.ask::<Told>("name", format!("Who? {HOSTILE}"))? {
+        Answer::Accept(Told { told }) => Ok(told),
+        _ => Ok("no".into()),
+    }
+}
+
 fn server() -> Server {
     let open = TextPolicy::all(TextAction::Allow);
     let described = |name: &str| Tool::new(name, format!("Echoes {HOSTILE}")).title(HOSTILE);
@@ -81,10 +90,14 @@ fn server() -> Server {
             ctx.log(LogLevel::Error, json!({ "said": HOSTILE }));
             Ok("done")
         })
-        .tool("asks", "Asks", |ctx, NoArgs| match ctx.ask::<Told>("name", format!("Who? {HOSTILE}"))? {
-            Answer::Accept(Told { told }) => Ok(told),
-            _ => Ok("no".into()),
-        })
+        .tool("asks", "Asks", asks)
+        .tool_with(Tool::new("asks-in-a-task", "Asks").task(TaskSupport::Optional), asks)
+        .tool_with(
+            Tool::new("refuses-in-a-task", "Asks")
+                .task(TaskSupport::Optional)
+                .text_out(TextPolicy::all(TextAction::Reject)),
+            asks,
+        )
         .resource("test://note", HOSTILE, "text/plain", |_ctx| Ok(HOSTILE))
         .template("test://by/{text}", "By text", "text/plain", |_ctx, Text { text }| Ok(text))
         .prompt("say", HOSTILE, |_ctx, Text { text }| Ok(vec![PromptMessage::user(format!("{text}{HOSTILE}"))]))
@@ -276,4 +289,26 @@ fn answers_to_questions_are_text_too() {
             false => assert_eq!(answer["error"]["code"], -32602, "{answer}"),
         }
     }
+}
+
+#[test]
+fn the_questions_of_a_task_are_text_too() {
+    let running = serve(server());
+    let capabilities = json!({ "elicitation": {}, "extensions": { "io.modelcontextprotocol/tasks": {} } });
+    let mut peer = Peer::able(&running, MODERN, capabilities);
+    let id = begin(&mut peer, MODERN, "asks-in-a-task", json!({}));
+    let task = reach(&mut peer, &id, "input_required");
+    assert_eq!(task["inputRequests"]["name"]["params"]["message"], format!("Who? {CLEAN}"), "{task}");
+    // It is still the question that the handler asks.
+    let answers = json!({ "name": { "action": "accept", "content": { "told": "bob" } } });
+    peer.request("tasks/update", json!({ "taskId": id, "inputResponses": answers }));
+    let task = reach(&mut peer, &id, "completed");
+    assert_eq!(task["result"]["content"][0]["text"], "bob", "{task}");
+
+    let id = begin(&mut peer, MODERN, "refuses-in-a-task", json!({}));
+    let task = reach(&mut peer, &id, "failed");
+    assert!(
+        !any_hidden(&task) && task["error"]["message"].as_str().is_some_and(|text| text.contains("incident")),
+        "{task}"
+    );
 }

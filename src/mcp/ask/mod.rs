@@ -14,6 +14,7 @@ use super::call::Call;
 use super::ctx::Ctx;
 use super::tool_error::{ToolError, ToolResult};
 use crate::engine::{pool, reading};
+use crate::principal::Payer;
 use crate::protocol::error::codes;
 use crate::protocol::json;
 use crate::protocol::revision::Revision;
@@ -208,14 +209,16 @@ impl Ctx {
     /// From here on only once: an error if the client has come to this place with the very same sealed state before. To be
     /// called right before something that must not happen twice, behind the last question.
     ///
-    /// Which states were used is remembered in this process, for 4,096 at a time, or by
-    /// [`Server::replay_guard`](crate::Server::replay_guard).
+    /// Which states were used is remembered in this process, for 65,536 at a time and for 4,096 of one client (a principal or, without
+    /// authentication, an address; IPv6: one /64), or by [`Server::replay_guard`](crate::Server::replay_guard).
     ///
     /// # Errors
     /// The state was used before, or there is no room to remember it ("busy").
     pub fn once(&self) -> ToolResult<()> {
         let Some((id, lifetime)) = self.flow.lock().state_id() else { return Ok(()) };
-        match self.call().mcp.replays.note(id, lifetime) {
+        let call = self.call();
+        let payer = Payer::of(call.principal(), call.link.party().address);
+        match call.mcp.replays.note(id, lifetime, payer) {
             Use::First => {
                 self.flow.lock().used();
                 Ok(())

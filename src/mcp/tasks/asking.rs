@@ -9,6 +9,7 @@ use crate::engine::pool::Work;
 use crate::mcp::Mcp;
 use crate::mcp::ask::flow::Flow;
 use crate::mcp::ask::question::Rendered;
+use crate::mcp::bounds::Permit;
 use crate::protocol::error::RpcError;
 use crate::protocol::json;
 use crate::protocol::tasks::TaskStatus;
@@ -26,18 +27,21 @@ pub(super) struct Open {
 }
 
 impl StoredTask {
-    /// A run of its handler begins, with all that is known so far.
-    pub(crate) fn begin_run(&self) -> Flow {
+    /// A run of its handler begins, with all that is known so far and its place among those of its tool. `None` if the task has ended.
+    pub(crate) fn begin_run(&self) -> Option<(Flow, Option<Permit>)> {
         // For the moment in which the client's answer is queued.
         drop(self.born.lock());
         let mut state = self.state.lock();
+        if state.status.is_terminal() {
+            return None;
+        }
         let mut flow = state.flow.take().unwrap_or_default();
         for Open { key, question, answer, .. } in std::mem::take(&mut state.open) {
             if let Some(answer) = answer {
                 flow.record(key, &question, answer);
             }
         }
-        flow.of_task()
+        Some((flow.of_task(), self.permit.lock().take()))
     }
 
     /// A run has ended with questions (2026-07-28). When they are answered, there is another.
@@ -110,6 +114,13 @@ impl StoredTask {
             self.enter(&mut state, status);
             return Ok(());
         };
+        match self.turn.as_ref().map(|turn| turn.enter(&mcp.core, recipe.link.party())).transpose() {
+            Ok(permit) => *self.permit.lock() = permit,
+            Err(busy) => {
+                state.take_back(&given);
+                return Err(busy);
+            }
+        }
         let run = recipe.run(mcp, self);
         state.run = Arc::downgrade(&run);
         self.enter(&mut state, TaskStatus::Working);
@@ -117,6 +128,7 @@ impl StoredTask {
         let bytes = run.cost();
         mcp.tasks.spawn(&self.account, run as Arc<dyn Work>, bytes).map_err(|busy| {
             let mut state = self.state.lock();
+            drop(self.permit.lock().take());
             state.take_back(&given);
             state.run = Weak::new();
             if !state.status.is_terminal() {

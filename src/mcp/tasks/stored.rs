@@ -9,7 +9,7 @@ use crate::engine::budget::Reservation;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::pool::Busy;
 use crate::mcp::ask::flow::Flow;
-use crate::mcp::bounds::Permit;
+use crate::mcp::bounds::{Permit, Turn};
 use crate::mcp::call::Call;
 use crate::mcp::client::Link;
 use crate::mcp::listen::Listen;
@@ -49,8 +49,10 @@ pub(crate) struct StoredTask {
     /// Held until its client's answer is queued: nothing may be sent about a task that nobody has heard of.
     pub(super) born: Mutex<()>,
     pub(super) state: Mutex<State>,
-    /// Its place among those of its tool that may run at once.
-    permit: Mutex<Option<Permit>>,
+    /// The place of its next run among those of its tool that may run at once. Taken under the lock of the state: a task that has ended has none.
+    pub(super) permit: Mutex<Option<Permit>>,
+    /// How a run after that one comes to its place.
+    pub(super) turn: Option<Turn>,
     _base: Charge,
     _seats: [Reservation; 2],
 }
@@ -158,6 +160,7 @@ impl StoredTask {
             key: new.key,
             born: Mutex::new(()),
             state: Mutex::new(state),
+            turn: new.permit.as_ref().map(Permit::turn),
             permit: Mutex::new(new.permit),
             _base: base,
             _seats: seats,
@@ -252,13 +255,13 @@ impl StoredTask {
 
     /// The end of the task; false if it had ended. A status that is the end of a task is never left.
     pub(crate) fn settle(&self, end: End) -> bool {
-        // Before anybody hears of it.
-        drop(self.permit.lock().take());
         let (outcome, waits) = {
             let mut state = self.state.lock();
             if state.status.is_terminal() {
                 return false;
             }
+            // Before anybody hears of it. A handler that runs keeps its place until it has returned.
+            drop(self.permit.lock().take());
             // What it worked with makes room for what it has come to.
             (state.recipe, state.flow) = (None, None);
             state.open = Vec::new();
