@@ -11,9 +11,10 @@ use crate::protocol::content::ToolInfo;
 use crate::protocol::revision::Revision;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// What the question is known by. Whoever gives a question of their own this key is told that there are two.
@@ -92,8 +93,8 @@ fn message(tool: &ToolInfo, arguments: &str) -> Result<String, TooMuch> {
     if tool.annotations.destructive == Some(true) {
         text.push_str(" It may destroy something.");
     }
-    // It was read before.
-    let arguments: Map<String, Value> = serde_json::from_str(arguments).unwrap_or_default();
+    // It was read before. By name, whatever a map of serde_json keeps to.
+    let arguments: BTreeMap<String, Value> = serde_json::from_str(arguments).unwrap_or_default();
     if arguments.is_empty() {
         return Ok(text);
     }
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
     use crate::mcp::registry::raw_entry;
     use crate::mcp::tool::Tool;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     fn question(tool: Tool, arguments: &str) -> Result<String, TooMuch> {
         let properties: Map<String, Value> = (0..25).map(|n| (format!("z{n}"), json!({}))).collect();
