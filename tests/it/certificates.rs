@@ -9,7 +9,7 @@ use rustls::{AlertDescription, CertificateError};
 use serde_json::json;
 use std::fs;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const TOKEN: &str = "a-token-of-good-length";
 
@@ -143,6 +143,31 @@ fn only_clients_with_a_good_certificate_come_in_and_are_who_it_says() {
     }
     assert_eq!(whoami(Client::with(&authority, &VERSIONS, Some(&alice)).peer(&running, MODERN)), "cert:cn:alice");
     until("the refusals are counted", || running.handle().status().connections_refused == 8);
+}
+
+#[test]
+fn a_connection_ends_with_the_certificate_that_it_came_with() {
+    let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
+    let identity = authority.issue(&["localhost"]);
+    let running = serve(server().tls(identity.config().client_ca_pem(clients.pem())));
+    let guarded = serve(server().tls(identity.config().client_ca_pem(clients.pem())).bearer_token("ada", TOKEN));
+    let lasting = clients.issue_with(&[], common_name("alice"));
+    let mut honest = Client::with(&authority, &VERSIONS, Some(&lasting)).peer(&running, MODERN);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let soon = clients.issue_with(&[], |params| {
+        common_name("bob")(params);
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(now.as_secs() + 2);
+    });
+    let client = Client::with(&authority, &VERSIONS, Some(&soon));
+    let mut peer = client.peer(&running, MODERN);
+    // Beside a token it ends no less.
+    let stream = Box::new(client.connect(guarded.addr()));
+    let mut both = Peer::over(stream, "localhost", &[("Authorization", &format!("Bearer {TOKEN}"))]);
+    for peer in [&mut peer, &mut both] {
+        let closed = peer.closed();
+        assert!(closed.as_ref().is_some_and(|(code, _)| *code == 1008), "{closed:?}");
+    }
+    honest.barrier();
 }
 
 #[test]
