@@ -21,6 +21,7 @@ mod tests;
 mod text;
 mod tokens;
 
+use crate::engine::Core;
 use crate::guard::origin::{HostPolicy, OriginPolicy};
 use crate::http::head::Head;
 use crate::http::reader::{HeadLimits, HeadReader, Progress};
@@ -28,6 +29,10 @@ use crate::http::refusal::Refusal;
 use crate::http::upgrade;
 use crate::protocol::exercise;
 use crate::protocol::revision::Revision;
+use crate::settings::Settings;
+use crate::transport::accept::Door;
+use crate::transport::gate::{Gate, Route};
+use std::sync::Arc;
 
 /// Request heads, one after the other as a pipelining client sends them: however the bytes are cut, the result is the same;
 /// and whatever is answered is a well-formed head itself.
@@ -267,4 +272,13 @@ impl<'a> Script<'a> {
         self.0 = rest;
         taken
     }
+}
+
+/// The way in to one service, with the settings that there are without any.
+fn door(core: &Arc<Core>, route: Route) -> Arc<Door> {
+    let Settings { hosts, origins, proxies, authenticator, .. } = Settings::default();
+    let (rates, routes) = (Arc::clone(&core.rates), vec![route]);
+    let gate =
+        Gate { hosts, origins, proxies, authenticator, rates, routes, health: None, metadata: None, tickets: None };
+    Door::new(Arc::clone(core), gate)
 }

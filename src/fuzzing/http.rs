@@ -19,9 +19,8 @@ use crate::http::reader::{HeadLimits, HeadReader, Progress};
 use crate::limits::Limits;
 use crate::principal::Principal;
 use crate::service::{AnyService, ClosedBy, Message, Peer, Service};
-use crate::settings::Settings;
 use crate::transport::accept::{Door, Seat};
-use crate::transport::gate::{Admitted, Gate, Route};
+use crate::transport::gate::{Admitted, Route};
 use crate::transport::http::exchange::Exchange;
 use crate::transport::http::{HttpConnection, HttpService};
 use crate::transport::opening;
@@ -144,20 +143,8 @@ fn stage() -> &'static Stage {
         let service = Recorder::start();
         let websocket: Arc<dyn AnyService> = Arc::new(Nothing);
         let http: Arc<dyn HttpService> = Arc::new(Arc::clone(&service));
-        let Settings { hosts, origins, proxies, authenticator, .. } = Settings::default();
-        let routes = vec![Route { path: "/mcp".into(), service: websocket, http: Some(http) }];
-        let gate = Gate {
-            hosts,
-            origins,
-            proxies,
-            authenticator,
-            rates: Arc::clone(&core.rates),
-            routes,
-            health: None,
-            metadata: None,
-            tickets: None,
-        };
-        let door = Door::new(Arc::clone(&core), gate);
+        let route = Route { path: "/mcp".into(), service: websocket, http: Some(http) };
+        let door = super::door(&core, route);
         Stage { core, door, service }
     })
 }

@@ -23,9 +23,8 @@ use crate::protocol::capabilities::LogLevel;
 use crate::protocol::json;
 use crate::server::Server;
 use crate::service::{AnyService, Service};
-use crate::settings::Settings;
 use crate::transport::accept::{Door, Seat};
-use crate::transport::gate::{Gate, Route};
+use crate::transport::gate::Route;
 use crate::transport::opening;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
@@ -108,22 +107,7 @@ fn stage() -> &'static Stage {
         let server = server();
         let mcp = Mcp::new(server.plan(Access::default()), Arc::clone(&core));
         let service: Arc<dyn AnyService> = Arc::new(Arc::clone(&mcp));
-        let Settings { hosts, origins, proxies, authenticator, .. } = Settings::default();
-        let routes = vec![Route { path: "/mcp".into(), service, http: None }];
-        let door = Door::new(
-            Arc::clone(&core),
-            Gate {
-                hosts,
-                origins,
-                proxies,
-                authenticator,
-                rates: Arc::clone(&core.rates),
-                routes,
-                health: None,
-                metadata: None,
-                tickets: None,
-            },
-        );
+        let door = super::door(&core, Route { path: "/mcp".into(), service, http: None });
         Stage { core, mcp, door }
     })
 }
