@@ -107,7 +107,17 @@ fn numbers_are_kept_as_they_are_or_refused() {
             client.ask_with("tools/call", params, |text| text.replace("\"@\"", number))["result"].clone()
         };
         for number in ["1180591620717411303424", "-9223372036854775809", "1e400", "-1e400"] {
-            assert_eq!(with("raw", "n", number)["isError"], true, "{number}");
+            // With `arbitrary_precision` serde_json keeps what no f64 holds, to the letter.
+            match number.contains("e400") && serde_json::from_str::<Value>(number).is_ok() {
+                true => {
+                    let told = with("raw", "n", number)["content"][0]["text"].clone();
+                    assert!(
+                        told.as_str().is_some_and(|told| told.to_ascii_lowercase().replace('+', "").contains(number)),
+                        "{told}"
+                    );
+                }
+                false => assert_eq!(with("raw", "n", number)["isError"], true, "{number}"),
+            }
             assert_eq!(with("count", "count", number)["isError"], true, "{number}");
         }
         for number in ["18446744073709551615", "-9223372036854775808", "0.1", "1e300"] {
