@@ -26,7 +26,7 @@ fn each_set_of_features_links_as_many_crates_as_the_readme_says() {
 /// The crates that such a build links on this machine.
 fn linked(features: &[&str]) -> usize {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--frozen", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
         .args(features)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
