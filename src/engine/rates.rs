@@ -135,6 +135,11 @@ impl Rates {
         }
     }
 
+    /// Whether anything is counted for that address.
+    pub(crate) fn counts(&self, address: ClientAddr) -> bool {
+        self.counted(address).is_some()
+    }
+
     /// Whether a connection from that address may be taken, for all that is known of failed logins.
     pub(crate) fn may_connect(&self, address: ClientAddr) -> Result<(), RetryAfter> {
         match self.counted(address) {

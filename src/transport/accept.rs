@@ -207,14 +207,9 @@ impl Seat {
         self.claim.take()
     }
 
-    /// What the peer wants is known, or that it wants nothing: it is not cut for others any more.
+    /// What the peer wants is known, or that it wants nothing: it counts among the handshakes no longer, and is not cut for others any more.
     pub(crate) fn opened(&mut self) {
         self.opening = None;
-        self.established();
-    }
-
-    /// The handshake is over.
-    pub(crate) fn established(&mut self) {
         if let Some(place) = &mut self.place {
             self.door.seats.lock().established(place);
         }

@@ -116,6 +116,9 @@ impl Gate {
         address: ClientAddr,
         certificate: Option<&Principal>,
     ) -> Result<Option<Principal>, Refusal> {
+        if !self.rates.counts(address) {
+            return self.authenticator.identify(head, origin, address, certificate);
+        }
         let mut headers: Vec<&[u8]> = CREDENTIALS.iter().flat_map(|name| head.values(name)).collect();
         if !matches!(offered(head), Offer::Nothing) {
             headers.extend(head.values("sec-websocket-protocol"));
