@@ -3,13 +3,13 @@
 
 use super::batch::Reply;
 use super::cache::{self, Cacheable, Hint};
-use super::call::{Arguments, Job, Target};
 use super::catalog::{Catalog, Listed};
 use super::client::{Legacy, Watched};
 use super::complete::{Asked, Subject};
 use super::registry::{Reader, Registry};
 use super::resource;
 use super::session::{Caller, Done, Session};
+use super::target::{Arguments, Job, Target};
 use crate::engine::pool::Busy;
 use crate::protocol::capabilities::ServerCapabilities;
 use crate::protocol::encode;

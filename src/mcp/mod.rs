@@ -33,6 +33,7 @@ pub(crate) mod registry;
 pub(crate) mod resource;
 pub(crate) mod schema;
 pub(crate) mod session;
+pub(crate) mod target;
 pub(crate) mod tasks;
 mod texts;
 pub(crate) mod tool;

@@ -4,12 +4,12 @@ use super::Mcp;
 use super::ask::flow::Given;
 use super::batch::{Batch, Reply};
 use super::cache::{self, Cacheable};
-use super::call::{Arguments, Call, Job, Speech, Target, http_status};
+use super::call::{Call, Speech, http_status};
 use super::client::{Client, Legacy, Link, Pending};
 use super::http::headers;
 use super::layer;
 use super::listen::Listen;
-use super::meta::RequestMeta;
+use super::target::{Arguments, Job, Target};
 use super::tasks::methods::Way;
 use super::texts;
 use super::tool_error::ToolError;
@@ -617,29 +617,20 @@ impl Session {
         let progress = request.params.progress_token()?;
         let principal = reply.principal().cloned();
         self.refuse_if_unrecorded()?;
+        let says = (&request.params, request.repeats);
         Ok(match caller {
-            Caller::Legacy(legacy) => Speech {
-                revision: legacy.revision,
-                capabilities: Arc::clone(&legacy.capabilities),
-                level: None,
-                progress,
-                principal,
-                given: Given::default(),
-                meta: RequestMeta::read(&request.params),
-                repeats: request.repeats,
-            },
+            Caller::Legacy(legacy) => {
+                let capabilities = Arc::clone(&legacy.capabilities);
+                Speech { progress, ..Speech::new(legacy.revision, capabilities, principal, says) }
+            }
             Caller::Modern(modern) => Speech {
-                revision: modern.revision,
-                capabilities: Arc::new(modern.capabilities),
                 level: modern.log_level,
                 progress,
-                principal,
                 given: Given {
                     state: request.params.request_state.as_deref().map(Box::from),
                     responses: request.params.input_responses.map(RawValue::to_owned),
                 },
-                meta: RequestMeta::read(&request.params),
-                repeats: request.repeats,
+                ..Speech::new(modern.revision, Arc::new(modern.capabilities), principal, says)
             },
         })
     }
@@ -741,27 +732,13 @@ impl Session {
     fn noted(&self, text: &Text, own: &str, notification: &Notification<'_>, reply: &Reply) {
         let registry = self.mcp.registry();
         let Some(entry) = registry.methods.notification(&notification.method) else { return };
+        let says = (&notification.params, notification.repeats);
         let speech = match self.link.legacy() {
-            Some(legacy) => Speech {
-                revision: legacy.revision,
-                capabilities: Arc::clone(&legacy.capabilities),
-                level: None,
-                progress: None,
-                principal: reply.principal().cloned(),
-                given: Given::default(),
-                meta: RequestMeta::read(&notification.params),
-                repeats: notification.repeats,
-            },
-            None => Speech {
-                revision: Revision::R2026_07_28,
-                capabilities: Arc::default(),
-                level: None,
-                progress: None,
-                principal: None,
-                given: Given::default(),
-                meta: RequestMeta::read(&notification.params),
-                repeats: notification.repeats,
-            },
+            Some(legacy) => {
+                let (capabilities, principal) = (Arc::clone(&legacy.capabilities), reply.principal().cloned());
+                Speech::new(legacy.revision, capabilities, principal, says)
+            }
+            None => Speech::new(Revision::R2026_07_28, Arc::default(), None, says),
         };
         let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));
         let (mcp, link) = (Arc::clone(&self.mcp), Arc::clone(&self.link));

@@ -2,8 +2,9 @@
 //!
 //! What comes in is looked at before a handler sees it, on the handler's own thread; what goes out when it has been written, whatever it is made of.
 
-use super::call::{Call, Target};
+use super::call::Call;
 use super::fault::{Fault, Faults};
+use super::target::Target;
 use super::tool_error::{ToolError, ToolResult};
 use crate::engine::Core;
 use crate::guard::policy::{TextPolicy, Texts};
