@@ -43,15 +43,7 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     let Some((_, own)) = pages.first() else { return Err("name a --page ADDRESS".into()) };
     let origin = format!("http://{own}");
     let server = server.settings(settings.allow_origin(&origin));
-    let (first, more) = options.addresses();
-    let mut bound = server.bind(first)?;
-    for address in more {
-        bound = bound.and_bind(address.as_str())?;
-    }
-    if let Some(address) = options.health() {
-        bound = bound.health(address)?;
-    }
-    let running = bound.start()?;
+    let running = process::open(server.unbound()?, &options.addresses(), options)?.start()?;
     let url = format!("{}://{}/mcp", options.websocket(), running.addr());
     let health = running.health_addr().map(|address| format!("health http://{address}/health"));
     let lines: Vec<_> = std::iter::once(format!("websocket {url}"))
@@ -71,6 +63,7 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
         })?);
     }
     let handle = running.handle();
+    process::renew_on_hangup(options, &handle)?;
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
     process::announce(lines)?;
     running.join()?;

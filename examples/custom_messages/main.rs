@@ -26,31 +26,11 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     if options.doctor() {
         return process::examine(options, |addresses, health| listener.doctor_at(addresses, health));
     }
-    let (first, more) = options.addresses();
-    let mut bound = listener.bind(first)?;
-    for address in more {
-        bound = bound.and_bind(address.as_str())?;
-    }
-    if let Some(address) = options.health() {
-        bound = bound.health(address)?;
-    }
-    let running = bound.start()?;
+    let addresses = options.addresses();
+    let Some((first, more)) = addresses.split_first() else { return Err("name an address: --listen ADDRESS".into()) };
+    let running = process::open(listener.bind(*first)?, more, options)?.start()?;
     let handle = running.handle();
-    #[cfg(unix)]
-    if options.audits() || options.tls() || options.has_token_files() {
-        let handle = handle.clone();
-        #[cfg(feature = "tls")]
-        let tls = options.tls();
-        process::on_hangup(move || {
-            handle.reopen_audit();
-            // What is wrong with them is in the log.
-            let _ = handle.reload_tokens();
-            #[cfg(feature = "tls")]
-            if tls {
-                process::reloaded(handle.reload_tls());
-            }
-        })?;
-    }
+    process::renew_on_hangup(options, &handle)?;
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
     let scheme = options.websocket();
     let at =

@@ -28,36 +28,13 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     if options.doctor() {
         return process::examine(options, |addresses, health| server.doctor_at(addresses, health));
     }
-    let mut bound = server.unbound()?;
-    if options.listens() {
-        let (first, more) = options.addresses();
-        for address in std::iter::once(first).chain(more.iter().map(String::as_str)) {
-            bound = bound.and_bind(address)?;
-        }
-    }
+    let mut bound = process::open(server.unbound()?, &options.addresses(), options)?;
     if options.stdio() {
         bound = bound.stdio();
     }
-    if let Some(address) = options.health() {
-        bound = bound.health(address)?;
-    }
     let running = bound.start()?;
     let handle = running.handle();
-    #[cfg(unix)]
-    if options.audits() || options.tls() || options.has_token_files() {
-        let handle = handle.clone();
-        #[cfg(feature = "tls")]
-        let tls = options.tls();
-        process::on_hangup(move || {
-            handle.reopen_audit();
-            // What is wrong with them is in the log.
-            let _ = handle.reload_tokens();
-            #[cfg(feature = "tls")]
-            if tls {
-                process::reloaded(handle.reload_tls());
-            }
-        })?;
-    }
+    process::renew_on_hangup(options, &handle)?;
     process::stop_on_signals(move || handle.stop(process::GRACE))?;
     let (websocket, http) = (options.websocket(), options.http());
     let endpoints = running

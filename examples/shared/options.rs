@@ -264,17 +264,11 @@ impl Options {
         self.stdio
     }
 
-    /// Whether to listen, too.
-    #[allow(dead_code, reason = "not every example can do without")]
-    pub fn listens(&self) -> bool {
-        !self.stdio || !self.listen.is_empty()
-    }
-
-    /// Where to listen: the first address, and more.
-    pub fn addresses(&self) -> (&str, &[String]) {
-        match self.listen.split_first() {
-            Some((first, more)) => (first, more),
-            None => ("127.0.0.1:8080", &[]),
+    /// Where to listen; nowhere if standard input and output are all that is served.
+    pub fn addresses(&self) -> Vec<&str> {
+        match self.listen.is_empty() && !self.stdio {
+            true => vec!["127.0.0.1:8080"],
+            false => self.listen.iter().map(String::as_str).collect(),
         }
     }
 
@@ -287,19 +281,18 @@ impl Options {
     }
 
     /// Where to answer probes, if anywhere.
-    #[allow(dead_code, reason = "not every example does")]
     pub fn health(&self) -> Option<&str> {
         self.health.as_deref()
     }
 
     /// Whether there are tokens to be read again.
-    #[allow(dead_code, reason = "not every example reads them again")]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "only there is a signal to read them again"))]
     pub fn has_token_files(&self) -> bool {
         self.settings.iter().any(|setting| matches!(setting, Setting::TokenFile(_)))
     }
 
     /// Whether an audit log is kept.
-    #[allow(dead_code, reason = "not every example opens it anew")]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "only there is a signal to open it anew"))]
     pub fn audits(&self) -> bool {
         self.audit.is_some()
     }

@@ -3,6 +3,7 @@
 
 use crate::options::Options;
 use mcp_blocking::doctor::{Diagnosis, Severity};
+use mcp_blocking::{Bound, Handle, Peers};
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -59,23 +60,52 @@ pub fn stop_on_signals(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Has SIGHUP do that, as logrotate expects, and what renews certificates.
-#[cfg(unix)]
-#[allow(dead_code, reason = "not every example has something to renew")]
-pub fn on_hangup(renew: impl Fn() + Send + 'static) -> io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGHUP])?;
-    std::thread::Builder::new().name("hangup".into()).spawn(move || signals.forever().for_each(|_| renew()))?;
-    Ok(())
+/// Opens these addresses, and that for probes if one was asked for.
+pub fn open<H>(bound: Bound<H>, addresses: &[&str], options: &Options) -> Result<Bound<H>, mcp_blocking::Error> {
+    let bound = addresses.iter().try_fold(bound, |bound, address| bound.and_bind(*address))?;
+    options.health().into_iter().try_fold(bound, |bound, address| bound.health(address))
 }
 
-/// Says what has come of reading the certificates' files again, as far as the log does not.
-#[cfg(all(unix, feature = "tls"))]
-#[allow(dead_code, reason = "likewise")]
-pub fn reloaded(changed: Result<Vec<std::path::PathBuf>, mcp_blocking::Error>) {
-    // What has gone wrong is in the log, and so is what was taken.
-    if changed.is_ok_and(|changed| changed.is_empty()) {
-        log::info!("certificates have not changed");
+/// What a server reads again while it runs.
+pub trait Renew: Clone + Send + 'static {
+    /// Reads all of it; certificates if there are some.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "only there is a signal for it"))]
+    fn renew(&self, certificates: bool);
+}
+
+macro_rules! renew {
+    ($handle:ty) => {
+        impl Renew for $handle {
+            #[cfg_attr(not(feature = "tls"), allow(unused_variables))]
+            fn renew(&self, certificates: bool) {
+                self.reopen_audit();
+                // What is wrong with them is in the log.
+                let _ = self.reload_tokens();
+                // So is what was taken; only that nothing has changed is not.
+                #[cfg(feature = "tls")]
+                if certificates && self.reload_tls().is_ok_and(|changed| changed.is_empty()) {
+                    log::info!("certificates have not changed");
+                }
+            }
+        }
+    };
+}
+
+renew!(Handle);
+renew!(Peers);
+
+/// Has SIGHUP do that, as logrotate expects, and what renews certificates and tokens; nothing is done with it where there is nothing to renew.
+pub fn renew_on_hangup(options: &Options, handle: &impl Renew) -> io::Result<()> {
+    #[cfg(unix)]
+    if options.audits() || options.tls() || options.has_token_files() {
+        let (handle, certificates) = (handle.clone(), options.tls());
+        let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGHUP])?;
+        let renew = move || signals.forever().for_each(|_| handle.renew(certificates));
+        std::thread::Builder::new().name("hangup".into()).spawn(renew)?;
     }
+    #[cfg(not(unix))]
+    let _ = (options, handle);
+    Ok(())
 }
 
 /// Prints what the doctor finds, at the addresses that were asked for and are not opened for it.
@@ -87,11 +117,8 @@ pub fn examine(
 ) -> Result<(), Box<dyn Error>> {
     let resolve = |address: &str| -> io::Result<Vec<SocketAddr>> { Ok(address.to_socket_addrs()?.collect()) };
     let mut addresses = Vec::new();
-    if options.listens() {
-        let (first, more) = options.addresses();
-        for address in std::iter::once(first).chain(more.iter().map(String::as_str)) {
-            addresses.extend(resolve(address).map_err(|error| format!("{address}: {error}"))?);
-        }
+    for address in options.addresses() {
+        addresses.extend(resolve(address).map_err(|error| format!("{address}: {error}"))?);
     }
     let health = options.health().map(resolve).transpose()?.and_then(|all| all.first().copied());
     let diagnosis = doctor(&addresses, health);
