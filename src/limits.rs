@@ -36,7 +36,8 @@ pub struct Limits {
     /// Time for the whole handshake, from accept (and through that of TLS) to the answered upgrade; then 408, or the end of the TLS
     /// session. One deadline, not one for each read, so that a client cannot hold a thread by dripping. Default 10 s.
     pub head_deadline: Duration,
-    /// Time for the body of an HTTP request, from the end of its head; then 408. Default 30 s: 1 MiB over a slow line.
+    /// Time for the body of an HTTP request, from the end of its head; then 408. The same for a WebSocket message, from its first
+    /// frame to its last; then the connection is closed with 1008. Default 30 s: 1 MiB over a slow line.
     pub body_deadline: Duration,
     /// How long an HTTP connection without a request stays open: this, and up to twice as long. Default 15 s.
     pub keep_alive: Duration,
@@ -109,7 +110,8 @@ pub struct Limits {
     /// Requests of one connection that may be under way at once; beyond it a request is answered "busy" at once and
     /// the connection goes on being read, so that answers and cancellations still arrive. Default 128.
     pub calls_per_connection: usize,
-    /// Requests waiting for a worker, over all clients; beyond it they are answered "busy". Default 4,096.
+    /// Requests waiting for a worker, over all clients; beyond it they are answered "busy", and so are those of one client (a
+    /// principal, or else an address) beyond three quarters of it. Default 4,096.
     pub queued_calls: usize,
     /// Open `subscriptions/listen` requests of one connection; beyond it -32603. Default 64.
     pub listens_per_connection: usize,
@@ -172,12 +174,12 @@ pub struct Limits {
     /// Log messages a second that one client is sent ([`Ctx::log`](crate::Ctx::log)), with a burst of ten times as many; more are dropped. 0 means no limit. A client is a
     /// connection, a session, or over HTTP in 2026-07-28 one request. Default 100: more than anybody reads.
     pub log_rate: u32,
-    /// Worker threads for handlers. They are started when work waits and end when they are idle; a single client
-    /// holds at most a quarter of them; never more than half of the threads that the machine allows. Default 64.
+    /// Worker threads for handlers. They are started when work waits and end when they are idle; a single connection or session
+    /// holds at most a quarter of them, and all those of one client (a principal, or else an address) three quarters; never more than half of the threads that the machine allows. Default 64.
     pub workers: usize,
     /// Handlers that may wait for a client's answer at once ([`Client::request`](crate::Client::request)); beyond it the question fails as
     /// "busy" at once. Such a handler does not count as a worker, so that questions nobody answers do not stop the others; but it
-    /// has a thread. Default 256.
+    /// has a thread. One client has at most three quarters of them. Default 256.
     pub parked_calls: usize,
     /// Requests to one client that may be unanswered at once; beyond it the question fails as "busy". Default 64.
     pub questions_per_client: usize,
@@ -204,7 +206,9 @@ pub struct Limits {
     /// The longest such time, whoever asks for it. Default 24 h.
     pub task_ttl_max: Duration,
     /// Bytes of queued requests, outgoing frames and what HTTP sessions keep, over all clients. Beyond it new work is answered "busy" and the client
-    /// with the fullest queue is closed. Default 256 MiB, or a quarter of the machine's (or container's) memory if that is less.
+    /// with the fullest queue is closed. Messages that have not come completely hold a quarter of it at most, and one client (a principal,
+    /// or else an address) three quarters of what there is for those, and for calls that wait. Default 256 MiB, or a quarter of the
+    /// machine's (or container's) memory if that is less.
     pub memory_bytes: usize,
     /// Items on one page of a list. Default 250: many clients do not ask for a second page.
     pub page_size: usize,

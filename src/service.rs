@@ -160,6 +160,8 @@ pub enum Ended {
     TooManyMessages,
     /// A frame was begun and not finished in time; closed with 1008.
     FrameDeadline,
+    /// A message was begun and not finished in time ([`Limits::body_deadline`](crate::Limits::body_deadline)); closed with 1008.
+    MessageDeadline,
     /// There was no memory for its message within the budget; closed with 1013.
     Overloaded,
 }
@@ -176,6 +178,7 @@ impl Ended {
             Self::TooManyControlFrames => Some((1008, "too many control frames")),
             Self::TooManyMessages => Some((1008, "too many messages")),
             Self::FrameDeadline => Some((1008, "frame not finished in time")),
+            Self::MessageDeadline => Some((1008, "message not finished in time")),
             Self::Overloaded => Some((1013, "the server has no memory for this message")),
         }
     }

@@ -47,7 +47,8 @@ impl fmt::Debug for Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// The peer has as much under way as it may ([`Limits::calls_per_connection`](crate::Limits::calls_per_connection)).
+    /// The peer has as much under way as it may ([`Limits::calls_per_connection`](crate::Limits::calls_per_connection)), or as
+    /// much waits of its client, over all its connections ([`Limits::queued_calls`](crate::Limits::queued_calls)).
     #[error("the peer has too much under way")]
     Peer,
     /// Too much waits over all peers, or the memory for it is used up. Try again a little later.
@@ -61,7 +62,7 @@ pub enum SpawnError {
 impl From<Busy> for SpawnError {
     fn from(busy: Busy) -> Self {
         match busy {
-            Busy::Connection => Self::Peer,
+            Busy::Connection | Busy::Client => Self::Peer,
             Busy::Overloaded => Self::Overloaded,
             Busy::Stopping => Self::Stopping,
         }

@@ -8,28 +8,49 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Budget {
     limit: usize,
     used: AtomicUsize,
+    /// What is taken from here is taken from there, too.
+    part_of: Option<Arc<Budget>>,
 }
 
 impl Budget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+        Arc::new(Self { limit, used: AtomicUsize::new(0), part_of: None })
+    }
+
+    /// A part of it, for those who may never have all.
+    pub(crate) fn part(self: &Arc<Self>, limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicUsize::new(0), part_of: Some(Arc::clone(self)) })
     }
 
     /// Takes `amount` if that much is left.
     pub(crate) fn take(&self, amount: usize) -> bool {
-        self.used
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| {
-                used.checked_add(amount).filter(|sum| *sum <= self.limit)
-            })
-            .is_ok()
+        let more = |used: usize| used.checked_add(amount).filter(|sum| *sum <= self.limit);
+        if self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_err() {
+            return false;
+        }
+        let taken = self.part_of.as_ref().is_none_or(|whole| whole.take(amount));
+        if !taken {
+            self.give_back_here(amount);
+        }
+        taken
     }
 
     /// Takes `amount` whatever is left: for what has to be sent though nothing is left.
     pub(crate) fn overdraw(&self, amount: usize) {
         self.used.fetch_add(amount, Ordering::AcqRel);
+        if let Some(whole) = &self.part_of {
+            whole.overdraw(amount);
+        }
     }
 
     pub(crate) fn give_back(&self, amount: usize) {
+        self.give_back_here(amount);
+        if let Some(whole) = &self.part_of {
+            whole.give_back(amount);
+        }
+    }
+
+    fn give_back_here(&self, amount: usize) {
         // Saturating, so that a slip in the accounting can never wrap around to "full for good".
         let _ = self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| Some(used.saturating_sub(amount)));
     }
@@ -112,5 +133,19 @@ mod tests {
         budget.give_back(100);
         assert_eq!(budget.used(), 0);
         assert!(!budget.take(usize::MAX));
+    }
+
+    #[test]
+    fn a_part_has_a_limit_of_its_own_and_takes_from_the_whole() {
+        let whole = Budget::new(10);
+        let (one, other) = (whole.part(7), whole.part(7));
+        assert!(one.take(7) && !one.take(1));
+        assert!(!other.take(4) && other.take(3));
+        assert_eq!((one.used(), other.used(), whole.used()), (7, 3, 10));
+        one.give_back(5);
+        assert!(other.take(4) && !other.take(1));
+        assert_eq!((one.used(), other.used(), whole.used()), (2, 7, 9));
+        other.overdraw(3);
+        assert_eq!((other.used(), whole.used()), (10, 12));
     }
 }

@@ -2,8 +2,9 @@
 
 use super::ending::Ending;
 use super::framing::Framing;
+use super::lane::Lane;
 use super::outbox::{Body, Flush, Frame, Outbox, Refused};
-use super::pool::{Abandon, Busy, Lane, Work};
+use super::pool::{Abandon, Busy, Work};
 use super::timer::Tick;
 use super::{ConnectionId, Core};
 use crate::audit::Party;
@@ -39,12 +40,30 @@ pub(crate) enum Mark {
     None = 0,
     /// A frame was begun and not finished in time.
     FrameDeadline,
+    /// A message was.
+    MessageDeadline,
     /// No sign of life.
     Silent,
     /// The peer did not answer our close frame.
     CloseDeadline,
     /// Whoever has sent the request under way may not be here any more (HTTP).
     RightEnded,
+}
+
+/// What bytes that have come have done to a frame or a message.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    /// One ended in them.
+    pub(crate) finished: bool,
+    /// One has begun and not ended.
+    pub(crate) under_way: bool,
+}
+
+/// Where a stream of frames stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Standing {
+    pub(crate) frame: Progress,
+    pub(crate) message: Progress,
 }
 
 /// A connection, shared by its own thread, the workers, the timer and the author.
@@ -63,6 +82,8 @@ pub(crate) struct Connection {
     heard: AtomicU64,
     /// When the frame that is not finished was begun; 0 if none is.
     frame_since: AtomicU64,
+    /// When the message that is not finished was begun, likewise.
+    message_since: AtomicU64,
     pinged: AtomicU64,
     /// A ping is out and nothing has come since.
     awaiting: AtomicBool,
@@ -86,6 +107,7 @@ impl Connection {
         path: Arc<str>,
     ) -> Arc<Self> {
         let now = core.now();
+        let share = core.shares.of(principal.as_ref(), address);
         Arc::new_cyclic(|own| Self {
             id: core.next_id(),
             address,
@@ -94,9 +116,10 @@ impl Connection {
             since: SystemTime::now(),
             framing,
             outbox,
-            lane: Lane::new(core.limits.calls_per_connection),
+            lane: Lane::new(core.limits.calls_per_connection, share),
             heard: AtomicU64::new(now),
             frame_since: AtomicU64::new(0),
+            message_since: AtomicU64::new(0),
             pinged: AtomicU64::new(now),
             awaiting: AtomicBool::new(false),
             missed: AtomicU32::new(0),
@@ -186,29 +209,33 @@ impl Connection {
         Ok(())
     }
 
-    /// Bytes have come, at that time on the core's clock: whether a frame was finished by them, and whether one is begun and not finished now.
-    pub(crate) fn heard(&self, now: u64, finished: bool, in_frame: bool) {
+    /// Bytes have come, at that time on the core's clock.
+    pub(crate) fn heard(&self, now: u64, standing: Standing) {
         self.heard.store(now, Ordering::Relaxed);
         if self.awaiting.load(Ordering::Acquire) {
             self.awaiting.store(false, Ordering::Release);
             self.missed.store(0, Ordering::Relaxed);
         }
-        let since = self.frame_since.load(Ordering::Relaxed);
-        if !in_frame {
-            if since != 0 {
-                self.frame_since.store(0, Ordering::Relaxed);
+        let Standing { frame, message } = standing;
+        for (since, part) in [(&self.frame_since, frame), (&self.message_since, message)] {
+            let begun = since.load(Ordering::Relaxed);
+            if !part.under_way {
+                if begun != 0 {
+                    since.store(0, Ordering::Relaxed);
+                }
+            } else if part.finished || begun == 0 {
+                since.store(now.max(1), Ordering::Relaxed);
             }
-        } else if finished || since == 0 {
-            self.frame_since.store(now.max(1), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn mark(&self) -> Mark {
         match self.mark.load(Ordering::Acquire) {
             1 => Mark::FrameDeadline,
-            2 => Mark::Silent,
-            3 => Mark::CloseDeadline,
-            4 => Mark::RightEnded,
+            2 => Mark::MessageDeadline,
+            3 => Mark::Silent,
+            4 => Mark::CloseDeadline,
+            5 => Mark::RightEnded,
             _ => Mark::None,
         }
     }
@@ -296,13 +323,19 @@ impl Tick for Connection {
             }
         } else {
             next = next.min(self.keep_alive(clock)).min(self.look_at_end(clock));
-            let frame_since = self.frame_since.load(Ordering::Relaxed);
-            let by = frame_since + millis(self.core.limits.frame_deadline);
-            if frame_since != 0 && clock >= by {
-                // Only the reading side: the reason still has to be told.
-                self.set_mark(Mark::FrameDeadline, Shutdown::Read);
-            } else if frame_since != 0 {
-                next = next.min(by);
+            let limits = &self.core.limits;
+            for (since, patience, mark) in [
+                (&self.frame_since, limits.frame_deadline, Mark::FrameDeadline),
+                (&self.message_since, limits.body_deadline, Mark::MessageDeadline),
+            ] {
+                let since = since.load(Ordering::Relaxed);
+                let by = since.saturating_add(millis(patience));
+                if since != 0 && clock >= by {
+                    // Only the reading side: the reason still has to be told.
+                    self.set_mark(mark, Shutdown::Read);
+                } else if since != 0 {
+                    next = next.min(by);
+                }
             }
         }
         let mut at = now + Duration::from_millis(next.saturating_sub(clock).max(1));

@@ -4,7 +4,7 @@
 //! a task's birth (MCP) → all that its call takes; the table of tasks → a task's state, the lanes; a call's state → its task's state → its link's
 //! pending requests, its batch, its session's streams (HTTP), its exchange (HTTP), the outbox's queue, and through a full queue the client table (read), the
 //! timer and the logger, and for memory the session table (read) and one session's streams, each alone; the session table (read) → the table of tasks; a
-//! session's streams → their exchanges → the outbox's queue; an exchange → the seats of the listeners; the outbox's writer → its queue; a worker's seat → nothing; a lane → nothing; the tokens' change → the tokens that are known, alone; what is
+//! session's streams → their exchanges → the outbox's queue; an exchange → the seats of the listeners; the outbox's writer → its queue; a worker's seat → its client's share; a lane → the share of its next work, alone; what holds a connection or a session → the table of shares; the tokens' change → the tokens that are known, alone; what is
 //! known of a call's questions → the logger; the outbox's writer and its queue → the state machine of its TLS; the watch over certificates' files → those
 //! that are served, and the logger; the watch over a file of keys → the keys, and the logger. Everything else is taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
 //! nobody waits for and whose calls never block.
@@ -14,6 +14,7 @@ pub(crate) mod connection;
 pub(crate) mod drain;
 pub(crate) mod ending;
 pub(crate) mod framing;
+pub(crate) mod lane;
 pub(crate) mod link;
 #[cfg(feature = "tls")]
 pub(crate) mod link_tls;
@@ -22,6 +23,7 @@ pub(crate) mod pool;
 pub(crate) mod rates;
 pub(crate) mod reading;
 pub(crate) mod settle;
+pub(crate) mod share;
 pub(crate) mod timer;
 
 use crate::access::Access;
@@ -35,11 +37,13 @@ use crate::tls::Tls;
 use budget::Budget;
 use connection::Connection;
 use drain::Drain;
+use lane::Lane;
 use link::Endpoint;
 use outbox::{Outbox, OutboxLimits};
 use parking_lot::{Condvar, Mutex, RwLock};
-use pool::{Abandon, Busy, Lane, Pool, PoolSizes, Work};
+use pool::{Abandon, Busy, Pool, PoolSizes, Work};
 use rates::Rates;
+use share::Shares;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
@@ -64,6 +68,8 @@ impl fmt::Display for ConnectionId {
 pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) memory: Arc<Budget>,
+    /// What one client may have of it, and of the workers.
+    pub(crate) shares: Arc<Shares>,
     pub(crate) threads: Arc<Budget>,
     /// How many tasks there are.
     pub(crate) tasks: Arc<Budget>,
@@ -121,15 +127,17 @@ impl Core {
         let (most_parked, queue) = (limits.parked_calls, limits.queued_calls);
         let pool = |name, most| {
             let sizes = PoolSizes { name, most, most_parked, queue };
-            Pool::new(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone())
+            Pool::new(sizes, Arc::clone(&threads), timer.clone())
         };
         let (calls, tasks) = (pool("mcp-worker", limits.workers), pool("mcp-task", limits.task_workers));
         let shortest = limits.ping_interval.min(limits.frame_deadline);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
         let rates = Arc::new(Rates::new(&limits));
+        let shares = Shares::new(&limits, &memory);
         let core = Self {
             limits,
             memory,
+            shares,
             threads,
             tasks: task_count,
             timer,

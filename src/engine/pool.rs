@@ -2,16 +2,18 @@
 //!
 //! Work waits in a *lane* per connection; a ticket in the channel says that a lane has work. A lane has one ticket at
 //! the most, and gets a new one at the back of the channel when something of it was taken: so the connections
-//! take turns, however much one of them sends. A lane holds no more than a quarter of the workers.
+//! take turns, however much one of them sends. A lane holds no more than a quarter of the workers, and all lanes of one client
+//! no more than its [`Share`] says.
 //!
 //! A worker whose handler waits for a person is *parked*: it does not count, and another may take its place.
 
-use super::budget::{Budget, Reservation};
+use super::budget::Budget;
+use super::lane::{Lane, LaneState, Waiting};
+use super::share::Share;
 use super::timer::{Tick, Timer};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use parking_lot::{Condvar, Mutex};
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -54,104 +56,12 @@ pub(crate) enum Abandon {
 pub(crate) enum Busy {
     /// The connection has as much under way as it may.
     Connection,
+    /// The client has, over all of its connections.
+    Client,
     /// Too much waits, over all connections, or the memory for it is used up.
     Overloaded,
     /// The server is stopping.
     Stopping,
-}
-
-/// The work of one connection.
-pub(crate) struct Lane {
-    state: Mutex<LaneState>,
-    most: usize,
-}
-
-struct LaneState {
-    waiting: VecDeque<Waiting>,
-    /// All that is under way, waiting or running; the place in here is its key.
-    live: Vec<Option<Arc<dyn Work>>>,
-    vacant: Vec<usize>,
-    running: usize,
-    /// A ticket of this lane is in the channel.
-    ticket: bool,
-}
-
-struct Waiting {
-    key: usize,
-    work: Arc<dyn Work>,
-    since: Instant,
-    _memory: Reservation,
-}
-
-impl Lane {
-    /// A lane that takes no more than `most` pieces of work at once.
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        let (waiting, live, vacant) = (VecDeque::new(), Vec::new(), Vec::new());
-        Arc::new(Self { state: Mutex::new(LaneState { waiting, live, vacant, running: 0, ticket: false }), most })
-    }
-
-    /// How much is under way.
-    pub(crate) fn live(&self) -> usize {
-        self.state.lock().live()
-    }
-
-    /// Ends what is past its deadline; returns the next deadline.
-    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        for work in self.all() {
-            let deadline = work.deadline();
-            if deadline <= now {
-                work.expire();
-            } else {
-                next = Some(next.map_or(deadline, |next| next.min(deadline)));
-            }
-        }
-        next
-    }
-
-    /// Tells all that is under way that it is given up. What has not begun still passes through a worker, which finds
-    /// nothing to do.
-    pub(crate) fn abandon(&self, why: Abandon) {
-        for work in self.all() {
-            work.abandon(why);
-        }
-    }
-
-    fn all(&self) -> Vec<Arc<dyn Work>> {
-        self.state.lock().live.iter().flatten().cloned().collect()
-    }
-}
-
-impl LaneState {
-    fn live(&self) -> usize {
-        self.live.len() - self.vacant.len()
-    }
-
-    fn insert(&mut self, work: Arc<dyn Work>) -> usize {
-        match self.vacant.pop() {
-            Some(key) => {
-                if let Some(place) = self.live.get_mut(key) {
-                    *place = Some(work);
-                }
-                key
-            }
-            None => {
-                self.live.push(Some(work));
-                self.live.len() - 1
-            }
-        }
-    }
-
-    fn remove(&mut self, key: usize) {
-        if self.live.get_mut(key).and_then(Option::take).is_some() {
-            self.vacant.push(key);
-        }
-        if self.vacant.len() == self.live.len() {
-            // A burst leaves no memory behind.
-            self.live = Vec::new();
-            self.vacant = Vec::new();
-        }
-    }
 }
 
 /// Numbers for health and metrics.
@@ -238,7 +148,6 @@ pub(crate) struct Pool {
     queue: usize,
     idle_time: Duration,
     threads: Arc<Budget>,
-    memory: Arc<Budget>,
     timer: Timer,
     own: Weak<Pool>,
 }
@@ -254,6 +163,7 @@ enum SeatState {
     Running {
         work: Arc<dyn Work>,
         lane: Arc<Lane>,
+        share: Arc<Share>,
         key: usize,
         parked: bool,
     },
@@ -262,14 +172,13 @@ enum SeatState {
 }
 
 impl Pool {
-    pub(crate) fn new(sizes: PoolSizes, threads: Arc<Budget>, memory: Arc<Budget>, timer: Timer) -> Arc<Self> {
-        Self::with_idle(sizes, threads, memory, timer, IDLE)
+    pub(crate) fn new(sizes: PoolSizes, threads: Arc<Budget>, timer: Timer) -> Arc<Self> {
+        Self::with_idle(sizes, threads, timer, IDLE)
     }
 
     fn with_idle(
         PoolSizes { name, most, most_parked, queue }: PoolSizes,
         threads: Arc<Budget>,
-        memory: Arc<Budget>,
         timer: Timer,
         idle_time: Duration,
     ) -> Arc<Self> {
@@ -298,7 +207,6 @@ impl Pool {
             queue,
             idle_time,
             threads,
-            memory,
             timer,
             own: own.clone(),
         })
@@ -306,20 +214,28 @@ impl Pool {
 
     /// Queues work of a lane that holds `bytes` of memory. Never blocks.
     pub(crate) fn submit(&self, lane: &Arc<Lane>, work: Arc<dyn Work>, bytes: usize) -> Result<(), Busy> {
-        let memory = self.memory.reserve(bytes).ok_or(Busy::Overloaded)?;
+        let share = lane.share();
+        let memory = share.reserve(bytes)?;
         if self.waiting.fetch_add(1, Ordering::SeqCst) >= self.queue {
             self.waiting.fetch_sub(1, Ordering::SeqCst);
             return Err(Busy::Overloaded);
         }
+        if let Err(busy) = share.queue() {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            return Err(busy);
+        }
         let (key, ticket) = {
             let mut state = lane.state.lock();
             if state.live() >= lane.most {
+                drop(state);
+                share.unqueue();
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
                 return Err(Busy::Connection);
             }
             self.live.fetch_add(1, Ordering::AcqRel);
             let key = state.insert(Arc::clone(&work));
-            state.waiting.push_back(Waiting { key, work, since: Instant::now(), _memory: memory });
+            let share = Arc::clone(&share);
+            state.waiting.push_back(Waiting { key, work, since: Instant::now(), share, _memory: memory });
             (key, self.wants_ticket(&mut state))
         };
         if ticket && !self.send_ticket(lane) {
@@ -327,6 +243,7 @@ impl Pool {
             state.waiting.retain(|waiting| waiting.key != key);
             state.remove(key);
             drop(state);
+            share.unqueue();
             self.waiting.fetch_sub(1, Ordering::SeqCst);
             self.gone();
             return Err(Busy::Stopping);
@@ -412,6 +329,15 @@ impl Pool {
         sender.as_ref().is_some_and(|sender| sender.send(Arc::clone(lane)).is_ok())
     }
 
+    /// One worker fewer works for that client: a lane of it that has waited for this goes on.
+    fn leave_share(&self, share: &Share) {
+        if let Some(lane) = share.leave()
+            && !self.send_ticket(&lane)
+        {
+            share.forget_lanes();
+        }
+    }
+
     /// Sees to it that somebody looks in 5 ms whether work was taken meanwhile.
     fn watch_for_stall(&self) {
         if self.size.load(Ordering::Acquire) >= self.most {
@@ -469,27 +395,30 @@ impl Pool {
             self.parked.fetch_sub(1, Ordering::AcqRel);
             return Err(Busy::Overloaded);
         }
-        let lane = match &mut *seat.state.lock() {
-            SeatState::Running { lane, parked, .. } if !*parked => {
-                *parked = true;
-                Some(Arc::clone(lane))
-            }
+        let counted = match &mut *seat.state.lock() {
+            SeatState::Running { lane, share, parked, .. } if !*parked => match share.park() {
+                Ok(()) => {
+                    *parked = true;
+                    Ok(Some((Arc::clone(lane), Arc::clone(share))))
+                }
+                Err(busy) => Err(busy),
+            },
             // Parked already, or not counted any more.
-            _ => None,
+            _ => Ok(None),
         };
-        let Some(lane) = lane else {
-            self.parked.fetch_sub(1, Ordering::AcqRel);
-            return Ok(Parked(None));
+        let (lane, share) = match counted {
+            Ok(Some(counted)) => counted,
+            Ok(None) => {
+                self.parked.fetch_sub(1, Ordering::AcqRel);
+                return Ok(Parked(None));
+            }
+            Err(busy) => {
+                self.parked.fetch_sub(1, Ordering::AcqRel);
+                return Err(busy);
+            }
         };
         self.size.fetch_sub(1, Ordering::AcqRel);
-        let ticket = {
-            let mut state = lane.state.lock();
-            state.running = state.running.saturating_sub(1);
-            self.wants_ticket(&mut state)
-        };
-        if ticket {
-            self.send_ticket(&lane);
-        }
+        self.stands_aside(&lane, &share, None);
         if self.waiting.load(Ordering::SeqCst) > 0 && self.idle.load(Ordering::SeqCst) == 0 {
             self.grow();
         }
@@ -500,14 +429,31 @@ impl Pool {
         // For a moment there may be one worker more than may run: the first that has nothing to do ends.
         self.size.fetch_add(1, Ordering::AcqRel);
         self.parked.fetch_sub(1, Ordering::AcqRel);
-        let lane = match &mut *seat.state.lock() {
-            SeatState::Running { lane, parked, .. } => {
+        let (lane, share) = match &mut *seat.state.lock() {
+            SeatState::Running { lane, share, parked, .. } => {
                 *parked = false;
-                Arc::clone(lane)
+                (Arc::clone(lane), Arc::clone(share))
             }
             SeatState::Free | SeatState::WrittenOff => return,
         };
+        share.unpark();
         lane.state.lock().running += 1;
+    }
+
+    /// A worker does not count for its lane and its client any more: for the time being, or for good if its work is over.
+    fn stands_aside(&self, lane: &Arc<Lane>, share: &Share, over: Option<usize>) {
+        let ticket = {
+            let mut state = lane.state.lock();
+            if let Some(key) = over {
+                state.remove(key);
+            }
+            state.running = state.running.saturating_sub(1);
+            self.wants_ticket(&mut state)
+        };
+        if ticket {
+            self.send_ticket(lane);
+        }
+        self.leave_share(share);
     }
 
     /// The life of a worker.
@@ -562,6 +508,12 @@ impl Pool {
     fn serve(&self, seat: &Arc<Seat>, lane: Arc<Lane>) -> bool {
         let (waiting, ticket) = {
             let mut state = lane.state.lock();
+            if let Some(next) = state.waiting.front()
+                && !next.share.enter(&lane)
+            {
+                // Its ticket comes back when a worker of this client comes free.
+                return true;
+            }
             state.ticket = false;
             let waiting = state.waiting.pop_front();
             state.running += usize::from(waiting.is_some());
@@ -571,6 +523,7 @@ impl Pool {
             self.send_ticket(&lane);
         }
         let Some(waiting) = waiting else { return true };
+        waiting.share.unqueue();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         self.taken.fetch_add(1, Ordering::AcqRel);
         let more_waits = self.idle.load(Ordering::SeqCst) == 0 && self.waiting.load(Ordering::SeqCst) > 0;
@@ -584,6 +537,7 @@ impl Pool {
         *seat.state.lock() = SeatState::Running {
             work: Arc::clone(&waiting.work),
             lane: Arc::clone(&lane),
+            share: Arc::clone(&waiting.share),
             key: waiting.key,
             parked: false,
         };
@@ -598,7 +552,7 @@ impl Pool {
         if matches!(state, SeatState::WrittenOff) {
             return false;
         }
-        self.finished(&lane, waiting.key);
+        self.finished(&lane, &waiting.share, waiting.key);
         true
     }
 
@@ -609,16 +563,8 @@ impl Pool {
         }
     }
 
-    fn finished(&self, lane: &Arc<Lane>, key: usize) {
-        let ticket = {
-            let mut state = lane.state.lock();
-            state.remove(key);
-            state.running = state.running.saturating_sub(1);
-            self.wants_ticket(&mut state)
-        };
-        if ticket {
-            self.send_ticket(lane);
-        }
+    fn finished(&self, lane: &Arc<Lane>, share: &Share, key: usize) {
+        self.stands_aside(lane, share, Some(key));
         self.gone();
     }
 
@@ -629,7 +575,7 @@ impl Pool {
         let mut busy = false;
         for seat in seats {
             let mut state = seat.state.lock();
-            let SeatState::Running { work, lane, key, parked } = &*state else { continue };
+            let SeatState::Running { work, lane, share, key, parked } = &*state else { continue };
             busy = true;
             // A parked worker waits with a limit of its own, and is not counted anyhow.
             let deadline = work.deadline();
@@ -642,14 +588,14 @@ impl Pool {
                 work.expire();
                 continue;
             }
-            let (what, lane, key) = (work.describe(), Arc::clone(lane), *key);
+            let (what, lane, share, key) = (work.describe(), Arc::clone(lane), Arc::clone(share), *key);
             *state = SeatState::WrittenOff;
             drop(state);
             log::error!(target: "mcp_blocking::pool", "worker {} is written off: {what} ignores its deadline", seat.number);
             self.written_off.fetch_add(1, Ordering::AcqRel);
             self.written_off_ever.fetch_add(1, Ordering::AcqRel);
             self.size.fetch_sub(1, Ordering::AcqRel);
-            self.finished(&lane, key);
+            self.finished(&lane, &share, key);
             if self.waiting.load(Ordering::SeqCst) > 0 {
                 self.grow();
             }

@@ -1,6 +1,10 @@
 //! The pool: turns, shares, growth, caps, stuck work, and that nothing is lost.
 
 use super::*;
+use crate::engine::share::Shares;
+use crate::guard::address::ClientAddr;
+use crate::limits::Limits;
+use crate::principal::Principal;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::thread::JoinHandle;
 
@@ -77,8 +81,13 @@ impl Bench {
         let (timer, thread) = Timer::start().unwrap();
         let (threads, memory) = (Budget::new(1_000), Budget::new(1_000_000));
         let sizes = PoolSizes { name: "mcp-test", most: workers, most_parked: 4, queue };
-        let pool = Pool::with_idle(sizes, Arc::clone(&threads), Arc::clone(&memory), timer.clone(), idle);
+        let pool = Pool::with_idle(sizes, Arc::clone(&threads), timer.clone(), idle);
         Self { pool, threads, memory, timer, thread: Some(thread) }
+    }
+
+    /// A lane of somebody who may have everything.
+    fn lane(&self, most: usize) -> Arc<Lane> {
+        Lane::new(most, Share::whole(&self.memory))
     }
 
     fn submit(&self, lane: &Arc<Lane>, run: impl Fn() + Send + Sync + 'static) {
@@ -156,7 +165,7 @@ impl Blocker {
 #[test]
 fn lanes_take_turns_however_much_one_of_them_sends() {
     let bench = Bench::new(1, 100);
-    let lanes: Vec<_> = (0..3).map(|_| Lane::new(100)).collect();
+    let lanes: Vec<_> = (0..3).map(|_| bench.lane(100)).collect();
     let mut blocker = bench.block(&lanes[0]);
     blocker.wait();
     let (ran, order) = unbounded();
@@ -173,7 +182,7 @@ fn lanes_take_turns_however_much_one_of_them_sends() {
 #[test]
 fn one_lane_holds_a_quarter_of_the_workers_and_the_others_go_on() {
     let bench = Bench::new(8, 100);
-    let (greedy, modest) = (Lane::new(100), Lane::new(100));
+    let (greedy, modest) = (bench.lane(100), bench.lane(100));
     let mut blockers: Vec<_> = (0..6).map(|_| bench.block(&greedy)).collect();
     until("two of them", || blockers.iter().filter(|blocker| blocker.has_begun()).count() == 2);
     // Other lanes find workers, though the first one has four more pieces waiting.
@@ -192,7 +201,7 @@ fn one_lane_holds_a_quarter_of_the_workers_and_the_others_go_on() {
 #[test]
 fn work_that_waits_behind_long_work_gets_a_worker_of_its_own() {
     let bench = Bench::new(40, 100);
-    let lanes: Vec<_> = (0..12).map(|_| Lane::new(10)).collect();
+    let lanes: Vec<_> = (0..12).map(|_| bench.lane(10)).collect();
     let mut blockers: Vec<_> = lanes.iter().map(|lane| bench.block(lane)).collect();
     blockers.iter().for_each(Blocker::wait);
     assert!((12..=40).contains(&bench.pool.numbers().workers));
@@ -206,7 +215,7 @@ fn work_that_waits_behind_long_work_gets_a_worker_of_its_own() {
 fn there_are_never_more_workers_than_the_cap_or_the_thread_budget_allow() {
     let bench = Bench::new(3, 1_000);
     bench.threads.overdraw(998);
-    let lanes: Vec<_> = (0..6).map(|_| Lane::new(10)).collect();
+    let lanes: Vec<_> = (0..6).map(|_| bench.lane(10)).collect();
     let mut blockers: Vec<_> = lanes.iter().map(|lane| bench.block(lane)).collect();
     until("two of them", || blockers.iter().filter(|blocker| blocker.has_begun()).count() == 2);
     assert_eq!((bench.pool.numbers().workers, bench.threads.used()), (2, 1_000));
@@ -221,7 +230,7 @@ fn there_are_never_more_workers_than_the_cap_or_the_thread_budget_allow() {
 #[test]
 fn the_caps_of_lane_queue_and_memory_refuse_and_leave_nothing_behind() {
     let bench = Bench::new(1, 4);
-    let (lane, other) = (Lane::new(3), Lane::new(100));
+    let (lane, other) = (bench.lane(3), bench.lane(100));
     let mut blocker = bench.block(&lane);
     blocker.wait();
     for _ in 0..2 {
@@ -244,7 +253,7 @@ fn the_caps_of_lane_queue_and_memory_refuse_and_leave_nothing_behind() {
 fn waiting_for_quiet_ends_at_its_deadline() {
     let bench = Bench::new(2, 10);
     assert!(bench.pool.wait_quiet(Instant::now()));
-    let mut blocker = bench.block(&Lane::new(1));
+    let mut blocker = bench.block(&bench.lane(1));
     assert!(!bench.pool.wait_quiet(Instant::now() + Duration::from_millis(10)));
     let waiting = std::thread::spawn({
         let pool = Arc::clone(&bench.pool);
@@ -255,10 +264,47 @@ fn waiting_for_quiet_ends_at_its_deadline() {
     bench.assert_quiet();
 }
 
+/// The shares of clients of a pool with eight workers.
+fn shares(bench: &Bench) -> Arc<Shares> {
+    let limits = Limits { workers: 8, queued_calls: 1_000_000, memory_bytes: 1_000_000, ..Limits::default() };
+    Shares::new(&limits, &bench.memory)
+}
+
+fn client(shares: &Shares, name: &str) -> Arc<Share> {
+    shares.of(Some(&Principal::new(name)), ClientAddr::new(([10, 0, 0, 1], 1).into()))
+}
+
+#[test]
+fn all_lanes_of_one_client_hold_three_quarters_of_the_workers_and_nobody_is_remembered() {
+    let bench = Bench::new(8, 100);
+    let shares = shares(&bench);
+    let greedy: Vec<_> = (0..8).map(|_| Lane::new(100, client(&shares, "greedy"))).collect();
+    let mut held: Vec<_> = greedy.iter().map(|lane| bench.block(lane)).collect();
+    until("six of them", || held.iter().filter(|blocker| blocker.has_begun()).count() == 6);
+    let modest = Lane::new(100, client(&shares, "modest"));
+    for _ in 0..3 {
+        let mut blocker = bench.block(&modest);
+        blocker.wait();
+        blocker.open();
+    }
+    assert_eq!(held.iter().filter(|blocker| blocker.has_begun()).count(), 6);
+    held.iter_mut().for_each(Blocker::open);
+    bench.assert_quiet();
+    assert_eq!(shares.clients(), 2);
+    drop((greedy, modest));
+    until("the shares are gone", || shares.clients() == 0);
+}
+
 #[test]
 fn nothing_is_lost_or_run_twice_under_stress() {
     let bench = Bench::new(8, 1_000_000);
-    let lanes: Vec<_> = (0..12).map(|_| Lane::new(100_000)).collect();
+    let shares = shares(&bench);
+    let share = |number: usize| match number % 3 {
+        0 => Share::whole(&bench.memory),
+        1 => client(&shares, "one"),
+        _ => client(&shares, "two"),
+    };
+    let lanes: Vec<_> = (0..12).map(|number| Lane::new(100_000, share(number))).collect();
     let jobs: Vec<Vec<Arc<Job<_>>>> = std::thread::scope(|scope| {
         let (bench, lanes) = (&bench, &lanes);
         let submitters: Vec<_> = (0..6_usize)
@@ -293,7 +339,7 @@ fn nothing_is_lost_or_run_twice_under_stress() {
 #[test]
 fn stuck_work_is_written_off_and_its_worker_replaced() {
     let bench = Bench::new(1, 10);
-    let (stuck, next) = (Lane::new(4), Lane::new(4));
+    let (stuck, next) = (bench.lane(4), bench.lane(4));
     let mut blocker = Blocker::new();
     let job = Job::within(Duration::from_millis(5), blocker.run());
     bench.pool.submit(&stuck, Arc::clone(&job) as Arc<dyn Work>, 10).unwrap();
@@ -316,7 +362,7 @@ fn stuck_work_is_written_off_and_its_worker_replaced() {
 #[test]
 fn the_watch_for_stuck_work_is_one_entry_however_often_growth_is_considered() {
     let bench = Bench::new(2, 1_000);
-    let lanes: Vec<_> = (0..3).map(|_| Lane::new(10)).collect();
+    let lanes: Vec<_> = (0..3).map(|_| bench.lane(10)).collect();
     let mut most = 0;
     for _ in 0..25 {
         // Two workers are busy and the third piece waits: somebody looks in 5 ms, when there is nothing left.
@@ -333,7 +379,7 @@ fn the_watch_for_stuck_work_is_one_entry_however_often_growth_is_considered() {
 #[test]
 fn a_panic_in_work_costs_neither_the_worker_nor_the_count() {
     let bench = Bench::new(1, 10);
-    let lane = Lane::new(4);
+    let lane = bench.lane(4);
     for _ in 0..3 {
         bench.submit(&lane, || std::panic::panic_any("a mistake"));
     }
@@ -344,7 +390,7 @@ fn a_panic_in_work_costs_neither_the_worker_nor_the_count() {
 #[test]
 fn a_lane_expires_what_is_due_and_tells_the_next_deadline() {
     let bench = Bench::new(1, 10);
-    let lane = Lane::new(8);
+    let lane = bench.lane(8);
     let mut blocker = bench.block(&lane);
     blocker.wait();
     let jobs: Vec<_> = [0, 1_000, 2_000].map(|ms| Job::within(Duration::from_millis(ms), || {})).into();
@@ -364,11 +410,11 @@ fn a_lane_expires_what_is_due_and_tells_the_next_deadline() {
 #[test]
 fn after_the_stop_nothing_is_taken_and_the_workers_end() {
     let bench = Bench::new(4, 10);
-    let lane = Lane::new(8);
+    let lane = bench.lane(8);
     let mut blocker = bench.block(&lane);
     blocker.wait();
     bench.pool.stop();
-    assert_eq!(bench.pool.submit(&Lane::new(8), Job::new(|| {}), 10), Err(Busy::Stopping));
+    assert_eq!(bench.pool.submit(&bench.lane(8), Job::new(|| {}), 10), Err(Busy::Stopping));
     bench.pool.wait_ended(Instant::now() + Duration::from_millis(10));
     assert_eq!(bench.pool.numbers().workers, 1, "it still works");
     blocker.open();
@@ -380,8 +426,8 @@ fn after_the_stop_nothing_is_taken_and_the_workers_end() {
 fn work_that_meets_a_worker_who_is_just_retiring_is_not_left_alone() {
     let idle = Duration::from_millis(2);
     let bench = Bench::idling(8, 10, idle);
-    let lane = Lane::new(8);
-    let mut blocker = bench.block(&Lane::new(1));
+    let lane = bench.lane(8);
+    let mut blocker = bench.block(&bench.lane(1));
     blocker.wait();
     for round in 0..400_u32 {
         let (done, over) = unbounded();

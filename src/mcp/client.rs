@@ -9,8 +9,9 @@ use super::texts;
 use crate::audit::Party;
 use crate::engine::budget::Reservation;
 use crate::engine::connection::Connection;
+use crate::engine::lane::Lane;
 use crate::engine::outbox::{Body, Flush, Refused};
-use crate::engine::pool::{Busy, Lane, Work};
+use crate::engine::pool::{Busy, Work};
 use crate::engine::{ConnectionId, Core};
 use crate::guard::address::ClientAddr;
 use crate::guard::rate::TokenBucket;
@@ -193,7 +194,7 @@ impl Link {
         principal: Option<Principal>,
         streams: Arc<Streams>,
     ) -> Self {
-        let lane = Lane::new(core.limits.calls_per_connection);
+        let lane = Lane::new(core.limits.calls_per_connection, core.shares.of(principal.as_ref(), address));
         Self::with(
             core.next_id(),
             address,

@@ -657,6 +657,10 @@ impl Session {
                 audit.limited(party, "calls-per-connection");
                 RpcError::busy(BusyReason::Busy, BUSY_MS)
             }
+            Busy::Client => {
+                audit.limited(party, "calls-per-client");
+                RpcError::busy(BusyReason::Busy, BUSY_MS)
+            }
             Busy::Overloaded => {
                 audit.limited(party, "overload");
                 RpcError::busy(BusyReason::Overloaded, BUSY_MS)

@@ -56,6 +56,7 @@ mod scenarios;
 mod schema;
 mod scopes;
 mod services;
+mod shares;
 // They hold what the checks of arguments say.
 #[cfg(feature = "validation")]
 mod stories;

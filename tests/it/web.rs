@@ -15,6 +15,8 @@ pub struct Web {
     pub session: Option<String>,
     pub revision: &'static str,
     pub capabilities: Value,
+    /// What every request brings along.
+    pub fields: Vec<(&'static str, String)>,
     /// The id of the last event that had one.
     pub last_event: Option<String>,
     /// What the last event that said something about it had the client wait before it comes back.
@@ -52,7 +54,8 @@ impl Web {
     pub fn over(stream: Box<dyn Wire>, address: SocketAddr) -> Self {
         let (buffer, capabilities) = (Vec::new(), json!({}));
         let (last_event, retry) = (None, None);
-        Self { stream, address, buffer, session: None, revision: "", capabilities, last_event, retry, last_id: 0 }
+        let (fields, session, revision) = (Vec::new(), None, "");
+        Self { stream, address, buffer, session, revision, capabilities, fields, last_event, retry, last_id: 0 }
     }
 
     /// Speaks that revision: with a session, if it has sessions.
@@ -105,7 +108,8 @@ impl Web {
     /// Sends a request with these headers; `Host` comes of itself.
     pub fn ask(&mut self, method: &str, headers: &[(&str, &str)], body: &str) {
         let mut text = format!("{method} /mcp HTTP/1.1\r\nHost: {}\r\n", self.address);
-        for (name, value) in headers {
+        let always = self.fields.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in headers.iter().copied().chain(always) {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         if method == "POST" {

@@ -21,7 +21,9 @@ pub(crate) mod wait;
 
 use super::client::Link;
 use crate::engine::budget::{Budget, Reservation};
-use crate::engine::pool::{Busy, Lane, Work};
+use crate::engine::lane::Lane;
+use crate::engine::pool::{Busy, Work};
+use crate::engine::share::Share;
 use crate::engine::timer::Tick;
 use crate::engine::{ConnectionId, Core};
 use crate::principal::Payer;
@@ -218,7 +220,7 @@ impl TaskStore {
         let limits = &self.core.limits;
         let (count, memory) = (Budget::new(limits.tasks_per_client), Budget::new(limits.task_bytes / 4));
         // Every task can wait in there: how many there may be is counted elsewhere.
-        let (lane, number) = (Lane::new(usize::MAX), self.core.next_id());
+        let (lane, number) = (Lane::new(usize::MAX, Share::whole(&self.core.memory)), self.core.next_id());
         self.core.add_lane(number, &lane);
         Arc::new(Account { count, memory, lane, number })
     }
@@ -252,7 +254,7 @@ impl TaskStore {
     fn busy(&self, busy: Busy) -> RpcError {
         self.core.counters.busy.fetch_add(1, Ordering::Relaxed);
         let (reason, message) = match busy {
-            Busy::Connection => {
+            Busy::Connection | Busy::Client => {
                 (BusyReason::Busy, "this client has as many tasks as it may, or they hold as much memory")
             }
             Busy::Overloaded => (BusyReason::Overloaded, "the server has as many tasks as it may"),

@@ -184,7 +184,9 @@ fn request(
         let _ = connection.send(Frame::raw(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()), Flush::Now);
     }
     let deadline = Instant::now() + limits.body_deadline;
-    let body = body::read_body(read, ahead, length, limits.message_bytes, deadline, &core.memory)?;
+    core.shares.move_to(&connection.lane, passed.principal.as_ref(), address);
+    let memory = &connection.lane.share().reading;
+    let body = body::read_body(read, ahead, length, limits.message_bytes, deadline, memory)?;
     let Some(Body { bytes, memory }) = body else { return Ok(false) };
     // The body may have taken its time.
     if let Some(principal) = &passed.principal {

@@ -1,6 +1,7 @@
 //! The stream that tungstenite reads from. Reads come from the socket; writes only enter the outbox.
 
 use super::tracker::{Excess, FrameTracker};
+use crate::engine::budget::Budget;
 use crate::engine::connection::Connection;
 use crate::engine::link::ReadHalf;
 use crate::engine::outbox::{Flush, Frame};
@@ -21,7 +22,9 @@ pub(crate) struct Half {
     spare: Option<WebSocketContext>,
     /// The size of a large message that has passed, until its memory is seen to.
     large: usize,
-    /// What the message under way holds of the memory budget.
+    /// What its client may have of the memory for messages under way.
+    memory: Arc<Budget>,
+    /// What the message under way holds of that.
     held: usize,
     /// What the peer overdid, for the code of the close frame.
     excess: Option<Excess>,
@@ -34,7 +37,8 @@ impl Half {
         tracker: FrameTracker,
         config: WebSocketConfig,
     ) -> Self {
-        Self { read, connection, tracker, config, spare: None, large: 0, held: 0, excess: None }
+        let memory = Arc::clone(&connection.lane.share().reading);
+        Self { read, connection, tracker, config, spare: None, large: 0, memory, held: 0, excess: None }
     }
 
     pub(crate) fn excess(&self) -> Option<Excess> {
@@ -60,7 +64,7 @@ impl Half {
         // What is beyond the limit is refused by tungstenite, before it takes any memory.
         let within = SMALL + 1..=self.config.max_message_size.unwrap_or(usize::MAX);
         let wanted = if within.contains(&message) { message } else { 0 };
-        let memory = &self.connection.core.memory;
+        let memory = &self.memory;
         if wanted > self.held && !memory.take(wanted - self.held) {
             self.excess = Some(Excess::Memory);
             return Err(io::ErrorKind::OutOfMemory.into());
@@ -81,7 +85,7 @@ impl Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.connection.core.memory.give_back(self.held);
+        self.memory.give_back(self.held);
     }
 }
 
@@ -118,9 +122,9 @@ impl Read for Half {
         let bytes = buffer.get(..count).unwrap_or_default();
         let now = self.connection.core.now();
         match self.tracker.follow(bytes, now) {
-            Ok(finished) => {
+            Ok(standing) => {
                 self.account()?;
-                self.connection.heard(now, finished, self.tracker.in_frame());
+                self.connection.heard(now, standing);
                 if self.tracker.grown() && self.spare.is_none() {
                     self.spare = Some(WebSocketContext::new(Role::Server, Some(self.config)));
                 }

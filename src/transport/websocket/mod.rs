@@ -92,6 +92,7 @@ pub(crate) fn serve(
 fn failed(error: &Error, excess: Option<Excess>, connection: &Connection) -> Ended {
     match connection.mark() {
         Mark::FrameDeadline => return Ended::FrameDeadline,
+        Mark::MessageDeadline => return Ended::MessageDeadline,
         Mark::Silent => return Ended::Silent,
         Mark::CloseDeadline => return Ended::ByServer,
         Mark::None | Mark::RightEnded => {}

@@ -1,6 +1,7 @@
 //! Follows the frames in the bytes that pass to tungstenite, which hides them: where a frame ends, how many fragments a
 //! message has, how many control frames come in a second.
 
+use crate::engine::connection::Standing;
 use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -40,6 +41,10 @@ pub(crate) struct FrameTracker {
     fragments: usize,
     /// Bytes of the data message under way, as announced by the heads of its frames.
     message: u64,
+    /// The frame under way is one of data: control frames may stand between those of a message.
+    data: bool,
+    /// A data message has begun and not ended.
+    in_message: bool,
     /// The message's last frame has begun.
     last: bool,
     /// A head could not be read: where the next frame would begin is unknown.
@@ -59,6 +64,8 @@ impl FrameTracker {
             grown: false,
             fragments: 0,
             message: 0,
+            data: false,
+            in_message: false,
             last: false,
             lost: false,
             window: 0,
@@ -80,7 +87,7 @@ impl FrameTracker {
 
     /// Bytes of the message that has begun and not ended, as far as the heads of its frames tell.
     pub(crate) fn message(&self) -> u64 {
-        if self.last && self.rest == 0 { 0 } else { self.message }
+        if self.in_message { self.message } else { 0 }
     }
 
     /// The buffer grows, or has grown.
@@ -102,17 +109,17 @@ impl FrameTracker {
         self.head_len > 0 || self.rest > 0
     }
 
-    /// Takes note of bytes that were read at that time (milliseconds). Returns whether a frame ended in them.
-    pub(crate) fn follow(&mut self, mut bytes: &[u8], now: u64) -> Result<bool, Excess> {
-        let mut finished = false;
+    /// Takes note of bytes that were read at that time (milliseconds).
+    pub(crate) fn follow(&mut self, mut bytes: &[u8], now: u64) -> Result<Standing, Excess> {
+        let mut standing = Standing::default();
         while !bytes.is_empty() && !self.lost {
             if self.rest > 0 {
                 let step = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len());
                 self.rest -= step as u64;
                 bytes = bytes.get(step..).unwrap_or_default();
                 if self.rest == 0 {
-                    finished = true;
                     self.large = false;
+                    self.ended(&mut standing);
                 }
                 continue;
             }
@@ -122,22 +129,37 @@ impl FrameTracker {
             self.head_len += step;
             bytes = &bytes[step..];
             if self.head_len == head_length(&self.head[..self.head_len]) {
-                finished |= self.begin(now)?;
+                self.begin(now)?;
+                if self.rest == 0 && !self.lost {
+                    self.ended(&mut standing);
+                }
             }
         }
-        Ok(finished)
+        standing.frame.under_way = self.in_frame();
+        standing.message.under_way = self.in_message;
+        Ok(standing)
     }
 
-    /// A head is complete. Returns whether the frame is, too.
-    fn begin(&mut self, now: u64) -> Result<bool, Excess> {
+    /// The frame under way has ended.
+    fn ended(&mut self, standing: &mut Standing) {
+        standing.frame.finished = true;
+        if self.in_message && self.data && self.last {
+            standing.message.finished = true;
+            self.in_message = false;
+        }
+    }
+
+    /// A head is complete.
+    fn begin(&mut self, now: u64) -> Result<(), Excess> {
         let parsed = FrameHeader::parse(&mut Cursor::new(&self.head[..self.head_len]));
         self.head_len = 0;
         // What cannot be parsed is refused by tungstenite, at this very head. It says so when it comes to it: what follows in
         // the same read must not be taken for frames, and for an excess of them.
         let Ok(Some((header, length))) = parsed else {
             self.lost = true;
-            return Ok(false);
+            return Ok(());
         };
+        self.data = matches!(header.opcode, OpCode::Data(_));
         match header.opcode {
             OpCode::Control(_) => {
                 if now / 1_000 != self.window {
@@ -153,6 +175,7 @@ impl FrameTracker {
                 self.fragments = if kind == Data::Continue { self.fragments + 1 } else { 1 };
                 self.message = if kind == Data::Continue { self.message.saturating_add(length) } else { length };
                 self.last = header.is_final;
+                self.in_message = true;
                 if self.fragments > self.limits.fragments {
                     return Err(Excess::Fragments);
                 }
@@ -161,7 +184,7 @@ impl FrameTracker {
         self.rest = length;
         self.large = length > LARGE;
         self.grown |= self.large;
-        Ok(length == 0)
+        Ok(())
     }
 }
 
@@ -246,9 +269,30 @@ mod tests {
         stream.extend(masked(0x03, 0));
         stream.extend(masked(0x00, 0).repeat(9));
         stream.extend(masked(0x89, 0).repeat(9));
-        assert_eq!(tracker.follow(&stream, 0), Ok(true));
-        assert_eq!(tracker.follow(&masked(0x81, 70_000), 0), Ok(false));
+        assert!(tracker.follow(&stream, 0).unwrap().frame.finished);
+        assert!(!tracker.follow(&masked(0x81, 70_000), 0).unwrap().frame.finished);
         assert_eq!(tracker.message(), 0);
+    }
+
+    #[test]
+    fn a_message_is_under_way_from_its_first_frame_to_its_last_whatever_stands_between() {
+        let mut tracker = FrameTracker::new(TrackerLimits { control_frames_per_second: 9, ..LIMITS });
+        let mut message = |bytes: &[u8]| {
+            let Standing { message, .. } = tracker.follow(bytes, 0).unwrap();
+            (message.finished, message.under_way, tracker.message())
+        };
+        assert_eq!(message(&masked(0x89, 5)), (false, false, 0));
+        assert_eq!(message(&masked(0x01, 3)), (false, true, 3));
+        assert_eq!(message(&masked(0x89, 5)), (false, true, 3));
+        assert_eq!(message(&masked(0x80, 4)[..8]), (false, true, 7));
+        assert_eq!(message(&masked(0x80, 4)[8..]), (true, false, 0));
+        // Nor does what has ended count for a control frame behind it.
+        assert_eq!(message(&masked(0x89, 5)[..8]), (false, false, 0));
+        assert_eq!(
+            message(&[masked(0x89, 5)[8..].to_vec(), masked(0x81, 2), masked(0x01, 0)].concat()),
+            (true, true, 0)
+        );
+        assert_eq!(message(&masked(0x80, 0)), (true, false, 0));
     }
 
     #[test]
@@ -258,13 +302,13 @@ mod tests {
         tracker.follow(&masked(0x00, 0), 0).unwrap();
         tracker.follow(&masked(0x89, 0), 0).unwrap();
         tracker.follow(&masked(0x00, 0), 0).unwrap();
-        assert_eq!(tracker.follow(&masked(0x00, 0), 0), Err(Excess::Fragments));
+        assert_eq!(tracker.follow(&masked(0x00, 0), 0).err(), Some(Excess::Fragments));
 
         let mut tracker = FrameTracker::new(LIMITS);
         tracker.follow(&masked(0x89, 0), 0).unwrap();
         tracker.follow(&masked(0x89, 0), 999).unwrap();
         tracker.follow(&masked(0x8a, 0), 1_000).unwrap();
         tracker.follow(&masked(0x8a, 0), 1_500).unwrap();
-        assert_eq!(tracker.follow(&masked(0x89, 0), 1_900), Err(Excess::ControlFrames));
+        assert_eq!(tracker.follow(&masked(0x89, 0), 1_900).err(), Some(Excess::ControlFrames));
     }
 }

@@ -1,0 +1,121 @@
+//! What is under way for one connection, and what of it waits for a worker.
+
+use super::budget::Reservation;
+use super::pool::{Abandon, Work};
+use super::share::Share;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The work of one connection.
+pub(crate) struct Lane {
+    pub(super) state: Mutex<LaneState>,
+    pub(super) most: usize,
+}
+
+pub(super) struct LaneState {
+    pub(super) waiting: VecDeque<Waiting>,
+    /// All that is under way, waiting or running; the place in here is its key.
+    pub(super) live: Vec<Option<Arc<dyn Work>>>,
+    vacant: Vec<usize>,
+    pub(super) running: usize,
+    /// A ticket of this lane is in the channel, or kept by the share of whom its next work is for.
+    pub(super) ticket: bool,
+    /// Of whom the next work will be.
+    share: Arc<Share>,
+}
+
+/// Work that has not begun.
+pub(super) struct Waiting {
+    pub(super) key: usize,
+    pub(super) work: Arc<dyn Work>,
+    pub(super) since: Instant,
+    pub(super) share: Arc<Share>,
+    pub(super) _memory: Reservation,
+}
+
+impl Lane {
+    /// A lane of that client, which takes no more than `most` pieces of work at once.
+    pub(crate) fn new(most: usize, share: Arc<Share>) -> Arc<Self> {
+        let (waiting, live, vacant) = (VecDeque::new(), Vec::new(), Vec::new());
+        Arc::new(Self {
+            state: Mutex::new(LaneState { waiting, live, vacant, running: 0, ticket: false, share }),
+            most,
+        })
+    }
+
+    /// On whose account its next work is.
+    pub(crate) fn share(&self) -> Arc<Share> {
+        Arc::clone(&self.state.lock().share)
+    }
+
+    /// What comes from here on is on that account.
+    pub(crate) fn set_share(&self, share: Arc<Share>) {
+        let before = std::mem::replace(&mut self.state.lock().share, share);
+        drop(before);
+    }
+
+    /// How much is under way.
+    pub(crate) fn live(&self) -> usize {
+        self.state.lock().live()
+    }
+
+    /// Ends what is past its deadline; returns the next deadline.
+    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for work in self.all() {
+            let deadline = work.deadline();
+            if deadline <= now {
+                work.expire();
+            } else {
+                next = Some(next.map_or(deadline, |next| next.min(deadline)));
+            }
+        }
+        next
+    }
+
+    /// Tells all that is under way that it is given up. What has not begun still passes through a worker, which finds
+    /// nothing to do.
+    pub(crate) fn abandon(&self, why: Abandon) {
+        for work in self.all() {
+            work.abandon(why);
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Work>> {
+        self.state.lock().live.iter().flatten().cloned().collect()
+    }
+}
+
+impl LaneState {
+    pub(super) fn live(&self) -> usize {
+        self.live.len() - self.vacant.len()
+    }
+
+    pub(super) fn insert(&mut self, work: Arc<dyn Work>) -> usize {
+        match self.vacant.pop() {
+            Some(key) => {
+                if let Some(place) = self.live.get_mut(key) {
+                    *place = Some(work);
+                }
+                key
+            }
+            None => {
+                self.live.push(Some(work));
+                self.live.len() - 1
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: usize) {
+        if self.live.get_mut(key).and_then(Option::take).is_some() {
+            self.vacant.push(key);
+        }
+        if self.vacant.len() == self.live.len() {
+            // A burst leaves no memory behind.
+            self.live = Vec::new();
+            self.vacant = Vec::new();
+        }
+    }
+}
