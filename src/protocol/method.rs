@@ -100,6 +100,12 @@ const NOTIFICATIONS: &[Row] = &[
     (TASKS_STATUS, R4, R4, TASK),
 ];
 
+/// Every request that the protocol or one of its extensions defines, of any revision.
+#[cfg(test)]
+pub(crate) fn requests() -> impl Iterator<Item = &'static str> {
+    REQUESTS.iter().chain(EXTENSIONS).map(|row| row.0)
+}
+
 /// Whether a client may send this request in this revision. Extensions (modern tasks) are not counted.
 pub(crate) fn is_request_of(method: &str, revision: Revision) -> bool {
     find(REQUESTS, method).is_some_and(|row| (row.1..=row.2).contains(&revision))

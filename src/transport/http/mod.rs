@@ -121,9 +121,8 @@ pub(crate) fn serve(
             Ok(true) if !core.stopping() && !connection.is_closing() => {}
             Ok(_) => break,
             Err(refusal) => {
-                opening::log_refusal(door, address, &refusal);
                 // What was read of the body, if anything, says nothing about where the next request begins.
-                let _ = connection.send(Frame::raw(refusal.with(cors).to_response().to_bytes()), Flush::Later);
+                turn_away(&connection, door, address, &refusal.with(cors));
                 break;
             }
         }
@@ -140,18 +139,16 @@ pub(crate) fn serve(
                 }
                 Ok(Admitted::WebSocket(_)) => {
                     let refusal = Refusal::new(400, "upgrade", "open a WebSocket on a connection of its own");
-                    let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
+                    turn_away(&connection, door, address, &refusal);
                     None
                 }
                 Err(refusal) => {
-                    opening::log_refusal(door, address, &refusal);
-                    let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
+                    turn_away(&connection, door, address, &refusal);
                     None
                 }
             },
             Err(refusal) => {
-                opening::log_refusal(door, address, &refusal);
-                let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
+                turn_away(&connection, door, address, &refusal);
                 None
             }
         };
@@ -162,6 +159,12 @@ pub(crate) fn serve(
     drop(entered);
     log::debug!(target: "mcp_blocking::connection", connection = id.0; "connection {id} ended");
     core.audit.disconnected(Party { principal: known.as_ref(), ..connection.party() }, "ended");
+}
+
+/// Answers a request that is not served, and behind which the connection ends.
+fn turn_away(connection: &Connection, door: &Door, address: ClientAddr, refusal: &Refusal) {
+    opening::log_refusal(door, address, refusal);
+    let _ = connection.send(Frame::raw(refusal.to_response().to_bytes()), Flush::Later);
 }
 
 /// Serves one request to its end. False if the connection is over.
@@ -217,7 +220,11 @@ fn request(
                 core.counters.refuse(ended.label());
                 exchange.refuse(&door.gate.authenticator.challenge.ended(&principal, ended));
             }
-            None if connection.is_overdue() => exchange.refuse(&overdue()),
+            None if connection.is_overdue() => {
+                let refusal = overdue();
+                core.counters.refuse(refusal.label);
+                exchange.refuse(&refusal);
+            }
             None => exchange.give_up(),
         }
         // In the modern era that is how a client cancels (2026-07-28, basic/patterns/cancellation); work of a session goes on,
