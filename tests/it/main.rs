@@ -69,6 +69,7 @@ mod tickets;
 mod tls;
 mod tokens;
 mod tools;
+mod traits;
 mod two;
 mod validation;
 mod web;
