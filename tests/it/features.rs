@@ -6,7 +6,7 @@ use crate::schema::Schema;
 use mcp_blocking::content::{
     Annotations, Blob, Content, Icon, PromptMessage, PromptOutput, ResourceContents, ResourceLink, Role,
 };
-use mcp_blocking::{CacheScope, Cacheable, NoArgs, Prompt, Running, Server, ToolError, ToolResult};
+use mcp_blocking::{CacheScope, Cacheable, NoArgs, Prompt, Running, Server, TaskSupport, Tool, ToolError, ToolResult};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -256,6 +256,44 @@ fn what_is_not_offered_does_not_exist() {
         if revision == MODERN {
             let offered = ask("server/discover", json!({}))["result"]["capabilities"].clone();
             assert_eq!(offered, json!({ "logging": {}, "prompts": { "listChanged": true } }));
+        }
+    });
+}
+
+#[test]
+fn each_method_is_there_in_its_revisions_and_in_no_other() {
+    /// Each with its first and its last revision.
+    const METHODS: [(&str, &str, &str); 20] = [
+        ("initialize", "2024-11-05", "2025-11-25"),
+        ("server/discover", MODERN, MODERN),
+        ("ping", "2024-11-05", "2025-11-25"),
+        ("tools/list", "2024-11-05", MODERN),
+        ("tools/call", "2024-11-05", MODERN),
+        ("resources/list", "2024-11-05", MODERN),
+        ("resources/templates/list", "2024-11-05", MODERN),
+        ("resources/read", "2024-11-05", MODERN),
+        ("resources/subscribe", "2024-11-05", "2025-11-25"),
+        ("resources/unsubscribe", "2024-11-05", "2025-11-25"),
+        ("prompts/list", "2024-11-05", MODERN),
+        ("prompts/get", "2024-11-05", MODERN),
+        ("completion/complete", "2024-11-05", MODERN),
+        ("logging/setLevel", "2024-11-05", "2025-11-25"),
+        ("subscriptions/listen", MODERN, MODERN),
+        ("tasks/get", "2025-11-25", MODERN),
+        ("tasks/cancel", "2025-11-25", MODERN),
+        ("tasks/result", "2025-11-25", "2025-11-25"),
+        ("tasks/list", "2025-11-25", "2025-11-25"),
+        ("tasks/update", MODERN, MODERN),
+    ];
+    let server = || {
+        let long = Tool::new("long", "Takes long").task(TaskSupport::Optional);
+        library().tool_with(long, |_ctx, NoArgs| Ok("done"))
+    };
+    everywhere(server, |revision, ask| {
+        for (method, first, last) in METHODS {
+            let answer = ask(method, json!({}));
+            let unknown = answer["error"]["code"] == -32601;
+            assert_eq!(unknown, !(first..=last).contains(&revision), "{method} in {revision}: {answer}");
         }
     });
 }
