@@ -171,6 +171,11 @@ impl Access {
         }
     }
 
+    /// Whether that ticket has been issued, and nobody has used it so far.
+    pub(crate) fn has_ticket(&self, ticket: &str) -> bool {
+        self.tickets.lock().has(&bearer::hash(ticket))
+    }
+
     /// Whom a ticket lets in; it is used up.
     pub(crate) fn redeem(&self, ticket: &str, origin: &Origin) -> Option<Principal> {
         let hash = bearer::hash(ticket);

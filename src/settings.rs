@@ -185,6 +185,9 @@ impl Settings {
     /// in. Runs on the connection's own thread, once for each WebSocket, behind the checks of `Host` and `Origin`. Callers with one of
     /// the [`bearer_token`](Self::bearer_token)s, or with a token of an issuer that is accepted (feature `jwt`), are not asked about.
     ///
+    /// Who is not let in has failed to log in ([`Limits::failed_logins`]) if there was something to look at: a token, or one of the headers `Authorization`, `Cookie`, `X-Api-Key` and `X-Auth-Token`, if
+    /// the closure looks at that one.
+    ///
     /// ```
     /// # use mcp_blocking::{Denied, Principal, Settings};
     /// # fn look_up(token: &str) -> Option<Principal> { None }

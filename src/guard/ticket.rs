@@ -66,6 +66,11 @@ impl Tickets {
         Ok(())
     }
 
+    /// Whether somebody was given that ticket and has not used it. Nothing is said of its time and its page.
+    pub(crate) fn has(&self, hash: &[u8; 32]) -> bool {
+        self.by_hash.contains_key(hash)
+    }
+
     /// Whom a ticket lets in. It is used up, whatever comes of it: one that is seen in wrong hands is worth nothing to anybody.
     pub(crate) fn redeem(&mut self, hash: &[u8; 32], origin: &Origin, now: Duration) -> Option<Principal> {
         // A lookup by hash takes a time that tells of the hash, and that says nothing of the ticket.
