@@ -78,10 +78,7 @@ pub(super) fn check(config: &Jwt, token: &Token<'_>, keys: &KeySet, now: SystemT
     }
     let id = principal_id(config, token).ok_or(invalid("the token does not say who it is for"))?;
     let scopes = scopes(config, claims).map_err(invalid)?;
-    Ok(Principal::new(id)
-        .with_scopes(scopes)
-        .expiring(expiry)
-        .with_user(Claims(claims.clone())))
+    Ok(Principal::new(id).with_scopes(scopes).expiring(expiry).with_user(Claims(claims.clone())))
 }
 
 /// What its holder is called, by the token's own word.

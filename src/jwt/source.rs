@@ -36,6 +36,16 @@ pub(super) enum Keys {
     Url(Arc<RemoteKeys>),
 }
 
+/// What is known of a key that is not among those of a moment ago.
+pub(super) enum Newer {
+    /// Look among these.
+    Keys(Arc<KeySet>),
+    /// There is no such key: they have been looked at since, or a moment before.
+    Absent,
+    /// Nobody can say: they cannot be looked at now.
+    Unclear,
+}
+
 impl Keys {
     /// Reads what can be read now.
     ///
@@ -69,14 +79,16 @@ impl Keys {
         }
     }
 
-    /// Other keys than these, in which one is missing, if there are any to be had now. May wait for a fetch.
-    pub(super) fn newer(&self, than: &Arc<KeySet>) -> Option<Arc<KeySet>> {
-        let newer = match self {
-            Self::Fixed(_) => return None,
-            Self::File(file) => Some(file.look(LOOK_AGAIN)),
+    /// Whether there are other keys than these, in which one is missing. May wait for a fetch.
+    pub(super) fn newer(&self, than: &Arc<KeySet>) -> Newer {
+        match self {
+            Self::Fixed(_) => Newer::Absent,
+            Self::File(file) => match file.look(LOOK_AGAIN) {
+                keys if Arc::ptr_eq(&keys, than) => Newer::Absent,
+                keys => Newer::Keys(keys),
+            },
             Self::Url(remote) => remote.newer(than),
-        };
-        newer.filter(|keys| !Arc::ptr_eq(keys, than))
+        }
     }
 
     /// Begins to fetch what has to be fetched.
@@ -235,15 +247,21 @@ impl RemoteKeys {
         }
     }
 
-    fn newer(self: &Arc<Self>, than: &Arc<KeySet>) -> Option<Arc<KeySet>> {
+    fn newer(self: &Arc<Self>, than: &Arc<KeySet>) -> Newer {
+        let asked = Instant::now();
         let mut state = self.state.lock();
         let others = |state: &State| self.usable(state).map(|(keys, _)| keys).filter(|keys| !Arc::ptr_eq(keys, than));
         if let Some(keys) = others(&state) {
-            return Some(keys);
+            return Newer::Keys(keys);
         }
         self.begin(&mut state);
         self.wait(&mut state);
-        others(&state)
+        if let Some(keys) = others(&state) {
+            return Newer::Keys(keys);
+        }
+        // A fetch that has failed, was not begun or not waited for says nothing of a key that may be a new one.
+        let is_fresh = |known: &Known| known.fetched >= asked || known.fetched.elapsed() < self.refetch_after;
+        if state.keys.as_ref().is_some_and(is_fresh) { Newer::Absent } else { Newer::Unclear }
     }
 
     /// The keys that may be used now, and whether they have not reached their age.
