@@ -94,7 +94,8 @@ impl Authenticator {
             Place::Subprotocol(token) => Some(token),
         };
         let is_token = |(at, _): &(usize, _)| *at == 0 && token.is_some();
-        let headers = self.authenticate.iter().flat_map(|_| self.looked_at.found(head)).filter(|found| !is_token(found));
+        let headers =
+            self.authenticate.iter().flat_map(|_| self.looked_at.found(head)).filter(|found| !is_token(found));
         let credentials = Credentials {
             token: token.map(str::to_owned),
             certificate: certificate.map(Principal::shared_id),
@@ -127,7 +128,9 @@ impl Authenticator {
         let malformed = token.as_ref().err().cloned();
         let any = head.header("authorization").is_some() || sent.is_some();
         let tokens = self.access.tokens();
-        let by_token = match self.access.asks() && tokens.is_empty() {
+        // Who has shown a certificate that was asked for need not bring one.
+        let by_ticket = self.access.asks() && tokens.is_empty() && certificate.is_none();
+        let by_token = match by_ticket {
             // There are tickets, and no other way to have come in.
             true => {
                 Err(self.challenge.missing("bring a ticket: offer the subprotocols `mcp` and `mcp.ticket.<ticket>`"))
@@ -171,7 +174,8 @@ impl Authenticator {
         }
     }
 
-    /// By a ticket, which is used up thereby. One that comes with a token has to be of the same principal.
+    /// By a ticket, which is used up thereby. One that comes with a token has to be of the same principal; one that was asked for with a certificate comes with the
+    /// same.
     fn by_ticket(
         &self,
         ticket: &str,
@@ -185,7 +189,7 @@ impl Authenticator {
             refusal.label = "ticket";
             refusal
         };
-        let holder = origin.and_then(|origin| self.access.redeem(ticket, origin));
+        let holder = origin.and_then(|origin| self.access.redeem(ticket, origin, from.1));
         let holder = holder.ok_or_else(|| {
             refused("this ticket is not known here: it works once, for a short time, and for its own page")
         })?;

@@ -101,7 +101,7 @@ impl Gate {
         }
         let principal = self.identify(head, origin.as_ref(), address, certificate);
         principal
-            .and_then(|principal| self.admit(head, origin.as_ref(), principal, &cors))
+            .and_then(|principal| self.admit(head, (origin.as_ref(), certificate), principal, &cors))
             .map_err(|refusal| refusal.with(cors))
     }
 
@@ -154,7 +154,7 @@ impl Gate {
     fn admit(
         &self,
         head: &Head,
-        origin: Option<&Origin>,
+        page: (Option<&Origin>, Option<&Principal>),
         principal: Option<Principal>,
         cors: &[(&'static str, String)],
     ) -> Result<Admitted, Refusal> {
@@ -162,7 +162,7 @@ impl Gate {
             return Ok(Admitted::Answered(health.answer(head).to_bytes()));
         }
         if let Some(desk) = self.ticket_desk(head.path()) {
-            return desk.answer(head, origin, principal.as_ref(), cors).map(Admitted::Answered);
+            return desk.answer(head, page, principal.as_ref(), cors).map(Admitted::Answered);
         }
         let route = self.routes.iter().find(|route| *route.path == *head.path()).ok_or_else(|| self.not_found())?;
         if let Some(service) = route.http.as_ref().filter(|_| is_http(head)) {
