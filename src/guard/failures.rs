@@ -81,9 +81,10 @@ impl Failures {
     pub(crate) fn may_renew(&mut self, group: IpAddr, principal: &str, now: Duration) -> bool {
         let (rate, burst) = RENEWED;
         self.principals.knows(&(group, principal))
-            && self.failed.get_mut(&group).is_none_or(|failed| {
-                failed.renewed.take(Pace::per_second(rate, burst), now, 1).is_ok()
-            })
+            && self
+                .failed
+                .get_mut(&group)
+                .is_none_or(|failed| failed.renewed.take(Pace::per_second(rate, burst), now, 1).is_ok())
     }
 
     /// Whether a connection from that address may be taken at all: not while it has to wait, unless somebody was let in from there.
