@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -84,8 +85,9 @@ impl Keys {
         match self {
             Self::Fixed(_) => Newer::Absent,
             Self::File(file) => match file.look(LOOK_AGAIN) {
-                keys if Arc::ptr_eq(&keys, than) => Newer::Absent,
-                keys => Newer::Keys(keys),
+                keys if !Arc::ptr_eq(&keys, than) => Newer::Keys(keys),
+                _ if file.broken.load(Ordering::Relaxed) => Newer::Unclear,
+                _ => Newer::Absent,
             },
             Self::Url(remote) => remote.newer(than),
         }
@@ -106,6 +108,8 @@ pub(super) struct FileKeys {
     current: RwLock<Arc<KeySet>>,
     /// When it was looked at, and what it looked like. Held while it is read, by whoever finds it free; nobody waits for it.
     watch: Mutex<(Instant, Option<Stamp>)>,
+    /// It could not be used when it was read last: the keys are older ones.
+    broken: AtomicBool,
 }
 
 impl FileKeys {
@@ -113,7 +117,8 @@ impl FileKeys {
         // Before it is read: what changes meanwhile is seen at the next look.
         let watch = (Instant::now(), stamp(path));
         let keys = load(path).map_err(|problem| format!("`{}`: {problem}", path.display()))?;
-        Ok(Self { path: path.to_owned(), current: RwLock::new(Arc::new(keys)), watch: Mutex::new(watch) })
+        let (current, watch) = (RwLock::new(Arc::new(keys)), Mutex::new(watch));
+        Ok(Self { path: path.to_owned(), current, watch, broken: AtomicBool::new(false) })
     }
 
     /// The keys, after a look at the file if the last one was so long ago.
@@ -123,7 +128,9 @@ impl FileKeys {
             let stamp = stamp(&self.path);
             if stamp != watch.1 {
                 watch.1 = stamp;
-                match load(&self.path) {
+                let loaded = load(&self.path);
+                self.broken.store(loaded.is_err(), Ordering::Relaxed);
+                match loaded {
                     Ok(keys) if keys == **self.current.read() => {}
                     Ok(keys) => {
                         *self.current.write() = Arc::new(keys);
