@@ -5,7 +5,7 @@ use crate::file_mode;
 use crate::guard::bearer::{self, Tokens};
 use crate::guard::config::ConfigError;
 use crate::guard::origin::Origin;
-use crate::guard::ticket::{NoTicket, TicketLimits, Tickets};
+use crate::guard::ticket::{Holder, NoTicket, TicketLimits, Tickets};
 use crate::principal::Principal;
 use crate::token::{self, Token};
 use parking_lot::{Mutex, RwLock};
@@ -151,8 +151,18 @@ impl Access {
         changed
     }
 
-    /// Issues a ticket.
-    pub(crate) fn issue(&self, principal: &Principal, origin: Origin) -> Result<Ticket, TicketError> {
+    /// Issues a ticket for a page of that origin, to be shown without any certificate, or with whatever one its connection has.
+    pub(crate) fn issue_for(&self, principal: &Principal, origin: &str) -> Result<Ticket, TicketError> {
+        self.issue(principal, Origin::parse(origin).map_err(|_| TicketError::Origin)?, None)
+    }
+
+    /// Issues a ticket. If it was asked for with a certificate, it has to be shown with the same.
+    pub(crate) fn issue(
+        &self,
+        principal: &Principal,
+        origin: Origin,
+        certificate: Option<&Principal>,
+    ) -> Result<Ticket, TicketError> {
         if !self.takes_tickets {
             return Err(TicketError::Disabled);
         }
@@ -163,7 +173,9 @@ impl Access {
         getrandom::fill(&mut random).map_err(|_| TicketError::Random)?;
         let text = data_encoding::BASE64URL_NOPAD.encode(&random);
         let hash = bearer::hash(&text);
-        let issued = self.tickets.lock().issue(hash, principal.clone(), origin, self.start.elapsed(), self.limits);
+        let holder =
+            Holder { principal: principal.clone(), origin, certificate: certificate.map(Principal::shared_id) };
+        let issued = self.tickets.lock().issue(hash, holder, self.start.elapsed(), self.limits);
         match issued {
             Ok(()) => Ok(Ticket { text, expires_in: self.limits.lifetime }),
             Err(NoTicket::TooMany) => Err(TicketError::TooMany),
@@ -171,10 +183,15 @@ impl Access {
         }
     }
 
+    /// Whether that ticket has been issued, and nobody has used it so far.
+    pub(crate) fn has_ticket(&self, ticket: &str) -> bool {
+        self.tickets.lock().has(&bearer::hash(ticket))
+    }
+
     /// Whom a ticket lets in; it is used up.
-    pub(crate) fn redeem(&self, ticket: &str, origin: &Origin) -> Option<Principal> {
+    pub(crate) fn redeem(&self, ticket: &str, origin: &Origin, certificate: Option<&Principal>) -> Option<Principal> {
         let hash = bearer::hash(ticket);
-        self.tickets.lock().redeem(&hash, origin, self.start.elapsed())
+        self.tickets.lock().redeem(&hash, (origin, certificate.map(Principal::id)), self.start.elapsed())
     }
 }
 

@@ -156,9 +156,11 @@ pub struct Limits {
     /// further failure has every attempt from there answered 429, unseen: for 1 s, then twice as long each time, up to
     /// [`failed_login_wait`](Self::failed_login_wait). One failure is forgiven each 30 s. What counts are tokens, certificates and the like that are not
     /// accepted; not requests that bring none, which is how clients ask how to log in.
+    /// Of other headers than `Authorization` those count that [`authenticate`](crate::Settings::authenticate) looks at.
     ///
     /// Credentials that were accepted from the same address before go on being looked at, so that an attacker behind the same NAT
-    /// does not lock others out; those who come for the first time wait with him. Default 10: a person who mistypes, a program that was left
+    /// does not lock others out (16 for each principal, 4,096 in all); so do tickets that were issued and not used, and signed tokens (feature `jwt`) that name a principal who was let in from there before, 20 at
+    /// once and 5 a second for each address: nobody guesses those. Who comes for the first time waits with the attacker, as does a new token that is not signed. Default 10: a person who mistypes, a program that was left
     /// with an old token.
     pub failed_logins: u32,
     /// The longest time that failed logins cost at once. Default 5 min.

@@ -1,6 +1,6 @@
 //! A server of other message protocols than MCP, on the same threads, gate and limits.
 
-use crate::access::Access;
+use crate::access::{Access, Ticket, TicketError};
 use crate::doctor::{Diagnosis, Offered};
 use crate::engine::ConnectionId;
 use crate::engine::Core;
@@ -9,10 +9,12 @@ use crate::engine::framing::Framing;
 use crate::engine::outbox::{Body, Flush, Frame};
 use crate::error::{Error, Problem};
 use crate::health::Identity;
+use crate::principal::Principal;
 use crate::running::Bound;
 use crate::service::{AnyService, Peer, Service};
 use crate::settings::Settings;
 use crate::status::Status;
+use crate::token::Token;
 use crate::transport::gate::Route;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -198,6 +200,24 @@ impl Peers {
     /// As there.
     pub fn reload_tokens(&self) -> Result<(usize, usize), Error> {
         self.core.change_tokens(Access::read_files)
+    }
+
+    /// Takes these tokens in place of all others: see [`Handle::set_tokens`](crate::Handle::set_tokens).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_tokens(&self, tokens: impl IntoIterator<Item = Token>) -> Result<(usize, usize), Error> {
+        self.core.change_tokens(|access| access.replace(tokens))
+    }
+
+    /// Issues a one-time ticket with which a page of that origin opens a WebSocket as that principal, to any of the services: see
+    /// [`Handle::issue_ticket`](crate::Handle::issue_ticket). The page offers it as a subprotocol, `mcp.ticket.<ticket>`, beside those of the service; what
+    /// [`Ticket::subprotocols`] says is for MCP.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn issue_ticket(&self, principal: &Principal, origin: &str) -> Result<Ticket, TicketError> {
+        self.core.access.get().ok_or(TicketError::Disabled)?.issue_for(principal, origin)
     }
 
     /// Asks the server to stop with that grace. Returns at once; [`Running::join`](crate::Running::join) returns when it

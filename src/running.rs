@@ -5,7 +5,6 @@ use crate::doctor::{self, Case, Diagnosis, Offered, Severity};
 use crate::engine::Core;
 use crate::engine::outbox::Flush;
 use crate::error::{Error, Problem};
-use crate::guard;
 use crate::health::listener::HealthListener;
 use crate::health::ready::Checks;
 use crate::health::{Health, Identity};
@@ -258,9 +257,11 @@ impl<H> Bound<H> {
             audit,
             resource,
             ticket_endpoint,
+            plaintext,
             ..
         } = self.settings;
-        origins.over_tls = tls.is_some();
+        // A proxy in front ends TLS: its pages have come over it, too.
+        origins.over_tls = tls.is_some() || plaintext;
         authenticator.certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
         authenticator.issuers.prefetch();
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
@@ -598,9 +599,7 @@ impl Handle {
     /// # Errors
     /// [`TicketError`] if the server takes no tickets, the origin is none of a page, or there are too many that nobody has used.
     pub fn issue_ticket(&self, principal: &Principal, origin: &str) -> Result<Ticket, TicketError> {
-        let access = self.mcp.core.access.get().ok_or(TicketError::Disabled)?;
-        let origin = guard::origin::Origin::parse(origin).map_err(|_| TicketError::Origin)?;
-        access.issue(principal, origin)
+        self.mcp.core.access.get().ok_or(TicketError::Disabled)?.issue_for(principal, origin)
     }
 
     /// Numbers of the moment.

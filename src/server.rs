@@ -74,6 +74,8 @@ pub struct Server {
     pub(crate) instructions: Option<String>,
     pub(crate) registry: Registry,
     pub(crate) settings: Settings,
+    /// The method that has set the first of them.
+    set_by: Option<&'static str>,
     hooks: Hooks,
     keys: Keys,
     replay_guard: Option<Guard>,
@@ -88,6 +90,7 @@ impl Server {
             instructions: None,
             registry: Registry::default(),
             settings: Settings::new(),
+            set_by: None,
             hooks: Hooks::default(),
             keys: Keys::default(),
             replay_guard: None,
@@ -527,36 +530,48 @@ impl Server {
         self
     }
 
-    /// Takes all guards and limits at once, in place of those set so far.
+    /// Takes guards and limits that were made elsewhere, all at once. Comes before [`bearer_token`](Self::bearer_token) and the others that add to them: `bind` reports
+    /// what this would replace, as a server that has lost its tokens lets everybody in.
+    #[track_caller]
     pub fn settings(mut self, settings: Settings) -> Self {
+        if let Some(before) = self.set_by.replace("settings") {
+            let what = format!("they would replace what `{before}` has set: call `settings` once, and before it");
+            self.problems.push(Problem::new("settings", what).at(Location::caller()));
+        }
         self.settings = settings;
         self
     }
 
+    /// The settings, for the method of that name to add to them.
+    fn adding(&mut self, by: &'static str) -> Settings {
+        self.set_by.get_or_insert(by);
+        std::mem::take(&mut self.settings)
+    }
+
     /// [`Settings::limits`].
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
-        self.settings = self.settings.limits(change);
+        self.settings = self.adding("limits").limits(change);
         self
     }
 
     /// [`Settings::allow_host`].
     #[track_caller]
     pub fn allow_host(mut self, host: &str) -> Self {
-        self.settings = self.settings.allow_host(host);
+        self.settings = self.adding("allow_host").allow_host(host);
         self
     }
 
     /// [`Settings::allow_origin`].
     #[track_caller]
     pub fn allow_origin(mut self, origin: &str) -> Self {
-        self.settings = self.settings.allow_origin(origin);
+        self.settings = self.adding("allow_origin").allow_origin(origin);
         self
     }
 
     /// [`Settings::bearer_token`].
     #[track_caller]
     pub fn bearer_token(mut self, principal: impl Into<String>, token: &str) -> Self {
-        self.settings = self.settings.bearer_token(principal, token);
+        self.settings = self.adding("bearer_token").bearer_token(principal, token);
         self
     }
 
@@ -565,19 +580,19 @@ impl Server {
         mut self,
         who: impl Fn(&RequestHead<'_>) -> Result<Principal, Denied> + Send + Sync + 'static,
     ) -> Self {
-        self.settings = self.settings.authenticate(who);
+        self.settings = self.adding("authenticate").authenticate(who);
         self
     }
 
     /// [`Settings::dangerous_allow_anonymous`].
     pub fn dangerous_allow_anonymous(mut self) -> Self {
-        self.settings = self.settings.dangerous_allow_anonymous();
+        self.settings = self.adding("dangerous_allow_anonymous").dangerous_allow_anonymous();
         self
     }
 
     /// [`Settings::confirm_destructive`].
     pub fn confirm_destructive(mut self) -> Self {
-        self.settings = self.settings.confirm_destructive();
+        self.settings = self.adding("confirm_destructive").confirm_destructive();
         self
     }
 
@@ -585,13 +600,13 @@ impl Server {
     #[cfg(feature = "tls")]
     #[track_caller]
     pub fn tls(mut self, tls: crate::TlsConfig) -> Self {
-        self.settings = self.settings.tls(tls);
+        self.settings = self.adding("tls").tls(tls);
         self
     }
 
     /// [`Settings::plaintext_behind_proxy`].
     pub fn plaintext_behind_proxy(mut self) -> Self {
-        self.settings = self.settings.plaintext_behind_proxy();
+        self.settings = self.adding("plaintext_behind_proxy").plaintext_behind_proxy();
         self
     }
 
@@ -601,19 +616,19 @@ impl Server {
         name: impl Into<String>,
         check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        self.settings = self.settings.ready_check(name, check);
+        self.settings = self.adding("ready_check").ready_check(name, check);
         self
     }
 
     /// [`Settings::health_on_main`].
     pub fn health_on_main(mut self) -> Self {
-        self.settings = self.settings.health_on_main();
+        self.settings = self.adding("health_on_main").health_on_main();
         self
     }
 
     /// [`Settings::audit`].
     pub fn audit(mut self, audit: Audit) -> Self {
-        self.settings = self.settings.audit(audit);
+        self.settings = self.adding("audit").audit(audit);
         self
     }
 

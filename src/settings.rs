@@ -31,8 +31,8 @@ pub(crate) type Authenticate = Arc<dyn Fn(&RequestHead<'_>) -> Result<Principal,
 
 /// Guards and limits of a server. The defaults are safe: loopback names only, no foreign web page, everything bounded.
 ///
-/// A [`Server`](crate::Server) has the same methods of its own; this type is for settings that are made in one place
-/// and used in another, and for a [`Listener`](crate::Listener).
+/// A [`Server`](crate::Server) has those that are used most as methods of its own; this type has them all. It is for settings that are made in one place
+/// and used in another, and for a [`Listener`](crate::Listener). [`Server::settings`](crate::Server::settings) comes before such methods.
 ///
 /// ```
 /// # use mcp_blocking::{Server, Settings};
@@ -89,7 +89,8 @@ impl Settings {
     }
 
     /// Lets browsers' pages of that origin in: `https://app.example.com`, `https://*.example.com`. Without it, only
-    /// pages of the server's own host and port pass, and programs, which send no `Origin`.
+    /// pages of the server's own host and port pass (of `https` only, where there is TLS, of its own or [a proxy's](Self::plaintext_behind_proxy)), and programs,
+    /// which send no `Origin`.
     #[track_caller]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         let allowed = self.origins.allow(origin);
@@ -125,7 +126,7 @@ impl Settings {
     }
 
     /// Lets web pages open WebSockets with one-time tickets, as they cannot send an `Authorization` header with one: asks every caller for a
-    /// ticket, or for another credential where there are some. A program that knows its users by a login of its own issues them with
+    /// ticket, or for another credential where there are some (a client's certificate that TLS asks for is one). A program that knows its users by a login of its own issues them with
     /// [`Handle::issue_ticket`](crate::Handle::issue_ticket); the page then calls `new WebSocket(url, ["mcp", "mcp.ticket.<ticket>"])`.
     ///
     /// A ticket has 256 random bits, works once, for [`Limits::ticket_lifetime`] (30 s), from a page of one origin, for one principal. It is
@@ -137,7 +138,7 @@ impl Settings {
     }
 
     /// The same, and issues tickets over HTTP: a page that has a token posts to the path of MCP with `/ticket` behind it, with `Authorization`, from
-    /// an allowed origin, to which the ticket is then bound. It is answered `{"ticket": …, "expires_in": 30, "subprotocols": ["mcp", …]}`.
+    /// an allowed origin, to which the ticket is then bound, and to the client's certificate if one was shown with that. It is answered `{"ticket": …, "expires_in": 30, "subprotocols": ["mcp", …]}`.
     pub fn ticket_endpoint(mut self) -> Self {
         self.ticket_endpoint = true;
         self.tickets()
@@ -185,6 +186,9 @@ impl Settings {
     /// in. Runs on the connection's own thread, once for each WebSocket, behind the checks of `Host` and `Origin`. Callers with one of
     /// the [`bearer_token`](Self::bearer_token)s, or with a token of an issuer that is accepted (feature `jwt`), are not asked about.
     ///
+    /// Who is not let in has failed to log in ([`Limits::failed_logins`]) if there was something to look at: a token, or one of the headers `Authorization`, `Cookie`, `X-Api-Key` and `X-Auth-Token`, if
+    /// the closure looks at that one.
+    ///
     /// ```
     /// # use mcp_blocking::{Denied, Principal, Settings};
     /// # fn look_up(token: &str) -> Option<Principal> { None }
@@ -221,7 +225,8 @@ impl Settings {
         self
     }
 
-    /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS.
+    /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS. As with [`tls`](Self::tls), a page of the
+    /// server's own host then is one that came over `https`; where the front is plain after all, let its pages in with `allow_origin("http://…")`.
     pub fn plaintext_behind_proxy(mut self) -> Self {
         self.plaintext = true;
         self

@@ -148,21 +148,30 @@ impl Rates {
         }
     }
 
-    /// Whether these credentials may be looked at, from that address.
-    pub(crate) fn may_log_in(&self, address: ClientAddr, brought: &[&[u8]]) -> Result<(), RetryAfter> {
+    /// Whether that address has to wait for its failed logins.
+    pub(crate) fn login_wait(&self, address: ClientAddr) -> Result<(), RetryAfter> {
         let Some(group) = self.counted(address) else { return Ok(()) };
-        let brought = (!brought.is_empty()).then_some(brought);
-        self.failures.lock().check(group, brought, self.start.elapsed())
+        self.failures.lock().check(group, self.start.elapsed())
     }
 
-    /// They were good.
-    pub(crate) fn logged_in(&self, address: ClientAddr, brought: &[&[u8]]) {
-        if let Some(group) = self.counted(address).filter(|_| !brought.is_empty()) {
-            self.failures.lock().passed(group, brought);
+    /// Whether these credentials were good from there.
+    pub(crate) fn knows(&self, address: ClientAddr, credentials: &impl Hash) -> bool {
+        self.failures.lock().knows(address.group(), credentials)
+    }
+
+    /// Whether a signed token of that principal may be looked at, which was not there before.
+    pub(crate) fn may_renew(&self, address: ClientAddr, principal: &str) -> bool {
+        self.failures.lock().may_renew(address.group(), principal, self.start.elapsed())
+    }
+
+    /// That principal was let in, by these credentials if they can be used again.
+    pub(crate) fn logged_in(&self, address: ClientAddr, principal: &Principal, credentials: Option<&impl Hash>) {
+        if let Some(group) = self.counted(address) {
+            self.failures.lock().passed(group, principal.id(), credentials);
         }
     }
 
-    /// They were not.
+    /// Somebody was not, with what he has brought.
     pub(crate) fn failed_to_log_in(&self, address: ClientAddr) {
         if let Some(group) = self.counted(address) {
             self.failures.lock().failed(group, self.start.elapsed());

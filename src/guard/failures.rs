@@ -6,8 +6,11 @@
 //! **Honest clients behind the same address** (one NAT, one proxy): credentials that were good from there are remembered, as keyed hashes,
 //! and are let through to be looked at as ever. That is no oracle: what was not accepted from there before is turned away unseen, whether it
 //! is right or wrong, so an attacker learns of no guess. Who comes there for the first time meanwhile has to wait like the attacker.
+//!
+//! A credential that nobody can guess need not be one that was there before: see [`Failures::may_renew`] for signed tokens; tickets are let through by
+//! who knows them.
 
-use super::rate::RetryAfter;
+use super::rate::{Debt, Pace, RetryAfter};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
@@ -19,8 +22,12 @@ const FIRST: Duration = Duration::from_secs(1);
 const FORGIVEN: Duration = Duration::from_secs(30);
 /// Doubled so often at the most.
 const DOUBLINGS: u32 = 20;
-/// Credentials that are remembered; newer ones take the places of older ones.
+/// Things that are remembered of each kind; newer ones take the places of older ones.
 const REMEMBERED: usize = 4_096;
+/// Of these, the places that one principal may take, with however many credentials and addresses.
+const OWN: usize = 16;
+/// Signed tokens that were not there before, of principals that were: looked at from one address that waits, a second and at once.
+const RENEWED: (u64, u64) = (5, 20);
 
 /// Counts failed logins. A plain struct without a clock: the caller locks it and says what time it is.
 ///
@@ -32,53 +39,73 @@ pub(crate) struct Failures {
     longest: Duration,
     most: usize,
     failed: HashMap<IpAddr, Failed>,
-    good: Remembered,
-    good_addresses: Remembered,
+    credentials: Remembered,
+    principals: Remembered,
+    addresses: Remembered,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Failed {
     count: u32,
     /// When the last one came, or the wait for it is over.
     since: Duration,
+    renewed: Debt,
 }
 
 impl Failures {
     /// The first `free` failures of an address cost nothing, 0 means that none ever does; no wait is longer than `longest`.
     #[must_use]
     pub(crate) fn new(free: u32, longest: Duration, most: usize) -> Self {
-        let (good, good_addresses) = (Remembered::default(), Remembered::default());
-        Self { free, longest, most: most.max(2), failed: HashMap::new(), good, good_addresses }
+        let [credentials, principals, addresses] = [(); 3].map(|()| Remembered::default());
+        Self { free, longest, most: most.max(2), failed: HashMap::new(), credentials, principals, addresses }
     }
 
-    /// Whether an attempt from that address may be looked at. `credentials` are what it brings, if anything.
+    /// Whether whatever comes from that address may be looked at.
     ///
     /// # Errors
     ///
-    /// It has to wait.
-    pub(crate) fn check(&self, group: IpAddr, credentials: Option<&[&[u8]]>, now: Duration) -> Result<(), RetryAfter> {
-        match self.wait(group, now) {
-            Some(wait) if !credentials.is_some_and(|brought| self.good.knows(&(group, brought))) => Err(wait),
-            _ => Ok(()),
-        }
+    /// It has to wait, unless it [is known](Self::knows) or [may be renewed](Self::may_renew).
+    pub(crate) fn check(&self, group: IpAddr, now: Duration) -> Result<(), RetryAfter> {
+        self.wait(group, now).map_or(Ok(()), Err)
     }
 
-    /// Whether a connection from that address may be taken at all: not while it has to wait, unless credentials were good from there.
+    /// Whether these credentials were good from that address.
+    pub(crate) fn knows(&self, group: IpAddr, credentials: &impl Hash) -> bool {
+        self.credentials.knows(&(group, credentials))
+    }
+
+    /// Whether a token may be looked at, while that address waits, which says that it is of this principal. Only for what nobody can guess: a signature.
+    ///
+    /// The principal was there before, with another token perhaps: those are renewed each hour, and whoever has one would be locked out for as long as
+    /// somebody else goes on failing. What it costs to look at what others sign with that name is bounded for each address.
+    pub(crate) fn may_renew(&mut self, group: IpAddr, principal: &str, now: Duration) -> bool {
+        let (rate, burst) = RENEWED;
+        self.principals.knows(&(group, principal))
+            && self
+                .failed
+                .get_mut(&group)
+                .is_none_or(|failed| failed.renewed.take(Pace::per_second(rate, burst), now, 1).is_ok())
+    }
+
+    /// Whether a connection from that address may be taken at all: not while it has to wait, unless somebody was let in from there.
     ///
     /// # Errors
     ///
     /// It has to wait.
     pub(crate) fn check_address(&self, group: IpAddr, now: Duration) -> Result<(), RetryAfter> {
         match self.wait(group, now) {
-            Some(wait) if !self.good_addresses.knows(&group) => Err(wait),
+            Some(wait) if !self.addresses.knows(&group) => Err(wait),
             _ => Ok(()),
         }
     }
 
-    /// These credentials were good. What others have failed is not forgotten by it.
-    pub(crate) fn passed(&mut self, group: IpAddr, credentials: &[&[u8]]) {
-        self.good.add(&(group, credentials));
-        self.good_addresses.add(&group);
+    /// That principal was let in from there, by these credentials if they can be used again. What others have failed is not forgotten by it.
+    pub(crate) fn passed(&mut self, group: IpAddr, principal: &str, credentials: Option<&impl Hash>) {
+        if let Some(credentials) = credentials {
+            self.credentials.add(principal, &(group, credentials));
+        }
+        self.principals.add(principal, &(group, principal));
+        self.addresses.add(principal, &group);
     }
 
     /// An attempt has failed. What fails while the address waits counts for nothing: it had begun before, or was looked at because it had been good, and
@@ -138,30 +165,52 @@ impl Failed {
 }
 
 /// Whether something was there before: a fixed number of keyed hashes. It may forget, and takes no more memory.
+///
+/// Each is somebody's, who has [`OWN`] places for all that is his: so nobody can have what is others' forgotten by bringing more and more. While one of these is
+/// free, or his, he takes no other.
 #[derive(Debug, Default)]
 struct Remembered {
     hasher: RandomState,
-    places: Vec<u64>,
+    places: Vec<Place>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    /// 0 if it is free.
+    owner: u64,
+    what: u64,
 }
 
 impl Remembered {
-    fn add(&mut self, what: &impl Hash) {
+    fn add(&mut self, owner: &str, what: &impl Hash) {
         if self.places.is_empty() {
-            self.places = vec![0; REMEMBERED];
+            self.places = vec![Place::default(); REMEMBERED];
         }
-        let hash = self.hasher.hash_one(what) | 1;
-        if let Some(place) = self.places.get_mut(Self::place(hash)) {
-            *place = hash;
+        let (owner, what) = (self.hasher.hash_one(owner) | 1, self.hasher.hash_one(what));
+        let begin = usize::try_from((owner >> 8) % REMEMBERED as u64).unwrap_or(0);
+        let all = || (begin..begin + OWN).map(|place| place % REMEMBERED);
+        let at = |place: usize| self.places.get(place).copied().unwrap_or_default();
+        let new = Place { owner, what };
+        if all().any(|place| at(place) == new) {
+            return;
+        }
+        let own: Vec<_> = all().filter(|place| at(*place).owner == owner).collect();
+        let free = all().find(|place| at(*place).owner == 0);
+        // Which one of several gives way does not matter, only that it is another one each time.
+        let one_of = |places: &[usize]| {
+            let count = u64::try_from(places.len()).unwrap_or(1).max(1);
+            places.get(usize::try_from(what % count).unwrap_or(0)).copied()
+        };
+        let place = free.or_else(|| one_of(&own)).or_else(|| one_of(&all().collect::<Vec<_>>()));
+        if let Some(place) = place.and_then(|place| self.places.get_mut(place)) {
+            *place = new;
         }
     }
 
+    /// Looks through all of them, as it is not known yet whose it would be: a few microseconds, and only while somebody has to wait.
     fn knows(&self, what: &impl Hash) -> bool {
-        let hash = self.hasher.hash_one(what) | 1;
-        self.places.get(Self::place(hash)) == Some(&hash)
-    }
-
-    fn place(hash: u64) -> usize {
-        usize::try_from((hash >> 8) % REMEMBERED as u64).unwrap_or(0)
+        let what = self.hasher.hash_one(what);
+        self.places.iter().any(|place| place.what == what && place.owner != 0)
     }
 }
 
@@ -188,17 +237,17 @@ mod tests {
         let mut failures = failures(3);
         for _ in 0..3 {
             failures.failed(group(1), s(0));
-            assert!(failures.check(group(1), None, s(0)).is_ok());
+            assert!(failures.check(group(1), s(0)).is_ok());
         }
         let mut now = s(0);
         for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
             failures.failed(group(1), now);
-            assert_eq!(failures.check(group(1), Some(&[b"right"]), now), Err(RetryAfter(s(wait))));
+            assert_eq!(failures.check(group(1), now), Err(RetryAfter(s(wait))));
             assert_eq!(failures.check_address(group(1), now), Err(RetryAfter(s(wait))));
             now += s(wait);
-            assert!(failures.check(group(1), None, now).is_ok());
+            assert!(failures.check(group(1), now).is_ok());
         }
-        assert!(failures.check(group(2), None, s(0)).is_ok(), "another address is not concerned");
+        assert!(failures.check(group(2), s(0)).is_ok(), "another address is not concerned");
     }
 
     #[test]
@@ -206,33 +255,68 @@ mod tests {
         let mut failures = failures(2);
         (0..4).for_each(|_| failures.failed(group(1), s(0)));
         // The third is over the free ones and costs 1 s, whatever comes with it; the next one 2 s. Then one is forgiven each half minute.
-        assert!(failures.check(group(1), None, s(1)).is_ok());
+        assert!(failures.check(group(1), s(1)).is_ok());
         failures.failed(group(1), s(1));
-        assert!(failures.check(group(1), None, s(2)).is_err() && failures.check(group(1), None, s(3)).is_ok());
+        assert!(failures.check(group(1), s(2)).is_err() && failures.check(group(1), s(3)).is_ok());
         failures.failed(group(1), s(3 + 4 * 30));
-        assert!(failures.check(group(1), None, s(3 + 4 * 30)).is_ok());
+        assert!(failures.check(group(1), s(3 + 4 * 30)).is_ok());
         let mut slow = Failures::new(1, LONGEST, 10);
         for minute in 0..1_000 {
             slow.failed(group(1), s(minute * 60));
-            assert!(slow.check(group(1), None, s(minute * 60)).is_ok());
+            assert!(slow.check(group(1), s(minute * 60)).is_ok());
         }
+    }
+
+    /// Whether these may be looked at.
+    fn passes(failures: &Failures, last: u8, credentials: &str) -> bool {
+        failures.check(group(last), s(0)).is_ok() || failures.knows(group(last), &credentials)
     }
 
     #[test]
     fn what_was_good_before_is_let_through_and_nothing_else_of_that_address() {
         let mut failures = failures(1);
-        failures.passed(group(1), &[b"good"]);
+        failures.passed(group(1), "ada", Some(&"good"));
         (0..5).for_each(|_| failures.failed(group(1), s(0)));
-        assert!(failures.check(group(1), Some(&[b"good"]), s(0)).is_ok());
-        for brought in [None, Some(&[b"gooD".as_slice()][..]), Some(&[b"good", b""]), Some(&[])] {
-            assert!(failures.check(group(1), brought, s(0)).is_err(), "{brought:?}");
-        }
+        assert!(passes(&failures, 1, "good") && !passes(&failures, 1, "gooD") && !passes(&failures, 1, ""));
         assert!(failures.check_address(group(1), s(0)).is_ok(), "what was good may come");
         // A success elsewhere is none here, and resets nothing.
         (0..5).for_each(|_| failures.failed(group(2), s(0)));
-        assert!(failures.check(group(2), Some(&[b"good"]), s(0)).is_err());
-        failures.passed(group(2), &[b"other"]);
-        assert!(failures.check(group(2), Some(&[b"good"]), s(0)).is_err());
+        assert!(!passes(&failures, 2, "good") && failures.check_address(group(2), s(0)).is_err());
+        failures.passed(group(2), "bob", Some(&"other"));
+        assert!(!passes(&failures, 2, "good") && passes(&failures, 2, "other"));
+    }
+
+    #[test]
+    fn nobody_has_what_is_others_forgotten_by_bringing_more_of_his_own() {
+        let mut failures = failures(1);
+        let names: Vec<_> = (0..100).map(|number| format!("honest {number}")).collect();
+        for name in &names {
+            failures.passed(group(1), name, Some(name));
+        }
+        for number in 0..20_000_u32 {
+            let from = IpAddr::from((number | 0x0a00_0000).to_be_bytes());
+            failures.passed(from, "eve", Some(&number));
+        }
+        (0..5).for_each(|_| failures.failed(group(1), s(0)));
+        assert!(names.iter().all(|name| failures.knows(group(1), name)));
+        assert!(failures.check_address(group(1), s(0)).is_ok());
+        for remembered in [&failures.credentials, &failures.principals, &failures.addresses] {
+            let most = names.len() + OWN;
+            assert!(remembered.places.iter().filter(|place| place.owner != 0).count() <= most);
+        }
+        // Of his own he is known with the newest.
+        let last = IpAddr::from((19_999 | 0x0a00_0000_u32).to_be_bytes());
+        assert!(failures.knows(last, &19_999_u32));
+    }
+
+    #[test]
+    fn a_renewed_token_is_looked_at_from_where_its_principal_was_and_not_too_often() {
+        let mut failures = failures(1);
+        failures.passed(group(1), "ada", None::<&&str>);
+        (0..5).for_each(|_| failures.failed(group(1), s(0)));
+        assert!(!failures.may_renew(group(1), "bob", s(0)) && !failures.may_renew(group(2), "ada", s(0)));
+        assert_eq!((0..100).filter(|_| failures.may_renew(group(1), "ada", s(0))).count(), 20);
+        assert_eq!((0..100).filter(|_| failures.may_renew(group(1), "ada", s(1))).count(), 5);
     }
 
     #[test]
@@ -243,7 +327,7 @@ mod tests {
         for _ in 0..10 {
             now = next;
             failures.failed(group(1), now);
-            if let Err(RetryAfter(wait)) = failures.check(group(1), None, now) {
+            if let Err(RetryAfter(wait)) = failures.check(group(1), now) {
                 next = now + wait;
             }
         }
@@ -251,18 +335,18 @@ mod tests {
             failures.failed(IpAddr::from((n | 0x0a00_0000).to_be_bytes()), now);
             assert!(failures.failed.len() <= 100);
         }
-        assert!(failures.check(group(1), None, now + s(1)).is_err());
+        assert!(failures.check(group(1), now + s(1)).is_err());
         // Nor does it stop those who have not failed.
-        assert!(failures.check(group(2), None, now + s(1)).is_ok());
+        assert!(failures.check(group(2), now + s(1)).is_ok());
     }
 
     #[test]
     fn no_wait_is_longer_than_the_longest_however_many_fail_at_once() {
         let mut failures = failures(2);
-        failures.passed(group(1), &[b"good once"]);
+        failures.passed(group(1), "ada", Some(&"good once"));
         for second in 0..10_000 {
             (0..100).for_each(|_| failures.failed(group(1), s(second)));
-            if let Err(RetryAfter(wait)) = failures.check(group(1), None, s(second)) {
+            if let Err(RetryAfter(wait)) = failures.check(group(1), s(second)) {
                 assert!(wait <= LONGEST, "{wait:?}");
             }
         }
@@ -272,6 +356,6 @@ mod tests {
     fn without_a_number_nothing_is_counted() {
         let mut failures = failures(0);
         (0..100).for_each(|_| failures.failed(group(1), s(0)));
-        assert!(failures.check(group(1), None, s(0)).is_ok() && failures.failed.is_empty());
+        assert!(failures.check(group(1), s(0)).is_ok() && failures.failed.is_empty());
     }
 }

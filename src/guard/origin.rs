@@ -203,7 +203,7 @@ impl fmt::Display for Origin {
 pub(crate) struct OriginPolicy {
     /// The origins named by the author.
     pub allowed: Vec<OriginPattern>,
-    /// Whether the listener speaks TLS. Then an `http` page of the same name is foreign:
+    /// Whether the listener speaks TLS, or a proxy in front of it. Then an `http` page of the same name is foreign:
     /// whoever sits on the network can forge one.
     pub over_tls: bool,
 }

@@ -1,10 +1,12 @@
 //! Is this ticket one of ours, unused and in time?
 //!
-//! A ticket lets one page open one WebSocket. It is bound to the page's origin and to a principal, works once, and not for long. Kept are hashes.
+//! A ticket lets one page open one WebSocket. It is bound to the page's origin and to a principal, and to the certificate that it was asked for with if there was one;
+//! it works once, and not for long. Kept are hashes.
 
 use super::origin::Origin;
 use crate::principal::Principal;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many tickets there may be that nobody has used so far.
@@ -21,10 +23,18 @@ pub(crate) struct Tickets {
     by_hash: HashMap<[u8; 32], Entry>,
 }
 
+/// Whose a ticket is.
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    pub(crate) principal: Principal,
+    pub(crate) origin: Origin,
+    /// The principal of the certificate that has to come with it.
+    pub(crate) certificate: Option<Arc<str>>,
+}
+
 #[derive(Debug, Clone)]
 struct Entry {
-    principal: Principal,
-    origin: Origin,
+    holder: Holder,
     until: Duration,
 }
 
@@ -45,13 +55,12 @@ impl Tickets {
     pub(crate) fn issue(
         &mut self,
         hash: [u8; 32],
-        principal: Principal,
-        origin: Origin,
+        holder: Holder,
         now: Duration,
         limits: TicketLimits,
     ) -> Result<(), NoTicket> {
-        let own =
-            |tickets: &Self| tickets.by_hash.values().filter(|entry| entry.principal.id() == principal.id()).count();
+        let is_own = |entry: &&Entry| entry.holder.principal.id() == holder.principal.id();
+        let own = |tickets: &Self| tickets.by_hash.values().filter(is_own).count();
         if self.by_hash.len() >= limits.total || own(self) >= limits.per_principal {
             self.expire(now);
         }
@@ -62,18 +71,29 @@ impl Tickets {
             return Err(NoTicket::Full);
         }
         let until = now.saturating_add(limits.lifetime);
-        self.by_hash.insert(hash, Entry { principal, origin, until });
+        self.by_hash.insert(hash, Entry { holder, until });
         Ok(())
     }
 
+    /// Whether somebody was given that ticket and has not used it. Nothing is said of its time and its page.
+    pub(crate) fn has(&self, hash: &[u8; 32]) -> bool {
+        self.by_hash.contains_key(hash)
+    }
+
     /// Whom a ticket lets in. It is used up, whatever comes of it: one that is seen in wrong hands is worth nothing to anybody.
-    pub(crate) fn redeem(&mut self, hash: &[u8; 32], origin: &Origin, now: Duration) -> Option<Principal> {
+    pub(crate) fn redeem(
+        &mut self,
+        hash: &[u8; 32],
+        (origin, certificate): (&Origin, Option<&str>),
+        now: Duration,
+    ) -> Option<Principal> {
         // A lookup by hash takes a time that tells of the hash, and that says nothing of the ticket.
-        let entry = self.by_hash.remove(hash)?;
+        let Entry { holder, until } = self.by_hash.remove(hash)?;
         if self.by_hash.is_empty() {
             self.by_hash.shrink_to_fit();
         }
-        (now < entry.until && entry.origin.is(origin)).then_some(entry.principal)
+        let certified = holder.certificate.is_none_or(|own| certificate == Some(&*own));
+        (now < until && certified && holder.origin.is(origin)).then_some(holder.principal)
     }
 
     /// Forgets those whose time is over.
@@ -97,11 +117,17 @@ mod tests {
     }
 
     fn issue(tickets: &mut Tickets, number: u8, principal: &str, now: u64) -> Result<(), NoTicket> {
-        tickets.issue([number; 32], Principal::new(principal), page("https://a.example"), at(now), LIMITS)
+        let origin = page("https://a.example");
+        tickets.issue(
+            [number; 32],
+            Holder { principal: Principal::new(principal), origin, certificate: None },
+            at(now),
+            LIMITS,
+        )
     }
 
     fn redeem(tickets: &mut Tickets, number: u8, origin: &str, now: u64) -> Option<String> {
-        tickets.redeem(&[number; 32], &page(origin), at(now)).map(|principal| principal.id().to_owned())
+        tickets.redeem(&[number; 32], (&page(origin), None), at(now)).map(|principal| principal.id().to_owned())
     }
 
     #[test]

@@ -76,15 +76,17 @@ pub(super) fn check(config: &Jwt, token: &Token<'_>, keys: &KeySet, now: SystemT
     if config.required.iter().any(|name| claims.get(name).is_none_or(Value::is_null)) {
         return Err(invalid("the token lacks a claim that is needed here"));
     }
-    let name = claims.get(&config.principal_claim).and_then(Value::as_str);
-    let is_name = |name: &&str| (1..=MOST_NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control);
-    let name = name.filter(is_name).ok_or(invalid("the token does not say who it is for"))?;
+    let id = principal_id(config, token).ok_or(invalid("the token does not say who it is for"))?;
     let scopes = scopes(config, claims).map_err(invalid)?;
+    Ok(Principal::new(id).with_scopes(scopes).expiring(expiry).with_user(Claims(claims.clone())))
+}
+
+/// What its holder is called, by the token's own word.
+pub(super) fn principal_id(config: &Jwt, token: &Token<'_>) -> Option<String> {
+    let name = token.claims.get(&config.principal_claim).and_then(Value::as_str);
+    let is_name = |name: &&str| (1..=MOST_NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control);
     // An issuer has no `#` in its name, so nobody can take the place of another's.
-    Ok(Principal::new(format!("jwt:{}#{name}", config.issuer))
-        .with_scopes(scopes)
-        .expiring(expiry)
-        .with_user(Claims(claims.clone())))
+    name.filter(is_name).map(|name| format!("jwt:{}#{name}", config.issuer))
 }
 
 /// RFC 7519, 4.1.3: one text or several.

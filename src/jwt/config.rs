@@ -77,8 +77,8 @@ impl Algorithm {
 /// The key set of [`jwks_url`](Self::jwks_url) is fetched when the server starts, and again when it has reached its age (what `Cache-Control` says, from
 /// 30 s to [`keys_lifetime_max`](Self::keys_lifetime_max); 5 min if it says nothing) or a token names a key that is not in it. One fetch at a time, on a thread of its own, within 5 s in all, not more often than
 /// [`refetch_after`](Self::refetch_after). Callers whose keys are there do not wait for it, even if they are past their age: they are good for
-/// [`keys_usable_for`](Self::keys_usable_for) more while the endpoint does not answer. Only callers without a key wait, 5 s at the most and 32 at a time; without any keys the answer is
-/// 503, not 401, as the token may be good.
+/// [`keys_usable_for`](Self::keys_usable_for) more while the endpoint does not answer. Only callers without a key wait, 5 s at the most and 32 at a time. Without any keys the answer is
+/// 503, not 401, as the token may be good; likewise if it names a key that is not there, unless the keys have been fetched within `refetch_after`: the issuer may have begun to use a new one.
 ///
 /// It is fetched over TLS from an authority of Mozilla's list (as of the crate `webpki-roots`: the same on every machine, in a container without files, too)
 /// or from one's own ([`jwks_ca_file`](Self::jwks_ca_file)). Redirects are not followed; more than 256 KiB are not read; no proxy of the environment is used. Only public addresses are connected to, as
@@ -154,7 +154,7 @@ impl Jwt {
     }
 
     /// The issuer's keys in a file, as JSON Web Key Set. It is looked at every 10 s when callers come, and when a token names a key that is not in it; a file that cannot be
-    /// used leaves the old keys where they are. Replace it by renaming.
+    /// used leaves the old keys where they are, and tokens of others are answered 503. Replace it by renaming.
     pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.sources.push(Source::File(path.into()));
         self

@@ -34,7 +34,7 @@ use crate::guard::challenge::Challenge;
 use crate::http::refusal::Refusal;
 use crate::principal::Principal;
 use check::{Failure, check};
-use source::Keys;
+use source::{Keys, Newer};
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -83,26 +83,37 @@ impl Issuers {
         self.0.iter().for_each(|issuer| issuer.keys.prefetch());
     }
 
+    /// Whose token this says it is. Nobody has vouched for that.
+    pub(crate) fn claimed(&self, text: &str) -> Option<String> {
+        let token = Token::parse(text).ok()?;
+        let issuer = self.named(&token)?;
+        check::check_head(&issuer.config, &token).ok()?;
+        check::principal_id(&issuer.config, &token)
+    }
+
+    fn named(&self, token: &Token<'_>) -> Option<&Issuer> {
+        self.0.iter().find(|issuer| token.issuer() == Some(&issuer.config.issuer))
+    }
+
     /// Who shows this token. May wait for keys, 5 s at the most, if the one that it names is not there.
     ///
     /// # Errors
-    /// 401 with what is wrong with it, 503 if its issuer's keys cannot be had.
+    /// 401 with what is wrong with it, 503 if its issuer's keys cannot be had, or not those that it may be signed with.
     pub(crate) fn check(&self, text: &str, challenge: &Challenge) -> Result<Principal, Refusal> {
         let invalid = |why: &str| challenge.invalid(why);
         let token = Token::parse(text).map_err(invalid)?;
-        let named = |issuer: &&Issuer| token.issuer() == Some(&issuer.config.issuer);
-        let issuer = self.0.iter().find(named).ok_or_else(|| invalid("the token's issuer is not known here"))?;
+        let issuer = self.named(&token).ok_or_else(|| invalid("the token's issuer is not known here"))?;
         // Before its keys are asked for: what can never be good is no reason to fetch some.
         check::check_head(&issuer.config, &token).map_err(invalid)?;
-        let Some(keys) = issuer.keys.current() else {
-            let refusal = Refusal::new(503, "keys", "the keys of the token's issuer cannot be had at the moment");
-            return Err(refusal.header("Retry-After", "5"));
-        };
+        let keys = issuer.keys.current().ok_or_else(unavailable)?;
         let mut found = check(&issuer.config, &token, &keys, SystemTime::now());
-        if let Err(Failure::UnknownKey) = found
-            && let Some(keys) = issuer.keys.newer(&keys)
-        {
-            found = check(&issuer.config, &token, &keys, SystemTime::now());
+        if let Err(Failure::UnknownKey) = found {
+            match issuer.keys.newer(&keys) {
+                Newer::Keys(keys) => found = check(&issuer.config, &token, &keys, SystemTime::now()),
+                Newer::Absent => {}
+                // The issuer may have begun to use another one: that is no fault of who shows it.
+                Newer::Unclear => return Err(unavailable()),
+            }
         }
         found.map_err(|failure| {
             let mut refusal = invalid(failure.reason());
@@ -113,6 +124,11 @@ impl Issuers {
             refusal
         })
     }
+}
+
+/// Nobody can say at the moment whether a token is good.
+fn unavailable() -> Refusal {
+    Refusal::new(503, "keys", "the keys of the token's issuer cannot be had at the moment").header("Retry-After", "5")
 }
 
 /// The whole check with keys and a clock that do not change, for the fuzz target: the principal of a token, or why there is none.

@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,16 @@ pub(super) enum Keys {
     Fixed(Arc<KeySet>),
     File(FileKeys),
     Url(Arc<RemoteKeys>),
+}
+
+/// What is known of a key that is not among those of a moment ago.
+pub(super) enum Newer {
+    /// Look among these.
+    Keys(Arc<KeySet>),
+    /// There is no such key: they have been looked at since, or a moment before.
+    Absent,
+    /// Nobody can say: they cannot be looked at now.
+    Unclear,
 }
 
 impl Keys {
@@ -69,14 +80,17 @@ impl Keys {
         }
     }
 
-    /// Other keys than these, in which one is missing, if there are any to be had now. May wait for a fetch.
-    pub(super) fn newer(&self, than: &Arc<KeySet>) -> Option<Arc<KeySet>> {
-        let newer = match self {
-            Self::Fixed(_) => return None,
-            Self::File(file) => Some(file.look(LOOK_AGAIN)),
+    /// Whether there are other keys than these, in which one is missing. May wait for a fetch.
+    pub(super) fn newer(&self, than: &Arc<KeySet>) -> Newer {
+        match self {
+            Self::Fixed(_) => Newer::Absent,
+            Self::File(file) => match file.look(LOOK_AGAIN) {
+                keys if !Arc::ptr_eq(&keys, than) => Newer::Keys(keys),
+                _ if file.broken.load(Ordering::Relaxed) => Newer::Unclear,
+                _ => Newer::Absent,
+            },
             Self::Url(remote) => remote.newer(than),
-        };
-        newer.filter(|keys| !Arc::ptr_eq(keys, than))
+        }
     }
 
     /// Begins to fetch what has to be fetched.
@@ -94,6 +108,8 @@ pub(super) struct FileKeys {
     current: RwLock<Arc<KeySet>>,
     /// When it was looked at, and what it looked like. Held while it is read, by whoever finds it free; nobody waits for it.
     watch: Mutex<(Instant, Option<Stamp>)>,
+    /// It could not be used when it was read last: the keys are older ones.
+    broken: AtomicBool,
 }
 
 impl FileKeys {
@@ -101,7 +117,8 @@ impl FileKeys {
         // Before it is read: what changes meanwhile is seen at the next look.
         let watch = (Instant::now(), stamp(path));
         let keys = load(path).map_err(|problem| format!("`{}`: {problem}", path.display()))?;
-        Ok(Self { path: path.to_owned(), current: RwLock::new(Arc::new(keys)), watch: Mutex::new(watch) })
+        let (current, watch) = (RwLock::new(Arc::new(keys)), Mutex::new(watch));
+        Ok(Self { path: path.to_owned(), current, watch, broken: AtomicBool::new(false) })
     }
 
     /// The keys, after a look at the file if the last one was so long ago.
@@ -111,7 +128,9 @@ impl FileKeys {
             let stamp = stamp(&self.path);
             if stamp != watch.1 {
                 watch.1 = stamp;
-                match load(&self.path) {
+                let loaded = load(&self.path);
+                self.broken.store(loaded.is_err(), Ordering::Relaxed);
+                match loaded {
                     Ok(keys) if keys == **self.current.read() => {}
                     Ok(keys) => {
                         *self.current.write() = Arc::new(keys);
@@ -235,15 +254,21 @@ impl RemoteKeys {
         }
     }
 
-    fn newer(self: &Arc<Self>, than: &Arc<KeySet>) -> Option<Arc<KeySet>> {
+    fn newer(self: &Arc<Self>, than: &Arc<KeySet>) -> Newer {
+        let asked = Instant::now();
         let mut state = self.state.lock();
         let others = |state: &State| self.usable(state).map(|(keys, _)| keys).filter(|keys| !Arc::ptr_eq(keys, than));
         if let Some(keys) = others(&state) {
-            return Some(keys);
+            return Newer::Keys(keys);
         }
         self.begin(&mut state);
         self.wait(&mut state);
-        others(&state)
+        if let Some(keys) = others(&state) {
+            return Newer::Keys(keys);
+        }
+        // A fetch that has failed, was not begun or not waited for says nothing of a key that may be a new one.
+        let is_fresh = |known: &Known| known.fetched >= asked || known.fetched.elapsed() < self.refetch_after;
+        if state.keys.as_ref().is_some_and(is_fresh) { Newer::Absent } else { Newer::Unclear }
     }
 
     /// The keys that may be used now, and whether they have not reached their age.

@@ -11,7 +11,7 @@ use crate::http::refusal::Refusal;
 use crate::jwt::Issuers;
 use crate::principal::Principal;
 use crate::settings::Authenticate;
-use crate::transport::request_head::{Denied, RequestHead};
+use crate::transport::request_head::{Denied, LookedAt, RequestHead};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -25,6 +25,7 @@ pub(crate) struct Authenticator {
     pub(crate) issuers: Issuers,
     /// The author's own way.
     pub(crate) authenticate: Option<Authenticate>,
+    pub(crate) looked_at: Arc<LookedAt>,
     /// What callers are told that have to authenticate.
     pub(crate) challenge: Challenge,
     /// A client's certificate stands for a token that it does not send.
@@ -48,23 +49,11 @@ impl Authenticator {
         certificate: Option<&Principal>,
     ) -> Result<Option<Principal>, Refusal> {
         let now = SystemTime::now();
-        let offer = if self.asks() { offered(head) } else { Offer::Nothing };
-        let principal = match &offer {
-            Offer::Ticket(ticket) if self.access.takes_tickets() => {
-                Some(self.by_ticket(ticket, head, origin, (address, certificate), now)?)
-            }
-            Offer::Garbage if self.access.takes_tickets() || self.token_as_subprotocol => {
-                return Err(garbage(
-                    "offer one credential among the subprotocols: mcp.ticket.…, mcp.auth.… or mcp.auth64.…",
-                ));
-            }
-            Offer::Token(token) if self.token_as_subprotocol => {
-                if head.header("authorization").is_some() {
-                    return Err(garbage("send one token: in Authorization, or as a subprotocol"));
-                }
-                self.by_token(head, Ok(Some(token)), (address, certificate), now)?
-            }
-            _ => self
+        let offer = self.offer(head);
+        let principal = match self.place(head, &offer)? {
+            Place::Ticket(ticket) => Some(self.by_ticket(ticket, head, origin, (address, certificate), now)?),
+            Place::Subprotocol(token) => self.by_token(head, Ok(Some(token)), (address, certificate), now)?,
+            Place::Header => self
                 .by_token(head, bearer(head), (address, certificate), now)
                 .map_err(|refusal| hint(head, &offer, refusal))?,
         };
@@ -73,6 +62,58 @@ impl Authenticator {
         let principal = principal.ending_with(certificate);
         self.challenge.still_valid(&principal, SystemTime::now())?;
         Ok(Some(principal))
+    }
+
+    fn offer<'h>(&self, head: &'h Head) -> Offer<'h> {
+        let asks = self.asks() && head.method == "GET" && head.wants_upgrade();
+        if asks { offer::find(head.list("sec-websocket-protocol")) } else { Offer::Nothing }
+    }
+
+    /// Where a caller's credential is looked for.
+    fn place<'o>(&self, head: &Head, offer: &'o Offer<'_>) -> Result<Place<'o>, Refusal> {
+        match offer {
+            Offer::Ticket(ticket) if self.access.takes_tickets() => Ok(Place::Ticket(ticket)),
+            Offer::Garbage if self.access.takes_tickets() || self.token_as_subprotocol => {
+                Err(garbage("offer one credential among the subprotocols: mcp.ticket.…, mcp.auth.… or mcp.auth64.…"))
+            }
+            Offer::Token(_) if self.token_as_subprotocol && head.header("authorization").is_some() => {
+                Err(garbage("send one token: in Authorization, or as a subprotocol"))
+            }
+            Offer::Token(token) if self.token_as_subprotocol => Ok(Place::Subprotocol(token)),
+            _ => Ok(Place::Header),
+        }
+    }
+
+    /// What a caller brings that can be shown again: one credential is the same however it is spelled, and whatever else stands in the head.
+    pub(crate) fn brought(&self, head: &Head, certificate: Option<&Principal>) -> Option<Credentials> {
+        let offer = self.offer(head);
+        let token = match self.place(head, &offer).ok()? {
+            // Nothing else is looked at then.
+            Place::Ticket(_) if head.header("authorization").is_none() => return None,
+            Place::Ticket(_) | Place::Header => bearer(head).ok().flatten(),
+            Place::Subprotocol(token) => Some(token),
+        };
+        let is_token = |(at, _): &(usize, _)| *at == 0 && token.is_some();
+        let headers =
+            self.authenticate.iter().flat_map(|_| self.looked_at.found(head)).filter(|found| !is_token(found));
+        let credentials = Credentials {
+            token: token.map(str::to_owned),
+            certificate: certificate.map(Principal::shared_id),
+            headers: headers.map(|(at, value)| (at, value.to_vec())).collect(),
+        };
+        (credentials != Credentials::default()).then_some(credentials)
+    }
+
+    /// Whether a caller brings what nobody can guess, though it was not there before: a ticket that somebody was given a moment ago.
+    pub(crate) fn has_good_ticket(&self, head: &Head) -> bool {
+        let offer = self.offer(head);
+        matches!(self.place(head, &offer), Ok(Place::Ticket(ticket)) if self.access.has_ticket(ticket))
+    }
+
+    /// Whose token that is by its own word, if only a signature can make it good and nothing else is looked at.
+    pub(crate) fn signed_for(&self, credentials: &Credentials) -> Option<String> {
+        let token = credentials.token.as_ref().filter(|_| credentials.headers.is_empty())?;
+        self.issuers.claimed(token)
     }
 
     /// By what is known of tokens and certificates, and by the author's own way.
@@ -87,7 +128,9 @@ impl Authenticator {
         let malformed = token.as_ref().err().cloned();
         let any = head.header("authorization").is_some() || sent.is_some();
         let tokens = self.access.tokens();
-        let by_token = match self.access.asks() && tokens.is_empty() {
+        // Who has shown a certificate that was asked for need not bring one.
+        let by_ticket = self.access.asks() && tokens.is_empty() && certificate.is_none();
+        let by_token = match by_ticket {
             // There are tickets, and no other way to have come in.
             true => {
                 Err(self.challenge.missing("bring a ticket: offer the subprotocols `mcp` and `mcp.ticket.<ticket>`"))
@@ -119,17 +162,20 @@ impl Authenticator {
                 const REASON: &str = "the credentials are missing or not accepted";
                 // Nobody can say yet whether that token is good.
                 let unavailable = by_token.err().filter(|refusal| refusal.status == 503);
-                let denied = |Denied| match any {
+                // What it has looked at, and did not accept.
+                let denied = |Denied| match any || self.looked_at.found(head).next().is_some() {
                     _ if unavailable.is_some() => unavailable.unwrap_or_else(|| self.challenge.invalid(REASON)),
                     true => self.challenge.invalid(REASON),
                     false => self.challenge.missing(REASON),
                 };
-                authenticate(&RequestHead::new(head, sent, address, certificate)).map(Some).map_err(denied)
+                let head = RequestHead::new(head, sent, address, certificate, &self.looked_at);
+                authenticate(&head).map(Some).map_err(denied)
             }
         }
     }
 
-    /// By a ticket, which is used up thereby. One that comes with a token has to be of the same principal.
+    /// By a ticket, which is used up thereby. One that comes with a token has to be of the same principal; one that was asked for with a certificate comes with the
+    /// same.
     fn by_ticket(
         &self,
         ticket: &str,
@@ -143,7 +189,7 @@ impl Authenticator {
             refusal.label = "ticket";
             refusal
         };
-        let holder = origin.and_then(|origin| self.access.redeem(ticket, origin));
+        let holder = origin.and_then(|origin| self.access.redeem(ticket, origin, from.1));
         let holder = holder.ok_or_else(|| {
             refused("this ticket is not known here: it works once, for a short time, and for its own page")
         })?;
@@ -157,12 +203,21 @@ impl Authenticator {
     }
 }
 
-/// What a handshake offers by its subprotocols.
-pub(super) fn offered(head: &Head) -> Offer<'_> {
-    match head.method == "GET" && head.wants_upgrade() {
-        true => offer::find(head.list("sec-websocket-protocol")),
-        false => Offer::Nothing,
-    }
+/// Where a credential is.
+enum Place<'o> {
+    Ticket(&'o str),
+    Subprotocol(&'o str),
+    /// In `Authorization`, or nowhere.
+    Header,
+}
+
+/// What a caller has shown of itself, taken apart.
+#[derive(Default, PartialEq, Eq, Hash)]
+pub(crate) struct Credentials {
+    token: Option<String>,
+    certificate: Option<Arc<str>>,
+    /// What an author's own authentication looks at, each with the number of its header.
+    headers: Vec<(usize, Vec<u8>)>,
 }
 
 /// Has a caller that has brought nothing, but in a place where it does not count, know of it.

@@ -52,11 +52,11 @@ impl TicketDesk {
         path.strip_suffix(TICKET).map(|path| if path.is_empty() { "/" } else { path })
     }
 
-    /// Issues one for the page that asks, and for who it has authenticated as.
+    /// Issues one for the page that asks, with its certificate if it has shown one, and for who it has authenticated as.
     pub(crate) fn answer(
         &self,
         head: &Head,
-        origin: Option<&Origin>,
+        (origin, certificate): (Option<&Origin>, Option<&Principal>),
         principal: Option<&Principal>,
         cors: &[(&'static str, String)],
     ) -> Result<Vec<u8>, Refusal> {
@@ -66,7 +66,7 @@ impl TicketDesk {
         let origin = origin.ok_or_else(|| Refusal::new(400, "ticket", "a ticket is for a web page: send Origin"))?;
         let principal =
             principal.ok_or_else(|| Refusal::new(403, "ticket", "a ticket is for somebody: authenticate"))?;
-        let ticket = self.access.issue(principal, origin.clone()).map_err(|error| match error {
+        let ticket = self.access.issue(principal, origin.clone(), certificate).map_err(|error| match error {
             TicketError::TooMany => Refusal::new(429, "ticket", error.to_string()).header("Retry-After", "5"),
             TicketError::Origin | TicketError::Disabled => Refusal::new(403, "ticket", error.to_string()),
             TicketError::Full | TicketError::Random => {

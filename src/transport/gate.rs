@@ -4,7 +4,6 @@ use crate::engine::rates::Rates;
 use crate::guard::address::ClientAddr;
 use crate::guard::challenge::Challenge;
 use crate::guard::forwarded::TrustedProxies;
-use crate::guard::offer::Offer;
 use crate::guard::origin::{HostPolicy, Origin, OriginPolicy};
 use crate::health::Health;
 use crate::http::framing::BodyLength;
@@ -15,7 +14,7 @@ use crate::http::upgrade;
 use crate::principal::Principal;
 use crate::service::AnyService;
 use crate::transport::accept::FAILED_LOGINS;
-use crate::transport::authenticator::{Authenticator, offered};
+use crate::transport::authenticator::Authenticator;
 use crate::transport::discovery::{Metadata, TicketDesk};
 use crate::transport::http::HttpService;
 use std::fmt;
@@ -75,8 +74,6 @@ pub(crate) struct HttpPassed {
     pub(crate) challenge: Challenge,
 }
 
-/// The headers that callers say in who they are, also to an author's own authentication.
-const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "x-api-key", "x-auth-token"];
 /// The methods of Streamable HTTP.
 const METHODS: &str = "GET, POST, DELETE";
 /// The headers that pages of another origin may send.
@@ -104,11 +101,12 @@ impl Gate {
         }
         let principal = self.identify(head, origin.as_ref(), address, certificate);
         principal
-            .and_then(|principal| self.admit(head, origin.as_ref(), principal, &cors))
+            .and_then(|principal| self.admit(head, (origin.as_ref(), certificate), principal, &cors))
             .map_err(|refusal| refusal.with(cors))
     }
 
-    /// Who the caller is, unless too many have failed to say so from there: then nothing is looked at that was not accepted from there before.
+    /// Who the caller is, unless too many have failed to say so from there: then nothing is looked at but what was accepted from there before, or cannot be
+    /// guessed.
     fn identify(
         &self,
         head: &Head,
@@ -116,39 +114,47 @@ impl Gate {
         address: ClientAddr,
         certificate: Option<&Principal>,
     ) -> Result<Option<Principal>, Refusal> {
-        if !self.rates.counts(address) {
-            return self.authenticator.identify(head, origin, address, certificate);
+        if let Err(retry) = self.rates.login_wait(address)
+            && !self.passes_meanwhile(head, address, certificate)
+        {
+            let refusal = Refusal::new(429, "login-backoff", FAILED_LOGINS);
+            return Err(refusal.header("Retry-After", retry.seconds().to_string()));
         }
-        let mut headers: Vec<&[u8]> = CREDENTIALS.iter().flat_map(|name| head.values(name)).collect();
-        if !matches!(offered(head), Offer::Nothing) {
-            headers.extend(head.values("sec-websocket-protocol"));
-        }
-        let mut brought = headers.clone();
-        brought.extend(certificate.map(|certificate| certificate.id().as_bytes()));
-        self.rates.may_log_in(address, &brought).map_err(|retry| {
-            Refusal::new(429, "login-backoff", FAILED_LOGINS).header("Retry-After", retry.seconds().to_string())
-        })?;
         let who = self.authenticator.identify(head, origin, address, certificate);
         match &who {
-            Ok(Some(_)) => self.rates.logged_in(address, &brought),
+            Ok(Some(principal)) if self.rates.counts(address) => {
+                let credentials = self.authenticator.brought(head, certificate);
+                self.rates.logged_in(address, principal, credentials.as_ref());
+            }
             // Without any credentials it was a question, not an attempt.
-            Err(refusal)
-                if matches!(refusal.label, "auth" | "ticket")
-                    && matches!(refusal.status, 400 | 401)
-                    && (!headers.is_empty() || says_invalid(refusal)) =>
-            {
+            Err(refusal) if matches!(refusal.label, "auth" | "ticket") && says_invalid(refusal) => {
                 self.rates.failed_to_log_in(address);
             }
-            Ok(None) | Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
         who
+    }
+
+    /// Whether what the caller brings is looked at while its address waits.
+    fn passes_meanwhile(&self, head: &Head, address: ClientAddr, certificate: Option<&Principal>) -> bool {
+        let credentials = self.authenticator.brought(head, certificate);
+        let known = |credentials| self.rates.knows(address, credentials);
+        match (&credentials, self.authenticator.has_good_ticket(head)) {
+            // A guess that comes with a ticket is none the less one.
+            (None, has_ticket) => has_ticket,
+            (Some(credentials), true) => known(credentials),
+            (Some(credentials), false) => {
+                known(credentials)
+                    || self.authenticator.signed_for(credentials).is_some_and(|who| self.rates.may_renew(address, &who))
+            }
+        }
     }
 
     /// What becomes of the request of a caller who is known.
     fn admit(
         &self,
         head: &Head,
-        origin: Option<&Origin>,
+        page: (Option<&Origin>, Option<&Principal>),
         principal: Option<Principal>,
         cors: &[(&'static str, String)],
     ) -> Result<Admitted, Refusal> {
@@ -156,7 +162,7 @@ impl Gate {
             return Ok(Admitted::Answered(health.answer(head).to_bytes()));
         }
         if let Some(desk) = self.ticket_desk(head.path()) {
-            return desk.answer(head, origin, principal.as_ref(), cors).map(Admitted::Answered);
+            return desk.answer(head, page, principal.as_ref(), cors).map(Admitted::Answered);
         }
         let route = self.routes.iter().find(|route| *route.path == *head.path()).ok_or_else(|| self.not_found())?;
         if let Some(service) = route.http.as_ref().filter(|_| is_http(head)) {

@@ -4,6 +4,29 @@ use crate::guard::address::ClientAddr;
 use crate::http::head::Head;
 use crate::principal::Principal;
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// The headers that callers say in who they are.
+const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "x-api-key", "x-auth-token"];
+
+/// Which of these an author's own authentication looks at: as far as anybody has seen, and for good. A cookie that it never reads is none of its business.
+#[derive(Debug, Default)]
+pub(crate) struct LookedAt(AtomicU8);
+
+impl LookedAt {
+    fn note(&self, name: &str) {
+        if let Some(at) = CREDENTIALS.iter().position(|known| *known == name) {
+            self.0.fetch_or(1 << at, Ordering::Relaxed);
+        }
+    }
+
+    /// What it finds there in a request, each with the number of its header.
+    pub(crate) fn found<'h>(&self, head: &'h Head) -> impl Iterator<Item = (usize, &'h [u8])> {
+        let looked_at = self.0.load(Ordering::Relaxed);
+        let names = CREDENTIALS.iter().enumerate().filter(move |(at, _)| looked_at >> at & 1 == 1);
+        names.flat_map(|(at, name)| head.values(name).map(move |value| (at, value)))
+    }
+}
 
 /// The head of a request that wants to come in: `Host` and `Origin` have been checked already.
 pub struct RequestHead<'a> {
@@ -11,6 +34,7 @@ pub struct RequestHead<'a> {
     token: Option<&'a str>,
     address: ClientAddr,
     certificate: Option<&'a Principal>,
+    looked_at: &'a LookedAt,
 }
 
 impl<'a> RequestHead<'a> {
@@ -20,8 +44,9 @@ impl<'a> RequestHead<'a> {
         token: Option<&'a str>,
         address: ClientAddr,
         certificate: Option<&'a Principal>,
+        looked_at: &'a LookedAt,
     ) -> Self {
-        Self { head, token, address, certificate }
+        Self { head, token, address, certificate, looked_at }
     }
 
     /// The bearer token, if there is exactly one, well-formed, in the `Authorization` header (or among the subprotocols of a WebSocket, with
@@ -32,7 +57,9 @@ impl<'a> RequestHead<'a> {
 
     /// A header's value, if there is exactly one of that name (any case) and it is text.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.head.single(&name.to_ascii_lowercase()).ok().flatten()
+        let name = name.to_ascii_lowercase();
+        self.looked_at.note(&name);
+        self.head.single(&name).ok().flatten()
     }
 
     /// The path, without the query.

@@ -3,6 +3,7 @@
 use crate::certs::{Authority, Client, Files, Identity, VERSIONS};
 use crate::demo::demo;
 use crate::peer::{LEGACY, MODERN, Peer, serve, until};
+use crate::raw::Head;
 use mcp_blocking::{ClientCertificate, Denied, Error, Listener, Principal, Server, Settings, TlsConfig};
 use rcgen::{CertificateParams, DnType, DnValue, SanType, date_time_ymd};
 use rustls::{AlertDescription, CertificateError};
@@ -236,6 +237,60 @@ fn a_required_certificate_and_a_token_are_both_asked_for() {
     assert_eq!(status(&alice, running.addr(), None), 401);
     assert_eq!(status(&alice, running.addr(), Some(TOKEN)), 426);
     refusal(&Client::new(&authority), running.addr());
+}
+
+#[test]
+fn tickets_keep_nobody_out_who_has_a_certificate() {
+    let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
+    let tls = || authority.issue(&["localhost"]).config().client_ca_pem(clients.pem());
+    let alice = Client::with(&authority, &VERSIONS, Some(&clients.issue_with(&[], common_name("alice"))));
+    let required = serve(server().settings(Settings::new().tls(tls()).tickets()));
+    assert_eq!(whoami(alice.peer(&required, MODERN)), "cert:cn:alice");
+    // It is no ticket's business that a token is asked for.
+    let settings = Settings::new().tls(tls()).tickets().bearer_token("carol", TOKEN);
+    assert_eq!(status(&alice, serve(server().settings(settings)).addr(), None), 401);
+    let settings = Settings::new().tls(tls().optional_client_certificate()).tickets();
+    let optional = serve(server().settings(settings));
+    assert_eq!(whoami(alice.peer(&optional, MODERN)), "cert:cn:alice");
+    assert_eq!(status(&Client::new(&authority), optional.addr(), None), 401);
+}
+
+#[test]
+fn a_ticket_that_was_asked_for_with_a_certificate_comes_with_the_same() {
+    const PAGE: &str = "https://app.example";
+    let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
+    let tls = authority.issue(&["localhost"]).config().client_ca_pem(clients.pem());
+    let of = |name| Client::with(&authority, &VERSIONS, Some(&clients.issue_with(&[], common_name(name))));
+    let (alice, bob) = (of("alice"), of("bob"));
+    let running = serve(server().settings(Settings::new().tls(tls).ticket_endpoint().allow_origin(PAGE)));
+    let issue = || {
+        let mut web = crate::web::Web::over(Box::new(alice.connect(running.addr())), running.addr());
+        web.send(format!(
+            "POST /mcp/ticket HTTP/1.1\r\nHost: localhost\r\nOrigin: {PAGE}\r\nContent-Length: 0\r\n\r\n"
+        ));
+        let head = web.head();
+        let body: serde_json::Value = serde_json::from_slice(&web.body(&head)).expect("JSON");
+        body["ticket"].as_str().expect("a ticket").to_owned()
+    };
+    let open = |client: &Client, ticket: &str| {
+        let offered = format!("mcp, mcp.ticket.{ticket}");
+        let head = Head::new(running.addr()).add("Origin", PAGE).add("Sec-WebSocket-Protocol", &offered);
+        let mut web = crate::web::Web::over(Box::new(client.connect(running.addr())), running.addr());
+        web.send(head.bytes());
+        web.head().status
+    };
+    let ticket = issue();
+    assert_eq!(open(&bob, &ticket), 401);
+    assert_eq!(open(&alice, &ticket), 401, "it was seen in wrong hands");
+    let enter = |client: &Client, ticket: &str| {
+        let offered = format!("mcp, mcp.ticket.{ticket}");
+        let headers = [("Origin", PAGE), ("Sec-WebSocket-Protocol", offered.as_str())];
+        whoami(Peer::over(Box::new(client.connect(running.addr())), "localhost", &headers).speaking(MODERN))
+    };
+    assert_eq!(enter(&alice, &issue()), "cert:cn:alice");
+    // What a program gives to somebody it knows is for whatever certificate that one has.
+    let given = running.handle().issue_ticket(&Principal::new("ada"), PAGE).expect("a ticket");
+    assert_eq!(enter(&bob, given.as_str()), "ada");
 }
 
 #[test]

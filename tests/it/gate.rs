@@ -202,6 +202,22 @@ fn origins_are_told_apart_to_the_letter_over_both_transports() {
 }
 
 #[test]
+fn behind_a_proxy_that_ends_tls_a_plain_page_of_the_same_name_is_foreign() {
+    let proxied = || demo().plaintext_behind_proxy().allow_host("mcp.example.com");
+    let running = serve(proxied());
+    let host = Some("mcp.example.com");
+    knock(&running, host, "https://mcp.example.com").expect(200);
+    let refused = knock(&running, host, "http://mcp.example.com").expect(403);
+    assert!(refused.body.contains("allow_origin(\"http://mcp.example.com\")"), "{refused:?}");
+    // Where the front is plain after all, its author says so.
+    let plain = serve(proxied().allow_origin("http://mcp.example.com"));
+    knock(&plain, host, "http://mcp.example.com").expect(200);
+    // Without a proxy nothing is said of TLS.
+    let local = serve(demo());
+    knock(&local, None, &format!("http://{}", local.addr())).expect(200);
+}
+
+#[test]
 fn pages_without_an_origin_of_their_own_come_in_where_the_author_says_so() {
     let running = serve(demo().allow_origin("null"));
     let answer = knock(&running, None, "null").expect(200);

@@ -9,7 +9,7 @@ use crate::web::Web;
 use mcp_blocking::jwt::{Algorithm, Claims, Jwt};
 use mcp_blocking::{Error, Json, NoArgs, Principal, Running, Server, Settings};
 use serde_json::{Value, json};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A server that says who its caller is.
 pub fn server(jwt: Jwt) -> Server {
@@ -278,6 +278,31 @@ fn what_an_author_asks_for_is_what_counts() {
     assert_eq!(whoami(&running, &key.token(&claims))["scopes"], json!([]));
     claims["scp"] = json!(["x"]);
     assert_eq!(whoami(&running, &key.token(&claims))["scopes"], json!(["x"]));
+}
+
+#[test]
+fn what_is_open_ends_with_its_token() {
+    let (key, files) = (Key::p256("a"), Files::new());
+    let running = serve(server(with_keys(&files, &[&key]).leeway(Duration::ZERO)));
+    let of = |seconds: u64| {
+        let mut claims = claims();
+        claims["exp"] = json!(now() + seconds);
+        format!("Bearer {}", key.token(&claims))
+    };
+    let (short, long) = (of(3), of(600));
+    let peer = |bearer: &str| Peer::connect_to(running.addr(), &[("Authorization", bearer)]).speaking(MODERN);
+    let (mut ending, mut honest) = (peer(&short), peer(&long));
+    let mut web = Web::connect(&running);
+    web.revision = MODERN;
+    let message = web.make("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
+    web.post(&message, &[("Authorization", &short)]);
+    assert_eq!(web.head().status, 200);
+    assert!(web.event().is_some_and(|event| event["method"] == "notifications/subscriptions/acknowledged"));
+    let (code, reason) = ending.closed().expect("a close frame");
+    assert!(code == 1008 && reason.contains("expired"), "{code} {reason}");
+    assert_eq!(web.event(), None);
+    web.assert_closed();
+    assert_eq!(honest.call("whoami", json!({}))["structuredContent"]["id"], format!("jwt:{NAME}#alice"));
 }
 
 #[test]

@@ -113,7 +113,8 @@ fn a_dead_endpoint_hurts_nobody_whose_key_is_there() {
         for _ in 0..20 {
             whoami(&running, &good);
         }
-        assert_eq!(stuck.join().expect("no panic"), 401);
+        // It may be a new one of the issuer's.
+        assert_eq!(stuck.join().expect("no panic"), 503);
     });
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     // Whatever comes instead of keys, the old ones stay.
@@ -121,9 +122,57 @@ fn a_dead_endpoint_hurts_nobody_whose_key_is_there() {
         ["HTTP/1.1 500 Oops\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"keys\":[]}", "garbage\r\n\r\n"]
     {
         issuer.set(Answer::Raw(answer.to_owned()));
-        knock(&running, &Key::p256("b").token(&claims())).expect(401);
+        knock(&running, &Key::p256("b").token(&claims())).expect(503);
         whoami(&running, &good);
     }
+}
+
+#[test]
+fn a_key_that_is_new_while_the_endpoint_is_dead_is_no_failed_login() {
+    const STATIC: &str = "a-token-of-good-length";
+    let (old, new) = (Key::p256("old"), Key::p256("new"));
+    let issuer = KeyServer::new(&[&old]);
+    let server = server(issuer.jwt().refetch_after(Duration::ZERO)).bearer_token("static", STATIC);
+    let running = serve(server.limits(|limits| (limits.limit_loopback, limits.failed_logins) = (true, 10)));
+    let ask = |token: &str| {
+        let mut raw = Raw::connect_from([127, 0, 0, 2].into(), running.addr());
+        raw.send(&Head::new(running.addr()).add("Authorization", &format!("Bearer {token}")).bytes());
+        raw.answer()
+    };
+    ask(&old.token(&claims())).expect(101);
+    drop(issuer);
+    for _ in 0..12 {
+        let answer = ask(&new.token(&claims())).expect(503);
+        assert!(answer.field("Retry-After").is_some() && answer.field("WWW-Authenticate").is_none(), "{answer:?}");
+    }
+    ask(&old.token(&claims())).expect(101);
+    ask(STATIC).expect(101);
+}
+
+#[test]
+fn made_up_keys_are_told_so_while_the_keys_are_fresh_and_make_an_outage_no_worse() {
+    const PAUSE: Duration = Duration::from_millis(300);
+    let key = Key::p256("a");
+    let issuer = KeyServer::new(&[&key]);
+    let running = serve(server(issuer.jwt().refetch_after(PAUSE)));
+    let good = key.token(&claims());
+    whoami(&running, &good);
+    let forged = Key::p256("forged").token(&claims());
+    // Looked for a moment ago, or now: there is none.
+    for _ in 0..5 {
+        knock(&running, &forged).expect(401);
+    }
+    issuer.set(Answer::Raw("HTTP/1.1 500 Oops\r\n\r\n".to_owned()));
+    until("the keys are not fresh any more", || knock(&running, &forged).status == 503);
+    let (begun, fetched) = (Instant::now(), issuer.hits());
+    for _ in 0..50 {
+        knock(&running, &forged).expect(503);
+    }
+    let most = begun.elapsed().as_millis() / PAUSE.as_millis() + 2;
+    assert!((issuer.hits() - fetched) as u128 <= most, "{} fetches", issuer.hits() - fetched);
+    whoami(&running, &good);
+    issuer.set(Answer::Keys(key_set(&[&key])));
+    until("they have been fetched again", || knock(&running, &forged).status == 401);
 }
 
 #[test]
@@ -233,9 +282,13 @@ fn a_file_of_keys_is_taken_up_when_it_changes_and_kept_when_it_breaks() {
     put(&key_set(&[&old, &new]));
     until("the new key is there", || knock(&running, &new.token(&claims())).status == 101);
     put("{");
-    until("somebody looks", || knock(&running, &Key::p256("unknown").token(&claims())).status == 401);
+    // What it names may stand in what cannot be read.
+    until("somebody looks", || knock(&running, &Key::p256("unknown").token(&claims())).status == 503);
     whoami(&running, &new.token(&claims()));
     whoami(&running, &old.token(&claims()));
+    put(&key_set(&[&new]));
+    until("it is whole again", || knock(&running, &Key::p256("unknown").token(&claims())).status == 401);
+    knock(&running, &old.token(&claims())).expect(401);
 }
 
 #[test]

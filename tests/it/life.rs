@@ -3,7 +3,7 @@
 use super::demo::demo;
 use super::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, serve, turnstile, until};
 use super::raw::{Head, Raw};
-use mcp_blocking::{Error, NoArgs, NotifyError, Running, Server, Tool};
+use mcp_blocking::{Error, NoArgs, NotifyError, Running, Server, Settings, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -293,6 +293,23 @@ fn who_connects_before_the_start_is_served_after_it() {
 
 #[derive(Deserialize, JsonSchema)]
 struct Tuple(#[expect(dead_code, reason = "its schema is what matters")] u8, u8);
+
+#[test]
+fn settings_that_would_replace_what_was_set_before_stop_the_start() {
+    let token = "a-token-of-good-length";
+    let lost = [
+        ("bearer_token", demo().bearer_token("alice", token).settings(Settings::new())),
+        ("limits", demo().limits(|limits| limits.workers = 2).bearer_token("alice", token).settings(Settings::new())),
+        ("settings", demo().settings(Settings::new().bearer_token("alice", token)).settings(Settings::new())),
+    ];
+    for (method, server) in lost {
+        assert!(server.doctor().to_string().contains(method), "{}", server.doctor());
+        let error = server.bind("127.0.0.1:0").expect_err("it would be open").to_string();
+        assert!(error.contains(&format!("`{method}`")) && error.contains("life.rs:"), "{error}");
+    }
+    let kept = serve(demo().settings(Settings::new()).bearer_token("alice", token).limits(|limits| limits.workers = 2));
+    Head::new(kept.addr()).ask(kept.addr()).expect(401);
+}
 
 #[test]
 fn problems_of_the_setup_are_reported_all_at_once_with_their_places() {

@@ -38,6 +38,7 @@ mod jwt_keys;
 mod life;
 mod lifetime;
 mod lines;
+mod logins;
 mod malformed;
 mod messages;
 mod meta;

@@ -99,6 +99,23 @@ fn a_websocket_that_sends_far_too_much_is_closed_and_its_neighbour_is_not_hurt()
 }
 
 #[test]
+fn a_flood_of_messages_counts_as_many_new_connections_of_its_address() {
+    let running = serve(local(demo()).limits(|limits| {
+        (limits.rate, limits.burst) = (1, 20);
+        (limits.connect_rate, limits.connect_burst) = (1, 25);
+    }));
+    let address = running.addr();
+    let mut bad = peer(BAD, address, None).speaking("2025-11-25");
+    for _ in 0..150 {
+        bad.try_send(&json!({ "jsonrpc": "2.0", "method": "notifications/acme" }));
+    }
+    assert_eq!(bad.closed().map(|(code, _)| code), Some(1008));
+    // Without the flood, all of these would be let in.
+    assert!((0..18).any(|_| handshake(BAD, address, None).status == 429));
+    handshake(GOOD, address, None).expect(101);
+}
+
+#[test]
 fn a_principal_has_one_rate_over_all_of_its_connections_and_others_have_their_own() {
     let server = demo().bearer_token("alice", TOKEN).bearer_token("bob", OTHER);
     let running = serve(server.limits(|limits| (limits.principal_rate, limits.principal_burst) = (1, 60)));
@@ -132,7 +149,7 @@ fn a_principal_has_one_rate_over_all_of_its_connections_and_others_have_their_ow
 }
 
 /// Counts what comes from 127.0.0.1 and its like, too.
-fn local(server: Server) -> Server {
+pub fn local(server: Server) -> Server {
     server.limits(|limits| limits.limit_loopback = true)
 }
 

@@ -34,8 +34,12 @@ fn done(_: &Ctx, _: NoArgs) -> ToolResult<&'static str> {
 
 /// One of each kind for everybody, one for `files.read`, one for `files.write` and `disk`.
 fn files() -> Server {
-    let settings =
-        guarded().scope_implies("files", ["files.read", "files.write"]).scope_implies("admin", ["files", "disk"]);
+    files_with(
+        guarded().scope_implies("files", ["files.read", "files.write"]).scope_implies("admin", ["files", "disk"]),
+    )
+}
+
+fn files_with(settings: Settings) -> Server {
     Server::new("files", "1.0.0")
         .settings(settings)
         .tool("open", "For everybody", done)
@@ -348,7 +352,7 @@ fn a_notification_may_do_what_its_own_token_may() {
 
 #[test]
 fn who_is_not_asked_may_use_everything() {
-    let server = || files().settings(Settings::new());
+    let server = || files_with(Settings::new());
     let running = serve(server());
     each(&running, "none", |caller| assert_eq!(caller.call("write"), "done"));
     // In this process and over streams nobody is asked, whatever sockets are.
@@ -365,7 +369,7 @@ fn who_comes_in_without_a_name_where_others_have_one_may_use_what_needs_no_scope
     use crate::certs::{Authority, Client, VERSIONS};
     let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
     let config = authority.issue(&["localhost"]).config().client_ca_pem(clients.pem()).optional_client_certificate();
-    let running = serve(files().settings(Settings::new().tls(config)));
+    let running = serve(files_with(Settings::new().tls(config)));
     let own = clients.issue_with(&["alice.example"], |_| {});
     for revision in ALL {
         let mut nobody = Client::new(&authority).peer(&running, revision);

@@ -1,9 +1,10 @@
 //! Message protocols other than MCP, on the same listener: what a `Service` is promised.
 
 use crate::peer::{PATIENCE, until};
-use crate::raw::Head;
+use crate::raw::{Head, Raw};
 use mcp_blocking::{
-    Bound, ClosedBy, Ended, Error, Listener, Message, MessageLimits, Peers, Running, Service, Settings,
+    Bound, ClosedBy, Ended, Error, Listener, Message, MessageLimits, Peers, Principal, Running, Service, Settings,
+    TicketError, Token,
 };
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -208,6 +209,38 @@ fn a_service_may_refuse_close_and_panic_without_harm_to_the_others() {
     assert_eq!(events.iter().filter(|event| event.starts_with("open")).count(), 4, "{events:?}");
     assert_eq!(events.iter().filter(|event| event.starts_with("close after 1: ByServer")).count(), 2, "{events:?}");
     assert!(matches!(running.shutdown(Duration::ZERO), Err(Error::Panicked { .. })));
+}
+
+#[test]
+fn a_page_comes_by_ticket_and_a_program_by_tokens_that_change() {
+    const PAGE: &str = "https://app.example";
+    const TOKEN: &str = "a-token-of-good-length";
+    let (events, told) = channel();
+    let settings = Settings::new().tickets().bearer_token("bob", TOKEN).allow_origin(PAGE);
+    let listener = Listener::new().service("/told", Told { events }).settings(settings);
+    let running = listener.bind("127.0.0.1:0").and_then(Bound::start).expect("it starts");
+    let peers = running.handle();
+    let head = || Head::new(running.addr()).line("GET /told HTTP/1.1");
+    let bearer = |token: &str| format!("Bearer {token}");
+    head().ask(running.addr()).expect(401);
+    let ticket = peers.issue_ticket(&Principal::new("ada"), PAGE).expect("a ticket");
+    assert_eq!(peers.issue_ticket(&Principal::new("ada"), "app.example"), Err(TicketError::Origin));
+    let offered = format!("told.v1, mcp.ticket.{}", ticket.as_str());
+    let page = || head().add("Origin", PAGE).add("Sec-WebSocket-Protocol", &offered);
+    let answer = page().ask(running.addr()).expect(101);
+    assert_eq!(answer.field("Sec-WebSocket-Protocol"), Some("told.v1"));
+    assert_eq!(event(&told), "open at 127.0.0.1 by ada");
+    page().ask(running.addr()).expect(401);
+    let mut bob = Raw::connect(running.addr());
+    bob.send(&head().add("Authorization", &bearer(TOKEN)).bytes());
+    bob.answer().expect(101);
+    assert_eq!(peers.set_tokens([Token::new("eve", "another-token-of-good-length")]).expect("good tokens"), (1, 1));
+    assert_eq!(bob.close_code(), Some(1008));
+    head().add("Authorization", &bearer(TOKEN)).ask(running.addr()).expect(401);
+    head().add("Authorization", &bearer("another-token-of-good-length")).ask(running.addr()).expect(101);
+    // Without them there are none.
+    let (closed, _told) = serve();
+    assert_eq!(closed.handle().issue_ticket(&Principal::new("ada"), PAGE), Err(TicketError::Disabled));
 }
 
 #[test]

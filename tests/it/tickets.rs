@@ -148,6 +148,27 @@ fn a_page_with_a_token_gets_a_ticket_over_http() {
 }
 
 #[test]
+fn a_ticket_is_worth_as_much_as_the_token_it_was_got_with() {
+    let running = serve(server());
+    let got = || {
+        let (head, body) = ask(&running, "POST", &[("Origin", PAGE), ("Authorization", &format!("Bearer {TOKEN}"))]);
+        assert_eq!(head.status, 200);
+        let answer: Value = serde_json::from_slice(&body).expect("JSON");
+        answer["ticket"].as_str().expect("a ticket").to_owned()
+    };
+    let offered = format!("mcp, mcp.ticket.{}", got());
+    let headers = [("Origin", PAGE), ("Sec-WebSocket-Protocol", offered.as_str())];
+    let mut page = Peer::connect_to(running.addr(), &headers).speaking(MODERN);
+    let unused = got();
+    let mut bob = Peer::connect_to(running.addr(), &[("Authorization", &format!("Bearer {OTHER}"))]).speaking(MODERN);
+    assert_eq!(running.handle().set_tokens([Token::new("bob", OTHER)]).expect("a good token"), (0, 1));
+    let (code, reason) = page.closed().expect("a close frame");
+    assert!(code == 1008 && reason.contains("not accepted"), "{code} {reason}");
+    open(&running, PAGE, &unused).expect(401);
+    assert_eq!(bob.call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
+}
+
+#[test]
 fn tickets_are_bounded_for_each_principal_and_in_all() {
     let running = serve(server().limits(|limits| (limits.tickets, limits.tickets_per_principal) = (3, 2)));
     let handle = running.handle();
