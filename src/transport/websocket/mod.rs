@@ -51,13 +51,7 @@ pub(crate) fn serve(
         }
         match read {
             Ok(tungstenite::Message::Text(_) | tungstenite::Message::Binary(_)) if !connection.may_begin() => {}
-            Ok(tungstenite::Message::Text(text)) => {
-                session.message(connection, Message::from_text(text));
-                if connection.is_flooded() {
-                    // No polite end: as long as it lasts, all that comes would have to be read.
-                    break Ended::TooManyMessages;
-                }
-            }
+            Ok(tungstenite::Message::Text(text)) => session.message(connection, Message::from_text(text)),
             Ok(tungstenite::Message::Binary(bytes)) => session.message(connection, Message::from_binary(bytes)),
             Ok(tungstenite::Message::Close(frame)) => {
                 // Before the next read, which queues the answer and then reports the end. By the outbox: our own frame is there
@@ -72,6 +66,10 @@ pub(crate) fn serve(
             // tungstenite answers pings itself.
             Ok(_) => {}
             Err(error) => break failed(&error, half.excess(), connection),
+        }
+        if connection.is_flooded() {
+            // No polite end: as long as it lasts, all that comes would have to be read.
+            break Ended::TooManyMessages;
         }
     };
     // Nobody will read answers any more: handlers may stop before the last frames are out.
