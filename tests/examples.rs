@@ -94,6 +94,69 @@ fn everything_says_what_is_wrong_with_its_options() {
 }
 
 #[test]
+fn everything_has_an_option_for_each_limit_and_says_its_default() {
+    let help = |arguments: &[String]| {
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(["--help"]).collect();
+        let mut process = Process::start("everything", &arguments);
+        let (status, err) = process.end();
+        assert_eq!(status.code(), Some(0), "{err}");
+        process.out.iter().collect::<Vec<_>>()
+    };
+    let lines = help(&[]);
+    let limits = format!("{:#?}", mcp_blocking::Limits::default());
+    let limits = limits.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(": "));
+    let mut given = Vec::new();
+    for (field, default) in limits {
+        let name = field.replace('_', "-");
+        let is_option = |line: &&String| {
+            let option = line.split_whitespace().next().and_then(|word| word.strip_prefix("--"));
+            option.is_some_and(|option| option.strip_prefix("max-").unwrap_or(option) == name)
+        };
+        let line = lines.iter().find(is_option).unwrap_or_else(|| panic!("no option for {field}"));
+        let option = line.split_whitespace().next().unwrap_or_default();
+        // A time is written `30s`.
+        let (value, shown) = match default {
+            "false" => {
+                given.push(option.to_owned());
+                continue;
+            }
+            "None" => ("4096", "as --message-bytes"),
+            other => (other.trim_end_matches('s'), other.trim_end_matches('s')),
+        };
+        assert!(line.ends_with(&format!("(default {shown})")), "{field} is {default}: {line}");
+        given.push(format!("{option}={value}"));
+    }
+    assert!(given.len() > 60, "{given:?}");
+    // And each is taken.
+    assert_eq!(help(&given), lines);
+}
+
+#[test]
+fn everything_tells_where_tokens_are_and_answers_probes_on_its_port() {
+    let arguments = ["--listen=127.0.0.1:0", "--token=a-token-of-good-length", "--health-on-main", "--step-up"];
+    let resource =
+        ["--protected-resource=https://mcp.example.com/mcp", "--authorization-server=https://auth.example.com"];
+    let arguments: Vec<_> = arguments.into_iter().chain(resource).chain(["--resource-scope=notes:read"]).collect();
+    let process = Process::start("everything", &arguments);
+    let address = process.address();
+    let ask = |path: &str| {
+        let mut stream = peer::dial(address);
+        let token = if path == "/health" { "Authorization: Bearer a-token-of-good-length\r\n" } else { "" };
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n").expect("sent");
+        std::io::read_to_string(stream).expect("an answer")
+    };
+    let metadata = ask("/.well-known/oauth-protected-resource/mcp");
+    assert!(metadata.starts_with("HTTP/1.1 200 ") && metadata.contains("https://auth.example.com"), "{metadata}");
+    let refused = ask("/mcp");
+    assert!(refused.starts_with("HTTP/1.1 401 ") && refused.contains("scope=\"notes:read\""), "{refused}");
+    assert!(ask("/health").starts_with("HTTP/1.1 200 "));
+
+    let (status, err) = Process::start("everything", &["--authorization-server=https://auth.example.com"]).end();
+    assert_eq!(status.code(), Some(2), "{err}");
+    assert!(err.contains("name the resource first"), "{err}");
+}
+
+#[test]
 fn everything_takes_several_addresses_and_settings() {
     let token = "a-token-of-good-length";
     let arguments = ["--listen=127.0.0.1:0", "--listen", "127.0.0.2:0", "--token", "alice:a-token-of-good-length"];
