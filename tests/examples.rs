@@ -14,6 +14,7 @@ mod process;
 
 use peer::{ALL, MODERN, PATIENCE, Peer, modern_meta};
 use process::{Process, example};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -44,7 +45,7 @@ fn hello_builds() {
 
 #[test]
 fn everything_serves_every_revision_and_ends_on_a_signal() {
-    for signal in ["TERM", "INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let (mut process, address) = everything();
         let mut peers = ALL.map(|revision| connect(address, revision));
         for peer in &mut peers {
@@ -57,7 +58,7 @@ fn everything_serves_every_revision_and_ends_on_a_signal() {
             assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
         }
         let (status, err) = process.end();
-        assert_eq!(status.code(), Some(0), "{signal}: {err}");
+        assert_eq!(status.code(), Some(0), "{signal:?}: {err}");
         assert!(err.contains("stopped"), "{err}");
         assert!(process.out.recv().is_err(), "more than its endpoint on standard output");
     }
@@ -180,13 +181,13 @@ fn everything_reads_its_tokens_again_on_a_hangup() {
         |token: &str| Peer::connect_to(address, &[("Authorization", &format!("Bearer {token}"))]).speaking(MODERN);
     let (mut ada, mut bob) = (peer("a-token-of-good-length"), peer("another-token-of-good-length"));
     write("bob another-token-of-good-length\n");
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     assert_eq!(ada.closed().map(|(code, _)| code), Some(1008));
     assert_eq!(text(&mut bob, "echo", json!({ "text": "x" })), "x");
     write("bob another-token-of-good-length\neve short");
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     assert_eq!(text(&mut bob, "echo", json!({ "text": "x" })), "x");
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     let (status, err) = process.end();
     assert_eq!(status.code(), Some(0), "{err}");
     assert!(err.contains("opened by ada (laptop)") && !err.contains("good-length"), "{err}");
@@ -227,7 +228,7 @@ fn browser_serves_a_page_and_gives_it_a_ticket() {
         std::io::Read::read_exact(&mut stream, &mut answer).expect("an answer");
         assert_eq!(&answer, if works { b"HTTP/1.1 101" } else { b"HTTP/1.1 403" });
     }
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     assert_eq!(process.end().0.code(), Some(0));
 }
 
@@ -264,12 +265,12 @@ fn everything_speaks_tls_and_takes_new_certificates_on_a_hangup() {
     let mut peer = Peer::over(Box::new(client.connect(address)), "localhost", &[]).speaking(MODERN);
     assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
     let _ = files.put(&new);
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     peer::until("the new certificate is shown", || shown(&client) == new.der());
     assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
     // The files are as they were: that is said, and nothing else happens.
-    process.signal("HUP");
-    process.signal("TERM");
+    process.signal(Signal::HUP);
+    process.signal(Signal::TERM);
     assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
     let (status, err) = process.end();
     assert_eq!(status.code(), Some(0), "{err}");
@@ -351,12 +352,12 @@ fn over_stdio_a_signal_ends_it_with_and_without_sockets() {
     let mut process = Process::start_with("everything", &["--stdio"], Stdio::piped());
     let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
     assert_eq!(exchange(&mut process, &ping)["result"], json!({}));
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     assert_eq!(process.end().0.code(), Some(0));
     // With sockets, too, they are told of on standard error.
     let mut process = Process::start_with("everything", &["--stdio", "--listen", "127.0.0.1:0"], Stdio::piped());
     assert_eq!(exchange(&mut process, &ping)["result"], json!({}));
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     let (status, err) = process.end();
     assert_eq!(status.code(), Some(0));
     assert!(err.contains("websocket ws://127.0.0.1:") && err.contains("http http://127.0.0.1:"), "{err}");
@@ -440,10 +441,10 @@ fn everything_keeps_an_audit_log_that_audit_verify_verifies() {
     let mut peer = connect(process.address(), MODERN);
     assert_eq!(text(&mut peer, "echo", json!({ "text": "planted" })), "planted");
     std::fs::rename(&log, &old).expect("renamed");
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     peer::until("it is there again", || std::fs::metadata(&log).is_ok_and(|log| log.len() > 0));
     assert_eq!(text(&mut peer, "echo_pooled", json!({ "text": "planted" })), "planted");
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
     let (status, err) = process.end();
     assert_eq!(status.code(), Some(0), "{err}");
@@ -503,7 +504,7 @@ fn custom_messages_echoes_broadcasts_and_complains() {
     let large = tungstenite::Message::binary(vec![7; 3 << 20]);
     plain.send(large.clone()).expect("sent");
     assert_eq!(plain.read().expect("the echo"), large);
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     drop((one, two, plain));
     assert!(process.end().0.success());
 }
@@ -538,7 +539,7 @@ fn the_log_says_once_at_the_start_that_something_is_open() {
     for (name, level) in [("everything", "[WARN] "), ("custom_messages", "[INFO] ")] {
         let mut process = Process::start(name, &["--listen=127.0.0.1:0"]);
         process.line();
-        process.signal("TERM");
+        process.signal(Signal::TERM);
         let (_, err) = process.end();
         let told: Vec<_> = err.lines().filter(|line| line.contains("--doctor")).collect();
         assert!(told.len() == 1 && told[0].contains(level), "{err}");
@@ -584,7 +585,7 @@ fn secure_lets_its_token_see_what_it_is_for_and_does_not_start_when_it_is_open()
     let mut answer = [0; 12];
     std::io::Read::read_exact(&mut stranger, &mut answer).expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 401");
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
     let (status, err) = process.end();
     // Nothing above a note.
