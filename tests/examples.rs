@@ -199,13 +199,15 @@ fn everything_reads_its_tokens_again_on_a_hangup() {
 
 #[test]
 fn browser_serves_a_page_and_gives_it_a_ticket() {
-    let mut process = Process::start("browser", &["--listen=127.0.0.1:0", "--page=127.0.0.1:0", "--page=127.0.0.1:0"]);
+    let addresses = ["--listen=127.0.0.1:0", "--listen=127.0.0.1:0", "--page=127.0.0.1:0", "--page=127.0.0.1:0"];
+    let mut process = Process::start("browser", &addresses);
     let address = |name: &str, scheme: &str, rest: &str| -> SocketAddr {
         let line = process.line();
         let address = line.strip_prefix(&format!("{name} {scheme}://")).and_then(|line| line.strip_suffix(rest));
         address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("not an endpoint: {line}"))
     };
-    let server = address("websocket", "ws", "/mcp");
+    // Each is served; a ticket is good at all of them.
+    let servers = [(); 2].map(|()| address("websocket", "ws", "/mcp"));
     let (own, other) = (address("page", "http", "/"), address("elsewhere", "http", "/"));
     let ask = |page: SocketAddr, line: &str| {
         let mut stream = peer::dial(page);
@@ -214,7 +216,7 @@ fn browser_serves_a_page_and_gives_it_a_ticket() {
         std::io::read_to_string(stream).expect("an answer")
     };
     assert!(ask(own, "GET /").contains("id=\"state\""));
-    for (page, works) in [(own, true), (other, false)] {
+    for (page, server, works) in [(own, servers[0], true), (own, servers[1], true), (other, servers[0], false)] {
         let answer = ask(page, "POST /ticket");
         let ticket: Value = serde_json::from_str(answer.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
         let offered = format!("mcp, mcp.ticket.{}", ticket["ticket"].as_str().expect("a ticket"));
