@@ -4,12 +4,15 @@ use super::{parsed, seconds};
 use mcp_blocking::Limits;
 use std::time::Duration;
 
+/// Sets a limit to the value of an option; `Err` holds what is wrong with it, and that it is a complaint.
+type Set = fn(&mut Limits, option: &str, value: &str) -> Result<(), (String, bool)>;
+
 /// The option of a limit.
 #[derive(Debug)]
 pub struct Limit {
     pub option: &'static str,
     meaning: &'static str,
-    pub set: fn(&mut Limits, option: &str, value: &str) -> Result<(), (String, bool)>,
+    pub set: Set,
     default: fn(&Limits) -> String,
 }
 
