@@ -20,10 +20,12 @@
 //!   "capabilities":{},"clientInfo":{"name":"curl","version":"1"}}}'
 //! ```
 
+#[path = "shared/signals.rs"]
+mod signals;
+
 use mcp_blocking::audit::{Audit, WhenFailing};
 use mcp_blocking::doctor::Severity;
 use mcp_blocking::{NoArgs, Server, Settings, TlsConfig, Tool};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -76,7 +78,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("websocket wss://{0}/mcp\nhttp https://{0}/mcp", running.addr());
     // SIGINT and SIGTERM let calls finish, and end the audit log as it should end.
     let handle = running.handle();
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    std::thread::spawn(move || signals.forever().next().map(|_| handle.stop(Duration::from_secs(2))));
+    signals::stop_on_signals(move || handle.stop(Duration::from_secs(2)))?;
     Ok(running.join()?)
 }

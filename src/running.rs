@@ -358,6 +358,7 @@ fn first(addresses: &[SocketAddr]) -> SocketAddr {
 }
 
 /// A server that runs. Dropping it shuts it down with a grace of 5 s.
+#[must_use = "dropping it stops the server: keep it, or `join` it"]
 pub struct Running<H = Handle> {
     handle: H,
     services: Vec<Arc<dyn AnyService>>,

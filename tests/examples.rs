@@ -14,6 +14,7 @@ mod process;
 
 use peer::{ALL, MODERN, PATIENCE, Peer, modern_meta};
 use process::{Process, example};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -44,7 +45,7 @@ fn hello_builds() {
 
 #[test]
 fn everything_serves_every_revision_and_ends_on_a_signal() {
-    for signal in ["TERM", "INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let (mut process, address) = everything();
         let mut peers = ALL.map(|revision| connect(address, revision));
         for peer in &mut peers {
@@ -57,7 +58,7 @@ fn everything_serves_every_revision_and_ends_on_a_signal() {
             assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
         }
         let (status, err) = process.end();
-        assert_eq!(status.code(), Some(0), "{signal}: {err}");
+        assert_eq!(status.code(), Some(0), "{signal:?}: {err}");
         assert!(err.contains("stopped"), "{err}");
         assert!(process.out.recv().is_err(), "more than its endpoint on standard output");
     }
@@ -94,6 +95,69 @@ fn everything_says_what_is_wrong_with_its_options() {
 }
 
 #[test]
+fn everything_has_an_option_for_each_limit_and_says_its_default() {
+    let help = |arguments: &[String]| {
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(["--help"]).collect();
+        let mut process = Process::start("everything", &arguments);
+        let (status, err) = process.end();
+        assert_eq!(status.code(), Some(0), "{err}");
+        process.out.iter().collect::<Vec<_>>()
+    };
+    let lines = help(&[]);
+    let limits = format!("{:#?}", mcp_blocking::Limits::default());
+    let limits = limits.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(": "));
+    let mut given = Vec::new();
+    for (field, default) in limits {
+        let name = field.replace('_', "-");
+        let is_option = |line: &&String| {
+            let option = line.split_whitespace().next().and_then(|word| word.strip_prefix("--"));
+            option.is_some_and(|option| option.strip_prefix("max-").unwrap_or(option) == name)
+        };
+        let line = lines.iter().find(is_option).unwrap_or_else(|| panic!("no option for {field}"));
+        let option = line.split_whitespace().next().unwrap_or_default();
+        // A time is written `30s`.
+        let (value, shown) = match default {
+            "false" => {
+                given.push(option.to_owned());
+                continue;
+            }
+            "None" => ("4096", "as --message-bytes"),
+            other => (other.trim_end_matches('s'), other.trim_end_matches('s')),
+        };
+        assert!(line.ends_with(&format!("(default {shown})")), "{field} is {default}: {line}");
+        given.push(format!("{option}={value}"));
+    }
+    assert!(given.len() > 60, "{given:?}");
+    // And each is taken.
+    assert_eq!(help(&given), lines);
+}
+
+#[test]
+fn everything_tells_where_tokens_are_and_answers_probes_on_its_port() {
+    let arguments = ["--listen=127.0.0.1:0", "--token=a-token-of-good-length", "--health-on-main", "--step-up"];
+    let resource =
+        ["--protected-resource=https://mcp.example.com/mcp", "--authorization-server=https://auth.example.com"];
+    let arguments: Vec<_> = arguments.into_iter().chain(resource).chain(["--resource-scope=notes:read"]).collect();
+    let process = Process::start("everything", &arguments);
+    let address = process.address();
+    let ask = |path: &str| {
+        let mut stream = peer::dial(address);
+        let token = if path == "/health" { "Authorization: Bearer a-token-of-good-length\r\n" } else { "" };
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n").expect("sent");
+        std::io::read_to_string(stream).expect("an answer")
+    };
+    let metadata = ask("/.well-known/oauth-protected-resource/mcp");
+    assert!(metadata.starts_with("HTTP/1.1 200 ") && metadata.contains("https://auth.example.com"), "{metadata}");
+    let refused = ask("/mcp");
+    assert!(refused.starts_with("HTTP/1.1 401 ") && refused.contains("scope=\"notes:read\""), "{refused}");
+    assert!(ask("/health").starts_with("HTTP/1.1 200 "));
+
+    let (status, err) = Process::start("everything", &["--authorization-server=https://auth.example.com"]).end();
+    assert_eq!(status.code(), Some(2), "{err}");
+    assert!(err.contains("name the resource first"), "{err}");
+}
+
+#[test]
 fn everything_takes_several_addresses_and_settings() {
     let token = "a-token-of-good-length";
     let arguments = ["--listen=127.0.0.1:0", "--listen", "127.0.0.2:0", "--token", "alice:a-token-of-good-length"];
@@ -117,13 +181,13 @@ fn everything_reads_its_tokens_again_on_a_hangup() {
         |token: &str| Peer::connect_to(address, &[("Authorization", &format!("Bearer {token}"))]).speaking(MODERN);
     let (mut ada, mut bob) = (peer("a-token-of-good-length"), peer("another-token-of-good-length"));
     write("bob another-token-of-good-length\n");
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     assert_eq!(ada.closed().map(|(code, _)| code), Some(1008));
     assert_eq!(text(&mut bob, "echo", json!({ "text": "x" })), "x");
     write("bob another-token-of-good-length\neve short");
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     assert_eq!(text(&mut bob, "echo", json!({ "text": "x" })), "x");
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     let (status, err) = process.end();
     assert_eq!(status.code(), Some(0), "{err}");
     assert!(err.contains("opened by ada (laptop)") && !err.contains("good-length"), "{err}");
@@ -135,13 +199,15 @@ fn everything_reads_its_tokens_again_on_a_hangup() {
 
 #[test]
 fn browser_serves_a_page_and_gives_it_a_ticket() {
-    let mut process = Process::start("browser", &["--listen=127.0.0.1:0", "--page=127.0.0.1:0", "--page=127.0.0.1:0"]);
+    let addresses = ["--listen=127.0.0.1:0", "--listen=127.0.0.1:0", "--page=127.0.0.1:0", "--page=127.0.0.1:0"];
+    let mut process = Process::start("browser", &addresses);
     let address = |name: &str, scheme: &str, rest: &str| -> SocketAddr {
         let line = process.line();
         let address = line.strip_prefix(&format!("{name} {scheme}://")).and_then(|line| line.strip_suffix(rest));
         address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("not an endpoint: {line}"))
     };
-    let server = address("websocket", "ws", "/mcp");
+    // Each is served; a ticket is good at all of them.
+    let servers = [(); 2].map(|()| address("websocket", "ws", "/mcp"));
     let (own, other) = (address("page", "http", "/"), address("elsewhere", "http", "/"));
     let ask = |page: SocketAddr, line: &str| {
         let mut stream = peer::dial(page);
@@ -150,7 +216,7 @@ fn browser_serves_a_page_and_gives_it_a_ticket() {
         std::io::read_to_string(stream).expect("an answer")
     };
     assert!(ask(own, "GET /").contains("id=\"state\""));
-    for (page, works) in [(own, true), (other, false)] {
+    for (page, server, works) in [(own, servers[0], true), (own, servers[1], true), (other, servers[0], false)] {
         let answer = ask(page, "POST /ticket");
         let ticket: Value = serde_json::from_str(answer.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
         let offered = format!("mcp, mcp.ticket.{}", ticket["ticket"].as_str().expect("a ticket"));
@@ -164,7 +230,7 @@ fn browser_serves_a_page_and_gives_it_a_ticket() {
         std::io::Read::read_exact(&mut stream, &mut answer).expect("an answer");
         assert_eq!(&answer, if works { b"HTTP/1.1 101" } else { b"HTTP/1.1 403" });
     }
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     assert_eq!(process.end().0.code(), Some(0));
 }
 
@@ -201,12 +267,12 @@ fn everything_speaks_tls_and_takes_new_certificates_on_a_hangup() {
     let mut peer = Peer::over(Box::new(client.connect(address)), "localhost", &[]).speaking(MODERN);
     assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
     let _ = files.put(&new);
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     peer::until("the new certificate is shown", || shown(&client) == new.der());
     assert_eq!(text(&mut peer, "echo", json!({ "text": "x" })), "x");
     // The files are as they were: that is said, and nothing else happens.
-    process.signal("HUP");
-    process.signal("TERM");
+    process.signal(Signal::HUP);
+    process.signal(Signal::TERM);
     assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
     let (status, err) = process.end();
     assert_eq!(status.code(), Some(0), "{err}");
@@ -288,12 +354,12 @@ fn over_stdio_a_signal_ends_it_with_and_without_sockets() {
     let mut process = Process::start_with("everything", &["--stdio"], Stdio::piped());
     let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
     assert_eq!(exchange(&mut process, &ping)["result"], json!({}));
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     assert_eq!(process.end().0.code(), Some(0));
     // With sockets, too, they are told of on standard error.
     let mut process = Process::start_with("everything", &["--stdio", "--listen", "127.0.0.1:0"], Stdio::piped());
     assert_eq!(exchange(&mut process, &ping)["result"], json!({}));
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     let (status, err) = process.end();
     assert_eq!(status.code(), Some(0));
     assert!(err.contains("websocket ws://127.0.0.1:") && err.contains("http http://127.0.0.1:"), "{err}");
@@ -377,10 +443,10 @@ fn everything_keeps_an_audit_log_that_audit_verify_verifies() {
     let mut peer = connect(process.address(), MODERN);
     assert_eq!(text(&mut peer, "echo", json!({ "text": "planted" })), "planted");
     std::fs::rename(&log, &old).expect("renamed");
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     peer::until("it is there again", || std::fs::metadata(&log).is_ok_and(|log| log.len() > 0));
     assert_eq!(text(&mut peer, "echo_pooled", json!({ "text": "planted" })), "planted");
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
     let (status, err) = process.end();
     assert_eq!(status.code(), Some(0), "{err}");
@@ -440,7 +506,7 @@ fn custom_messages_echoes_broadcasts_and_complains() {
     let large = tungstenite::Message::binary(vec![7; 3 << 20]);
     plain.send(large.clone()).expect("sent");
     assert_eq!(plain.read().expect("the echo"), large);
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     drop((one, two, plain));
     assert!(process.end().0.success());
 }
@@ -475,7 +541,7 @@ fn the_log_says_once_at_the_start_that_something_is_open() {
     for (name, level) in [("everything", "[WARN] "), ("custom_messages", "[INFO] ")] {
         let mut process = Process::start(name, &["--listen=127.0.0.1:0"]);
         process.line();
-        process.signal("TERM");
+        process.signal(Signal::TERM);
         let (_, err) = process.end();
         let told: Vec<_> = err.lines().filter(|line| line.contains("--doctor")).collect();
         assert!(told.len() == 1 && told[0].contains(level), "{err}");
@@ -521,7 +587,7 @@ fn secure_lets_its_token_see_what_it_is_for_and_does_not_start_when_it_is_open()
     let mut answer = [0; 12];
     std::io::Read::read_exact(&mut stranger, &mut answer).expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 401");
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
     let (status, err) = process.end();
     // Nothing above a note.

@@ -44,9 +44,12 @@ fn run(options: &options::Options) -> Result<(), Box<dyn Error>> {
     let origin = format!("http://{own}");
     let server = server.settings(settings.allow_origin(&origin));
     let running = process::open(server.unbound()?, &options.addresses(), options)?.start()?;
-    let url = format!("{}://{}/mcp", options.websocket(), running.addr());
+    let at = |address: &SocketAddr| format!("{}://{address}/mcp", options.websocket());
+    // The one that the page is told to connect to is the first.
+    let url = at(&running.addr());
     let health = running.health_addr().map(|address| format!("health http://{address}/health"));
-    let lines: Vec<_> = std::iter::once(format!("websocket {url}"))
+    let endpoints = running.addrs().iter().map(|address| format!("websocket {}", at(address)));
+    let lines: Vec<_> = endpoints
         .chain(health)
         .chain(pages.iter().zip(["page", "elsewhere"]).map(|((_, address), name)| format!("{name} http://{address}/")))
         .collect();

@@ -1,7 +1,11 @@
 //! The options that the examples have in common: every setting of the library, to be tried without writing code.
 
+#[path = "limits.rs"]
+mod limits;
+
+use limits::Limit;
 use mcp_blocking::audit::{Audit, SyncPolicy, WhenFailing};
-use mcp_blocking::{Limits, Settings};
+use mcp_blocking::{Limits, ProtectedResource, Settings};
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,6 +21,7 @@ pub struct Options {
     certificates: Certificates,
     /// What was said of each issuer of tokens: option and value, the issuer first.
     issuers: Vec<Vec<(String, String)>>,
+    resource: Option<ProtectedResource>,
     state_keys: Vec<String>,
     pub log: log::LevelFilter,
     settings: Vec<Setting>,
@@ -30,6 +35,8 @@ enum Setting {
     TokenFile(String),
     TokenAsSubprotocol,
     TicketEndpoint,
+    HealthOnMain,
+    StepUp,
     AllowOrigin(String),
     AllowHost(String),
     Anonymous,
@@ -37,7 +44,7 @@ enum Setting {
     ConfirmDestructive,
     TrustedProxy(String),
     LimitLoopback,
-    Limit(&'static str, String),
+    Limit(&'static Limit, String),
 }
 
 /// What was said of TLS: names of files.
@@ -49,51 +56,6 @@ struct Certificates {
     revoked: Vec<String>,
     optional: bool,
 }
-
-/// Counts and sizes: the option, what it means.
-const NUMBERS: &[(&str, &str)] = &[
-    ("--memory-bytes", "bytes of all queues together"),
-    ("--message-bytes", "bytes of one message"),
-    ("--frame-bytes", "bytes of one frame"),
-    ("--fragments", "fragments of one message"),
-    ("--control-frames-per-second", "pings and pongs of one client"),
-    ("--head-bytes", "bytes of a request head"),
-    ("--head-lines", "lines of a request head"),
-    ("--max-connections", "connections in all"),
-    ("--max-connections-per-address", "connections from one address beyond loopback"),
-    ("--connect-rate", "new connections a second from one address beyond loopback; 0: no limit"),
-    ("--connect-burst", "connections that may come at once before that"),
-    ("--max-half-open", "connections that have not finished their handshake"),
-    ("--missed-pings", "unanswered pings until a client counts as gone"),
-    ("--outbox-bytes", "bytes queued for one client"),
-    ("--outbox-frames", "frames queued for one client"),
-    ("--calls-per-connection", "requests of one client under way at once"),
-    ("--queued-calls", "requests that wait for a worker, in all"),
-    ("--listens-per-connection", "open subscriptions of one client"),
-    ("--json-depth", "nesting of one message"),
-    ("--json-nodes", "values and names of members in one message"),
-    ("--json-string-bytes", "bytes of one string in a message"),
-    ("--rate", "messages a second of one client, 0 for no limit"),
-    ("--burst", "messages at once before the rate applies"),
-    ("--principal-rate", "messages a second of one principal, over all its connections; 0: no limit"),
-    ("--principal-burst", "messages of one principal at once before that"),
-    ("--address-rate", "messages a second from one address beyond loopback; 0: no limit"),
-    ("--address-burst", "messages from one address at once before that"),
-    ("--failed-logins", "attempts to log in that may fail from one address before it has to wait; 0: no limit"),
-    ("--calls-per-day", "calls of tools of one client in a day (UTC); 0: no limit"),
-    ("--log-rate", "log messages a second to one client, 0 for no limit"),
-    ("--workers", "threads for handlers"),
-    ("--max-sessions", "HTTP sessions"),
-    ("--events-per-session", "events of an HTTP session kept for a lost connection"),
-    ("--event-bytes-per-session", "bytes of these"),
-    ("--parked-calls", "handlers that wait for clients, in all"),
-    ("--questions-per-client", "unanswered questions to one client"),
-    ("--max-tasks", "tasks that are under way or kept, in all"),
-    ("--max-tasks-per-client", "tasks of one client"),
-    ("--task-bytes", "bytes that tasks and their results hold"),
-    ("--task-workers", "threads for tasks"),
-    ("--page-size", "items on a page of a list"),
-];
 
 /// What is said of the audit log.
 const AUDIT: &[(&str, &str)] = &[
@@ -115,30 +77,6 @@ const JWT: &[(&str, &str)] = &[
     ("--dangerous-jwt-private", "fetch the keys from private addresses, too"),
 ];
 
-/// Times in seconds, fractions allowed.
-const TIMES: &[(&str, &str)] = &[
-    ("--head-deadline", "for the whole handshake"),
-    ("--ping-interval", "of silence until a ping is sent"),
-    ("--frame-deadline", "for a frame once begun"),
-    ("--write-deadline", "a frame may wait in a full socket"),
-    ("--close-deadline", "for the answer to a close frame"),
-    ("--failed-login-wait", "that failed logins cost at once, at the most"),
-    ("--handler-deadline", "for a handler"),
-    ("--handler-deadline-extended", "for a handler that reports progress"),
-    ("--body-deadline", "for the body of an HTTP request"),
-    ("--connection-lifetime", "a connection lives at the most, 0 for no limit (default 7 days)"),
-    ("--ticket-lifetime", "a page's ticket can be used"),
-    ("--keep-alive", "an HTTP connection without a request stays open"),
-    ("--session-idle", "an HTTP session that nobody uses is kept"),
-    ("--event-lifetime", "an HTTP stream can be resumed after its end"),
-    ("--reconnect-delay", "an HTTP client is told to wait before it comes back"),
-    ("--question-deadline", "for a client's answer to a question"),
-    ("--state-lifetime", "for a client to come back with an answer (2026-07-28)"),
-    ("--task-deadline", "for a handler that runs as a task"),
-    ("--task-ttl", "a task is kept"),
-    ("--task-ttl-max", "a task is kept at the most, whoever asks"),
-];
-
 impl Options {
     /// Reads the command line; `Err` holds what to print, and whether it is a complaint.
     pub fn parse(program: &str, arguments: impl IntoIterator<Item = String>) -> Result<Self, (String, bool)> {
@@ -150,6 +88,7 @@ impl Options {
             pages: Vec::new(),
             certificates: Certificates::default(),
             issuers: Vec::new(),
+            resource: None,
             state_keys: Vec::new(),
             log: log::LevelFilter::Info,
             settings: Vec::new(),
@@ -175,10 +114,12 @@ impl Options {
                 "--confirm-destructive" if program == "everything" => {
                     options.settings.push(Setting::ConfirmDestructive)
                 }
+                "--step-up" if program == "everything" => options.settings.push(Setting::StepUp),
                 "--page" if program == "browser" => options.pages.push(value()?),
                 "--doctor" => options.doctor = true,
                 "--listen" => options.listen.push(value()?),
                 "--health" => options.health = Some(value()?),
+                "--health-on-main" => options.settings.push(Setting::HealthOnMain),
                 "--log" => options.log = parsed(&name, &value()?)?,
                 "--token" => options.settings.push(Setting::Token(value()?)),
                 "--token-file" => options.settings.push(Setting::TokenFile(value()?)),
@@ -192,6 +133,17 @@ impl Options {
                 "--client-ca" => options.certificates.client_authorities.push(value()?),
                 "--client-crl" => options.certificates.revoked.push(value()?),
                 "--optional-client-certificate" => options.certificates.optional = true,
+                "--protected-resource" => options.resource = Some(ProtectedResource::new(value()?)),
+                "--authorization-server" | "--resource-scope" => {
+                    let value = value()?;
+                    let resource = options.resource.take().ok_or_else(|| {
+                        (format!("{name}: name the resource first, with --protected-resource URL"), true)
+                    })?;
+                    options.resource = Some(match name.as_str() {
+                        "--resource-scope" => resource.scope(value),
+                        _ => resource.authorization_server(value),
+                    });
+                }
                 "--jwt-issuer" => options.issuers.push(vec![(name.clone(), value()?)]),
                 other if options_of(JWT).any(|known| known == other) => {
                     let value = if other.ends_with("-untyped") || other.ends_with("-private") {
@@ -214,12 +166,12 @@ impl Options {
                     let _ = set_audit(Audit::to_file(""), other, &value)?;
                     options.audit_settings.push((other.to_owned(), value));
                 }
-                other => match NUMBERS.iter().chain(TIMES).find(|(known, _)| *known == other) {
-                    Some((known, _)) => {
+                other => match limits::find(other) {
+                    Some(limit) => {
                         let value = value()?;
                         // Tried at once, for a complaint before anything is started.
-                        set(&mut Limits::default(), known, &value)?;
-                        options.settings.push(Setting::Limit(known, value));
+                        (limit.set)(&mut Limits::default(), limit.option, &value)?;
+                        options.settings.push(Setting::Limit(limit, value));
                     }
                     None => return Err((format!("unknown option {other} (see --help)"), true)),
                 },
@@ -301,6 +253,9 @@ impl Options {
     pub fn settings(&self) -> Result<Settings, String> {
         let settings = self.certificates.settings(Settings::new())?;
         let mut settings = self.issuers.iter().try_fold(settings, set_issuer)?;
+        if let Some(resource) = &self.resource {
+            settings = settings.protected_resource(resource.clone());
+        }
         let mut token_number = 0;
         for setting in &self.settings {
             settings = match setting {
@@ -314,6 +269,8 @@ impl Options {
                 Setting::TokenFile(path) => settings.token_file(path),
                 Setting::TokenAsSubprotocol => settings.token_as_subprotocol(),
                 Setting::TicketEndpoint => settings.ticket_endpoint(),
+                Setting::HealthOnMain => settings.health_on_main(),
+                Setting::StepUp => settings.step_up(),
                 Setting::AllowOrigin(origin) => settings.allow_origin(origin),
                 Setting::AllowHost(host) => settings.allow_host(host),
                 Setting::Anonymous => settings.dangerous_allow_anonymous(),
@@ -321,9 +278,9 @@ impl Options {
                 Setting::ConfirmDestructive => settings.confirm_destructive(),
                 Setting::TrustedProxy(proxy) => settings.trusted_proxies([proxy]),
                 Setting::LimitLoopback => settings.limits(|limits| limits.limit_loopback = true),
-                Setting::Limit(name, value) => {
+                Setting::Limit(limit, value) => {
                     let mut problem = None;
-                    let settings = settings.limits(|limits| problem = set(limits, name, value).err());
+                    let settings = settings.limits(|limits| problem = (limit.set)(limits, limit.option, value).err());
                     match problem {
                         Some((problem, _)) => return Err(problem),
                         None => settings,
@@ -424,74 +381,6 @@ impl Certificates {
     }
 }
 
-fn set(limits: &mut Limits, name: &str, value: &str) -> Result<(), (String, bool)> {
-    match name {
-        "--message-bytes" => limits.message_bytes = parsed(name, value)?,
-        "--frame-bytes" => limits.frame_bytes = Some(parsed(name, value)?),
-        "--fragments" => limits.fragments = parsed(name, value)?,
-        "--control-frames-per-second" => limits.control_frames_per_second = parsed(name, value)?,
-        "--head-bytes" => limits.head_bytes = parsed(name, value)?,
-        "--head-lines" => limits.head_lines = parsed(name, value)?,
-        "--max-connections" => limits.connections = parsed(name, value)?,
-        "--max-connections-per-address" => limits.connections_per_address = parsed(name, value)?,
-        "--connect-rate" => limits.connect_rate = parsed(name, value)?,
-        "--connect-burst" => limits.connect_burst = parsed(name, value)?,
-        "--principal-rate" => limits.principal_rate = parsed(name, value)?,
-        "--principal-burst" => limits.principal_burst = parsed(name, value)?,
-        "--address-rate" => limits.address_rate = parsed(name, value)?,
-        "--address-burst" => limits.address_burst = parsed(name, value)?,
-        "--failed-logins" => limits.failed_logins = parsed(name, value)?,
-        "--calls-per-day" => limits.calls_per_day = parsed(name, value)?,
-        "--failed-login-wait" => limits.failed_login_wait = seconds(name, value)?,
-        "--max-half-open" => limits.half_open = parsed(name, value)?,
-        "--missed-pings" => limits.missed_pings = parsed(name, value)?,
-        "--outbox-bytes" => limits.outbox_bytes = parsed(name, value)?,
-        "--outbox-frames" => limits.outbox_frames = parsed(name, value)?,
-        "--calls-per-connection" => limits.calls_per_connection = parsed(name, value)?,
-        "--queued-calls" => limits.queued_calls = parsed(name, value)?,
-        "--listens-per-connection" => limits.listens_per_connection = parsed(name, value)?,
-        "--json-depth" => limits.json_depth = parsed(name, value)?,
-        "--json-nodes" => limits.json_nodes = parsed(name, value)?,
-        "--json-string-bytes" => limits.json_string_bytes = Some(parsed(name, value)?),
-        "--rate" => limits.rate = parsed(name, value)?,
-        "--burst" => limits.burst = parsed(name, value)?,
-        "--log-rate" => limits.log_rate = parsed(name, value)?,
-        "--workers" => limits.workers = parsed(name, value)?,
-        "--max-sessions" => limits.sessions = parsed(name, value)?,
-        "--events-per-session" => limits.events_per_session = parsed(name, value)?,
-        "--event-bytes-per-session" => limits.event_bytes_per_session = parsed(name, value)?,
-        "--parked-calls" => limits.parked_calls = parsed(name, value)?,
-        "--questions-per-client" => limits.questions_per_client = parsed(name, value)?,
-        "--max-tasks" => limits.tasks = parsed(name, value)?,
-        "--max-tasks-per-client" => limits.tasks_per_client = parsed(name, value)?,
-        "--task-bytes" => limits.task_bytes = parsed(name, value)?,
-        "--task-workers" => limits.task_workers = parsed(name, value)?,
-        "--task-deadline" => limits.task_deadline = seconds(name, value)?,
-        "--task-ttl" => limits.task_ttl = seconds(name, value)?,
-        "--task-ttl-max" => limits.task_ttl_max = seconds(name, value)?,
-        "--body-deadline" => limits.body_deadline = seconds(name, value)?,
-        "--connection-lifetime" => limits.connection_lifetime = seconds(name, value)?,
-        "--ticket-lifetime" => limits.ticket_lifetime = seconds(name, value)?,
-        "--keep-alive" => limits.keep_alive = seconds(name, value)?,
-        "--session-idle" => limits.session_idle = seconds(name, value)?,
-        "--event-lifetime" => limits.event_lifetime = seconds(name, value)?,
-        "--reconnect-delay" => limits.reconnect_delay = seconds(name, value)?,
-        "--question-deadline" => limits.question_deadline = seconds(name, value)?,
-        "--state-lifetime" => limits.state_lifetime = seconds(name, value)?,
-        "--page-size" => limits.page_size = parsed(name, value)?,
-        "--memory-bytes" => limits.memory_bytes = parsed(name, value)?,
-        "--head-deadline" => limits.head_deadline = seconds(name, value)?,
-        "--ping-interval" => limits.ping_interval = seconds(name, value)?,
-        "--frame-deadline" => limits.frame_deadline = seconds(name, value)?,
-        "--write-deadline" => limits.write_deadline = seconds(name, value)?,
-        "--close-deadline" => limits.close_deadline = seconds(name, value)?,
-        "--handler-deadline" => limits.handler_deadline = seconds(name, value)?,
-        "--handler-deadline-extended" => limits.handler_deadline_extended = seconds(name, value)?,
-        other => return Err((format!("unknown option {other} (see --help)"), true)),
-    }
-    Ok(())
-}
-
 fn parsed<T: FromStr<Err: Display>>(name: &str, value: &str) -> Result<T, (String, bool)> {
     value.parse().map_err(|error| (format!("{name} {value}: {error}"), true))
 }
@@ -507,7 +396,8 @@ fn help(program: &str) -> String {
             "  --stdio                        serve standard input and output; with --listen, sockets, too\n\
              \x20 --state-key-file FILE          a secret of 32 random bytes or more, shared by the processes that answer the\n\
              \x20                                rounds of one request (several times: the first seals, all open)\n\
-             \x20 --confirm-destructive          ask the user before a tool runs that may destroy something\n"
+             \x20 --confirm-destructive          ask the user before a tool runs that may destroy something\n\
+             \x20 --step-up                      show what needs a scope to everybody, and tell who lacks it which\n"
         }
         "browser" => {
             "  --page ADDRESS                 where to serve the page (several times: pages of the others are not let in)\n"
@@ -519,11 +409,16 @@ fn help(program: &str) -> String {
          \x20 --listen ADDRESS               where to listen (default 127.0.0.1:8080; port 0 takes any free one;\n\
          \x20                                may be given several times)\n\
          \x20 --health ADDRESS               where to answer /health, /ready and /metrics (default: nowhere)\n\
+         \x20 --health-on-main               answer them where clients connect, too, behind the authentication\n\
          \x20 --token [NAME:]TOKEN           ask for a bearer token, and accept this one (several times)\n\
          \x20 --token-file FILE              the same for the tokens in a file, which is read again on SIGHUP; a line for each: principal,\n\
          \x20                                token or sha256:HEX, and if wanted name=, scopes=a,b and expires=2030-12-31T23:59:59Z\n\
          \x20 --token-as-subprotocol         let WebSockets bring their token as subprotocol mcp.auth.TOKEN, too\n\
          \x20 --ticket-endpoint              issue one-time tickets for WebSockets of web pages, at the path with /ticket\n\
+         \x20 --protected-resource URL       tell clients where to get a token (RFC 9728): this is what they call the server, say\n\
+         \x20                                https://mcp.example.com/mcp; what follows is about it\n\
+         \x20 --authorization-server URL     who issues tokens for it (several times, once at least)\n\
+         \x20 --resource-scope SCOPE         what basic use of it takes (several times)\n\
          \x20 --allow-origin ORIGIN          let pages of this origin in, say https://app.example.com\n\
          \x20 --allow-host HOST              let requests for this host name in\n\
          \x20 --dangerous-allow-anonymous    beyond loopback: ask nobody for a token\n\
@@ -549,13 +444,5 @@ fn help(program: &str) -> String {
     for (name, meaning) in AUDIT {
         text.push_str(&format!("  {name:<30} {meaning}\n"));
     }
-    text.push_str("\nSizes and counts:\n");
-    for (name, meaning) in NUMBERS {
-        text.push_str(&format!("  {:<30} {meaning}\n", format!("{name} N")));
-    }
-    text.push_str("\nTimes in seconds:\n");
-    for (name, meaning) in TIMES {
-        text.push_str(&format!("  {:<30} {meaning}\n", format!("{name} S")));
-    }
-    text
+    text + &limits::help()
 }

@@ -1,6 +1,9 @@
 //! What an example does as a process: read its options, log to standard error, say when it is ready, end on SIGINT and
 //! SIGTERM.
 
+#[path = "signals.rs"]
+mod signals;
+
 use crate::options::Options;
 use mcp_blocking::doctor::{Diagnosis, Severity};
 use mcp_blocking::{Bound, Handle, Peers};
@@ -9,6 +12,8 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
+
+pub use signals::stop_on_signals;
 
 /// How long calls that are under way may take when the process is told to end.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -46,18 +51,6 @@ fn log_to_stderr(level: log::LevelFilter, example: &str) -> Result<(), log::SetL
         .set_time_format_rfc3339()
         .build();
     simplelog::WriteLogger::init(level, config, io::stderr())
-}
-
-/// Has SIGINT and SIGTERM stop the server.
-pub fn stop_on_signals(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        if signals.forever().next().is_some() {
-            stop();
-        }
-    })?;
-    Ok(())
 }
 
 /// Opens these addresses, and that for probes if one was asked for.

@@ -72,6 +72,7 @@ impl Drain {
 
 struct Blocked {
     outbox: Arc<Outbox>,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing is polled there"))]
     endpoint: Option<Arc<dyn Endpoint>>,
     deadline: Instant,
     /// Whole frames that had been written when the deadline was set.

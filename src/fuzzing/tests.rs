@@ -2,14 +2,20 @@
 
 use std::path::Path;
 
-fn each_seed(target: &str, run: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
-    let mut count = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        run(&std::fs::read(entry.unwrap().path()).unwrap());
-        count += 1;
+/// The seeds of a target; none in a packaged crate, which `fuzz/` is left out of (`exclude` in Cargo.toml).
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    if !fuzz.exists() {
+        return Vec::new();
     }
-    assert!(count >= 5, "{count} seeds of {target}");
+    let entries = std::fs::read_dir(fuzz.join("seeds").join(target)).unwrap();
+    let seeds: Vec<_> = entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(seeds.len() >= 5, "{} seeds of {target}", seeds.len());
+    seeds
+}
+
+fn each_seed(target: &str, run: impl Fn(&[u8])) {
+    seeds(target).iter().for_each(|seed| run(seed));
 }
 
 #[test]
@@ -88,10 +94,8 @@ fn changed_seeds_pass() {
         ("budget", |bytes| super::budget(&String::from_utf8_lossy(bytes))),
         ("path", |bytes| super::path(&String::from_utf8_lossy(bytes))),
     ] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
-        let seeds: Vec<_> =
-            std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
-        for _ in 0..ROUNDS {
+        let seeds = seeds(target);
+        for _ in 0..if seeds.is_empty() { 0 } else { ROUNDS } {
             let mut bytes = seeds[below(seeds.len())].clone();
             for _ in 0..=below(6) {
                 let at = below(bytes.len() + 1);

@@ -255,6 +255,7 @@ mod local {
     use std::io;
     pub(super) use std::net::TcpStream as Socket;
     use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::Arc;
 
     pub(super) fn pair() -> io::Result<(Link, Socket)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -264,7 +265,7 @@ mod local {
             if address == theirs.local_addr()? {
                 ours.set_nodelay(true)?;
                 theirs.set_nodelay(true)?;
-                return Ok((link::plain(ours), theirs));
+                return Ok((link::plain(Arc::new(ours)), theirs));
             }
         }
     }

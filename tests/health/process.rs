@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use super::client::{PATIENCE, get, until};
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,8 +60,7 @@ fn examples_say_where_they_answer_probes() {
         let address: SocketAddr = address.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{line}"));
         assert_eq!(get(address, "/health").json()["status"], "ok");
         assert_eq!(get(address, "/ready").status, 200);
-        let status = Command::new("kill").args(["-s", "TERM", &process.0.id().to_string()]).status();
-        assert!(status.expect("kill runs").success());
+        kill_process(Pid::from_child(&process.0), Signal::TERM).expect("a signal");
         until("it has ended", || process.0.try_wait().expect("it is ours").is_some());
     }
 }

@@ -5,7 +5,7 @@ use super::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, serve, until};
 use super::raw::{Head, Raw};
 use super::tasks::{R4, begin, knowing, reach};
 use super::web::Web;
-use mcp_blocking::audit::{Audit, Expect, FindingKind, Report, SyncPolicy, WhenFailing, read_key, verify_files};
+use mcp_blocking::audit::{Audit, Expect, FindingKind, Report, read_key, verify_files};
 use mcp_blocking::content::ResourceLink;
 use mcp_blocking::{
     Ctx, Error, NoArgs, Principal, Running, Server, Settings, TaskSupport, Token, Tool, ToolError, ToolResult,
@@ -658,6 +658,7 @@ fn on_a_full_disk_calls_go_on_and_what_is_lost_is_told() {
 #[cfg(target_os = "linux")]
 #[test]
 fn on_a_full_disk_nothing_is_begun_if_that_is_wanted() {
+    use mcp_blocking::audit::{SyncPolicy, WhenFailing};
     let folder = Folder::new();
     let server = demo().audit(folder.audit().when_failing(WhenFailing::Refuse).sync(SyncPolicy::Always));
     let bound = server.bind("127.0.0.1:0").expect("binds").health("127.0.0.1:0").expect("binds");

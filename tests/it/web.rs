@@ -3,7 +3,7 @@
 use crate::peer::{MODERN, Wire, dial, modern_meta};
 use mcp_blocking::Running;
 use serde_json::{Value, json};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 
 pub const BOTH: &str = "application/json, text/event-stream";
 
@@ -312,7 +312,7 @@ impl Web {
 
     /// What is below, for bytes that no client sends.
     #[cfg(feature = "tls")]
-    pub fn socket(&self) -> &TcpStream {
+    pub fn socket(&self) -> &std::net::TcpStream {
         self.stream.socket()
     }
 
