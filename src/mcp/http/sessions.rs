@@ -33,6 +33,7 @@ pub(crate) struct HttpSession {
 
 /// The sessions of a server.
 pub(crate) struct Sessions {
+    /// Its lock is held for the table alone: who reads it may hold others (`engine/mod.rs`).
     by_id: RwLock<HashMap<Box<str>, Arc<HttpSession>>>,
     /// What they may keep of what was sent and is to be sent, all together.
     share: Arc<Budget>,
@@ -62,7 +63,7 @@ impl Sessions {
         if self.share.used() == 0 {
             return;
         }
-        let all: Vec<_> = self.by_id.read().values().cloned().collect();
+        let all = self.all();
         let Some(fullest) = all.iter().max_by_key(|session| session.streams.kept_bytes()) else { return };
         fullest.streams.forget();
         let id = fullest.session.link().id;
@@ -90,12 +91,17 @@ impl Sessions {
         self.by_id.read().len()
     }
 
+    fn all(&self) -> Vec<Arc<HttpSession>> {
+        self.by_id.read().values().cloned().collect()
+    }
+
     /// The one that makes room for another: not one in use; one of the client that has most of them; rather one that its client has not gone on
     /// with, or has not used for longest. So who opens many pushes out his own.
     fn expendable(&self) -> Option<Arc<HttpSession>> {
-        let by_id = self.by_id.read();
+        // Ranked behind the lock: whether one has tasks is known under that of the tasks, where others may wait for this table.
+        let all = self.all();
         let mut owned: HashMap<Owner<'_>, usize> = HashMap::new();
-        for session in by_id.values() {
+        for session in &all {
             *owned.entry(session.owner()).or_default() += 1;
         }
         let rank = |session: &HttpSession| {
@@ -104,7 +110,7 @@ impl Sessions {
             // Those that have tasks last: these are kept for their time, if it can be done.
             (owned.get(&session.owner()).copied(), Reverse((session.has_tasks(), begun, used)))
         };
-        by_id.values().filter(|session| session.is_idle()).max_by_key(|session| rank(session)).cloned()
+        all.iter().filter(|session| session.is_idle()).max_by_key(|session| rank(session)).cloned()
     }
 
     /// Ends a session, if it has not ended.
