@@ -2,6 +2,7 @@
 
 use super::ending::Ending;
 use super::framing::Framing;
+use super::here::Working;
 use super::outbox::{Body, Flush, Frame, Outbox, Refused};
 use super::pool::{Abandon, Busy, Lane, Work};
 use super::timer::Tick;
@@ -186,6 +187,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Does work on the connection's own thread, until the value is dropped.
+    pub(crate) fn work_here(&self, work: Arc<dyn Work>) -> Working<'_> {
+        self.lane.work_here(work, self.core.tick, |at| self.core.timer.nudge(at, self.own.clone()))
+    }
+
     /// Bytes have come, at that time on the core's clock: whether a frame was finished by them, and whether one is begun and not finished now.
     pub(crate) fn heard(&self, now: u64, finished: bool, in_frame: bool) {
         self.heard.store(now, Ordering::Relaxed);
@@ -308,6 +314,9 @@ impl Tick for Connection {
         let mut at = now + Duration::from_millis(next.saturating_sub(clock).max(1));
         if let Some(deadline) = self.lane.expire(now) {
             at = at.min(deadline);
+        }
+        if let Some(deadline) = self.lane.look_again(now, self.core.tick) {
+            self.core.timer.nudge(deadline, self.own.clone());
         }
         Some(at)
     }

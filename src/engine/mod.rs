@@ -14,6 +14,7 @@ pub(crate) mod connection;
 pub(crate) mod drain;
 pub(crate) mod ending;
 pub(crate) mod framing;
+pub(crate) mod here;
 pub(crate) mod link;
 #[cfg(feature = "tls")]
 pub(crate) mod link_tls;

@@ -7,6 +7,7 @@
 //! A worker whose handler waits for a person is *parked*: it does not count, and another may take its place.
 
 use super::budget::{Budget, Reservation};
+use super::here::Here;
 use super::timer::{Tick, Timer};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use parking_lot::{Condvar, Mutex};
@@ -63,6 +64,8 @@ pub(crate) enum Busy {
 /// The work of one connection.
 pub(crate) struct Lane {
     state: Mutex<LaneState>,
+    /// What its connection's own thread does: neither counted nor waited for.
+    here: Here,
     most: usize,
 }
 
@@ -87,7 +90,8 @@ impl Lane {
     /// A lane that takes no more than `most` pieces of work at once.
     pub(crate) fn new(most: usize) -> Arc<Self> {
         let (waiting, live, vacant) = (VecDeque::new(), Vec::new(), Vec::new());
-        Arc::new(Self { state: Mutex::new(LaneState { waiting, live, vacant, running: 0, ticket: false }), most })
+        let state = Mutex::new(LaneState { waiting, live, vacant, running: 0, ticket: false });
+        Arc::new(Self { state, here: Here::default(), most })
     }
 
     /// How much is under way.
@@ -118,7 +122,13 @@ impl Lane {
     }
 
     fn all(&self) -> Vec<Arc<dyn Work>> {
-        self.state.lock().live.iter().flatten().cloned().collect()
+        let mut all: Vec<_> = self.state.lock().live.iter().flatten().cloned().collect();
+        all.extend(self.here.all());
+        all
+    }
+
+    pub(super) fn here(&self) -> &Here {
+        &self.here
     }
 }
 

@@ -97,7 +97,12 @@ impl Entry {
         }
         let owed = owed.saturating_add(WEIGHT);
         self.slow.store(owed, Ordering::Relaxed);
-        (took > FAR_TOO_SLOW || owed >= MOST) && self.quick.swap(false, Ordering::Relaxed)
+        (took > FAR_TOO_SLOW || owed >= MOST) && self.lose_mark()
+    }
+
+    /// It is quick no more; false if it was not.
+    pub(crate) fn lose_mark(&self) -> bool {
+        self.quick.swap(false, Ordering::Relaxed)
     }
 
     /// The tool as it stands in the list of that revision.

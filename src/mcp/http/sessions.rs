@@ -25,6 +25,7 @@ pub(crate) struct HttpSession {
     pub(crate) session: Session,
     pub(crate) streams: Arc<Streams>,
     mcp: Weak<Mcp>,
+    own: Weak<Self>,
     /// Requests and streams that are open.
     open: AtomicUsize,
     /// When it was last used, in milliseconds on the core's clock.
@@ -153,7 +154,8 @@ impl HttpSession {
         let link = Arc::new(Link::of_session(&mcp.core, address, principal, Arc::clone(&streams)));
         let session = Session::new(Arc::clone(mcp), link);
         let (open, used) = (AtomicUsize::new(0), AtomicU64::new(mcp.core.now()));
-        Some(Arc::new(Self { id, session, streams, mcp: Arc::downgrade(mcp), open, used }))
+        let mcp = Arc::downgrade(mcp);
+        Some(Arc::new_cyclic(|own| Self { id, session, streams, mcp, own: own.clone(), open, used }))
     }
 
     /// Whether its client knows that a server may close a stream and have it come back.
@@ -186,9 +188,8 @@ impl HttpSession {
         mcp.sessions.by_id.write().insert(self.id.clone(), Arc::clone(self));
         mcp.add_link(link);
         mcp.hooks.connected(link);
-        let own: Weak<Self> = Arc::downgrade(self);
-        self.streams.set_watch(own.clone());
-        mcp.core.timer.add(Instant::now() + look(mcp), own);
+        self.streams.set_watch(self.own.clone());
+        mcp.core.timer.add(Instant::now() + look(mcp), self.own.clone());
     }
 
     fn ended(&self, ended: Ended) {
@@ -241,7 +242,11 @@ impl Tick for HttpSession {
             return None;
         }
         self.streams.expire(now);
-        let next = self.session.link().lane.expire(now);
+        let lane = &self.session.link().lane;
+        let next = lane.expire(now);
+        if let Some(at) = lane.look_again(now, LOOK) {
+            mcp.core.timer.nudge(at, self.own.clone());
+        }
         let idle = mcp.core.now().saturating_sub(self.used.load(Ordering::Relaxed));
         let limit = u64::try_from(mcp.limits().session_idle.as_millis()).unwrap_or(u64::MAX);
         if self.is_idle() && idle >= limit && !self.has_tasks() {
