@@ -497,7 +497,11 @@ impl Server {
     }
 
     /// Calls a closure for each client that has gone, with the reason. Called exactly once for each that connected, also when the server
-    /// stops; nothing can be sent any more. Runs as [`on_connect`](Self::on_connect) does.
+    /// stops; nothing can be sent any more.
+    ///
+    /// Runs as [`on_connect`](Self::on_connect) does. A session over HTTP has no thread: if its client ends it, the closure runs on the thread of that
+    /// request; if its time is over, it has to make room for another, or it is closed by [`Client::close`], on one that is there for this alone, one
+    /// client after the other; and when the server stops, on the thread that stops it, which waits for it.
     pub fn on_disconnect(mut self, hook: impl Fn(&Client, Ended) + Send + Sync + 'static) -> Self {
         self.hooks.disconnect.push(Box::new(hook));
         self

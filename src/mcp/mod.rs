@@ -313,6 +313,7 @@ impl Service for Arc<Mcp> {
             }
         }
         self.sessions.end_all();
+        self.hooks.tell();
     }
 
     fn subprotocols(&self) -> &[&str] {

@@ -7,6 +7,7 @@ use crate::engine::timer::Tick;
 use crate::guard::address::ClientAddr;
 use crate::mcp::Mcp;
 use crate::mcp::client::{Legacy, Link};
+use crate::mcp::hooks::Hooks;
 use crate::mcp::session::Session;
 use crate::principal::Principal;
 use crate::service::Ended;
@@ -114,8 +115,27 @@ impl Sessions {
         all.iter().filter(|session| session.is_idle()).max_by_key(|session| rank(session)).cloned()
     }
 
-    /// Ends a session, if it has not ended.
-    pub(crate) fn end(&self, session: &Arc<HttpSession>, ended: Ended) {
+    /// Ends a session, if it has not ended. The author is told of it on the calling thread.
+    pub(crate) fn end(&self, session: &HttpSession, ended: Ended) {
+        if let Some(mcp) = session.mcp.upgrade().filter(|_| self.remove(session)) {
+            session.close(&mcp, ended);
+            mcp.hooks.disconnected(session.session.link(), ended);
+        }
+    }
+
+    /// The same for who must not wait for the author. False if so many ends wait to be told that this one has to.
+    fn end_soon(&self, mcp: &Arc<Mcp>, session: &HttpSession, ended: Ended) -> bool {
+        // As many as may be there: who blocks in his hooks keeps their memory.
+        let room = mcp.hooks.untold() < mcp.limits().sessions;
+        if room && self.remove(session) {
+            session.close(mcp, ended);
+            Hooks::disconnected_soon(mcp, session.session.link(), ended);
+        }
+        room
+    }
+
+    /// Takes a session out of the table; false if it has ended.
+    fn remove(&self, session: &HttpSession) -> bool {
         let gone = {
             let mut by_id = self.by_id.write();
             let gone = by_id.remove(&session.id);
@@ -124,16 +144,13 @@ impl Sessions {
             }
             gone
         };
-        if gone.is_some() {
-            session.ended(ended);
-        }
+        gone.is_some()
     }
 
     /// Ends all of them.
     pub(crate) fn end_all(&self) {
-        let all: Vec<_> = std::mem::take(&mut *self.by_id.write()).into_values().collect();
-        for session in all {
-            session.ended(Ended::ByServer);
+        for session in self.all() {
+            self.end(&session, Ended::ByServer);
         }
     }
 }
@@ -143,7 +160,11 @@ impl HttpSession {
     /// no random numbers.
     pub(crate) fn prepare(mcp: &Arc<Mcp>, address: ClientAddr, principal: Option<Principal>) -> Option<Arc<Self>> {
         if mcp.sessions.len() >= mcp.limits().sessions {
-            mcp.sessions.end(&mcp.sessions.expendable()?, Ended::Silent);
+            let session = mcp.sessions.expendable()?;
+            // A hook that takes its time is no fault of the client that comes.
+            if !mcp.sessions.end_soon(mcp, &session, Ended::Silent) {
+                mcp.sessions.end(&session, Ended::Silent);
+            }
         }
         let (mut random, mut tag) = ([0; 24], [0; 4]);
         getrandom::fill(&mut random).ok()?;
@@ -192,8 +213,8 @@ impl HttpSession {
         mcp.core.timer.add(Instant::now() + look(mcp), self.own.clone());
     }
 
-    fn ended(&self, ended: Ended) {
-        let Some(mcp) = self.mcp.upgrade() else { return };
+    /// Ends all that is of it, but for what the author does about it.
+    fn close(&self, mcp: &Mcp, ended: Ended) {
         let link = self.session.link();
         link.lane.abandon(Abandon::Disconnected);
         mcp.core.remove_lane(link.id);
@@ -201,8 +222,12 @@ impl HttpSession {
         link.asked.close();
         mcp.tasks.end_session(link.id);
         self.streams.close();
-        mcp.hooks.disconnected(link, ended);
         log::info!(target: "mcp_blocking::session", connection = link.id.0; "session {} ended: {ended}", link.id);
+    }
+
+    /// Ends it from the timer's thread; when to try again, if it cannot be.
+    fn leave(&self, mcp: &Arc<Mcp>, ended: Ended, now: Instant) -> Option<Instant> {
+        (!mcp.sessions.end_soon(mcp, self, ended)).then(|| now + look(mcp))
     }
 
     /// A request or stream begins; it is over when the value is dropped.
@@ -235,11 +260,7 @@ impl Tick for HttpSession {
         let mcp = self.mcp.upgrade()?;
         if self.streams.is_closed() {
             // Closed by the author: the table still has it.
-            let session = mcp.sessions.by_id.read().get(&self.id).cloned();
-            if let Some(session) = session {
-                mcp.sessions.end(&session, Ended::ByServer);
-            }
-            return None;
+            return self.leave(&mcp, Ended::ByServer, now);
         }
         self.streams.expire(now);
         let lane = &self.session.link().lane;
@@ -250,11 +271,7 @@ impl Tick for HttpSession {
         let idle = mcp.core.now().saturating_sub(self.used.load(Ordering::Relaxed));
         let limit = u64::try_from(mcp.limits().session_idle.as_millis()).unwrap_or(u64::MAX);
         if self.is_idle() && idle >= limit && !self.has_tasks() {
-            let session = mcp.sessions.by_id.read().get(&self.id).cloned();
-            if let Some(session) = session {
-                mcp.sessions.end(&session, Ended::Silent);
-            }
-            return None;
+            return self.leave(&mcp, Ended::Silent, now);
         }
         let look = now + look(&mcp);
         Some(next.map_or(look, |next| next.min(look)))
