@@ -255,6 +255,10 @@ impl Conversation {
         }
         // Its own rate begins with the session, and would be a new one for each.
         within(&self.rate(), &self.mcp, exchange.party(principal.as_ref()))?;
+        let stopping = || (503, RpcError::busy(BusyReason::ShuttingDown, BUSY_MS));
+        if self.mcp.core.stopping() {
+            return Err(stopping());
+        }
         let address = exchange.address();
         let Some(session) = HttpSession::prepare(&self.mcp, address, principal) else {
             return Err((503, RpcError::busy(BusyReason::Overloaded, BUSY_MS)));
@@ -267,7 +271,9 @@ impl Conversation {
             return Ok(());
         }
         // Before its id is known: the next request may come on another connection at once.
-        session.publish(&self.mcp);
+        if !session.publish(&self.mcp) {
+            return Err(stopping());
+        }
         exchange.answer_with(200, json, &[("Mcp-Session-Id", &session.id)], Flush::Later);
         Ok(())
     }

@@ -202,15 +202,21 @@ impl HttpSession {
         self.mcp.upgrade().is_some_and(|mcp| mcp.tasks.any_of_session(self.session.link().id))
     }
 
-    /// From here on it can be found.
-    pub(crate) fn publish(self: &Arc<Self>, mcp: &Mcp) {
+    /// From here on it can be found. False if it comes too late for the end of the server, and has ended with it.
+    pub(crate) fn publish(self: &Arc<Self>, mcp: &Mcp) -> bool {
         let link = self.session.link();
         mcp.core.add_lane(link.id, &link.lane);
-        mcp.sessions.by_id.write().insert(self.id.clone(), Arc::clone(self));
         mcp.add_link(link);
         mcp.hooks.connected(link);
         self.streams.set_watch(self.own.clone());
+        mcp.sessions.by_id.write().insert(self.id.clone(), Arc::clone(self));
         mcp.core.timer.add(Instant::now() + look(mcp), self.own.clone());
+        let late = mcp.core.sealed();
+        if late {
+            // All that were there have been ended, or will be: whoever comes second finds nothing to do.
+            mcp.sessions.end(self, Ended::ByServer);
+        }
+        !late
     }
 
     /// Ends all that is of it, but for what the author does about it.
