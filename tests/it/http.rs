@@ -811,3 +811,24 @@ fn a_hook_that_blocks_at_the_end_of_a_session_holds_no_deadline_up() {
     stopping.join().expect("no panic").expect("a clean end");
     assert_eq!(gone.iter().count(), 2);
 }
+
+#[test]
+fn a_request_that_names_an_older_revision_is_told_what_is_wrong_with_that() {
+    let running = serve(demo());
+    let message = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": { "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2025-11-25", "io.modelcontextprotocol/clientCapabilities": {} } } });
+    let mut web = Web::connect(&running);
+    for (version, code) in [(Some(MODERN), -32020), (Some("2025-11-25"), -32022), (None, -32022)] {
+        let headers: Vec<_> = version.map(|version| ("MCP-Protocol-Version", version)).into_iter().collect();
+        web.post(&message, &[&headers[..], &[("Mcp-Method", "tools/list")]].concat());
+        let (status, answer) = web.json();
+        assert_eq!((status, &answer["error"]["code"], &answer["id"]), (400, &json!(code), &json!(7)), "{answer}");
+    }
+    let mut peer = Peer::connect(&running);
+    peer.send(&message);
+    assert_eq!(peer.error(&json!(7))["code"], -32022, "as over WebSocket");
+    // In a session it changes nothing.
+    let mut web = Web::of(&running, "2025-11-25");
+    web.post(&message, &[]);
+    assert!(web.json().1["result"]["tools"].is_array());
+}

@@ -14,6 +14,7 @@ use crate::audit::Party;
 use crate::engine::outbox::Flush;
 use crate::http::head::Head;
 use crate::principal::Principal;
+use crate::protocol::classify::classify_request;
 use crate::protocol::encode;
 use crate::protocol::envelope::{self, Incoming, ParseLimits};
 use crate::protocol::error::{BusyReason, RpcError};
@@ -188,6 +189,10 @@ impl Conversation {
                 Err((400, RpcError::invalid_request("2026-07-28 has neither batches nor responses of clients")))
             }
             _ => {
+                if let (Incoming::Request(request), None) = (&incoming, head.header(SESSION)) {
+                    // What is wrong with it wherever it comes is said first: it names a version that takes a session.
+                    classify_request(request, None).map_err(|error| (400, error))?;
+                }
                 let session = self.session(principal.as_ref(), exchange)?;
                 exchange.hold(session.enter());
                 let (notification, response) =
