@@ -205,6 +205,7 @@ impl Session {
     }
 
     fn malformed(&self, malformed: Malformed, reply: &Reply) {
+        self.fail_question(&malformed);
         let Malformed { id, error, answer } = malformed;
         // It costs as much as any other message.
         if let Err(too_many) = self.take() {
@@ -233,6 +234,13 @@ impl Session {
             }
             let json = self.error(id.as_ref(), &error);
             reply.deliver(&self.link, Some(json), 400, Flush::Later);
+        }
+    }
+
+    /// Whoever waits for an answer that cannot be used need not wait any longer.
+    pub(crate) fn fail_question(&self, malformed: &Malformed) {
+        if let Some(id) = malformed.answers() {
+            self.link.asked.refused(id, &malformed.error.message);
         }
     }
 

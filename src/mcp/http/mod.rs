@@ -145,6 +145,7 @@ impl Conversation {
             Err(malformed) => {
                 // As over every transport: what an error without an id looks like is the session's.
                 let session = self.session(principal, exchange).ok();
+                session.iter().for_each(|session| session.session.fail_question(&malformed));
                 let revision = session.and_then(|session| session.session.link().legacy().map(|own| own.revision));
                 let (status, error) = self.counted(400, malformed.error, principal, exchange);
                 refuse(exchange, status, malformed.id.as_ref(), &error, revision);
