@@ -10,7 +10,7 @@ use crate::mcp::access::Access;
 use crate::mcp::ask::replay::{Guard, Replays};
 use crate::mcp::cache::{self, Cacheable};
 use crate::mcp::client::Client;
-use crate::mcp::complete::{Prefix, Subject};
+use crate::mcp::complete::{Completion, Prefix, Subject};
 use crate::mcp::ctx::Ctx;
 use crate::mcp::hooks::Hooks;
 use crate::mcp::http::McpOverHttp;
@@ -311,7 +311,7 @@ impl Server {
     }
 
     /// Suggests values for an argument of a prompt while a user types: what the closure returns, the best first; clients are sent 100
-    /// at the most.
+    /// at the most. A prompt that is not there by then, or has no such argument, is reported by `bind`.
     #[track_caller]
     pub fn complete_prompt<F>(self, prompt: impl Into<String>, argument: impl Into<String>, handler: F) -> Self
     where
@@ -334,10 +334,10 @@ impl Server {
     where
         F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
     {
-        let (Subject::Prompt(name) | Subject::Template(name)) = &subject;
-        let of = format!("completion of `{}` in `{}`", argument.escape_debug(), name.escape_debug());
-        if self.registry.completions.insert((subject, argument), Arc::new(handler)).is_some() {
-            self.problems.push(Problem::new(of, "it is registered twice").at(Location::caller()));
+        let (of, at) = (subject.completed(&argument), Location::caller());
+        let completion = Completion { handler: Arc::new(handler), at };
+        if self.registry.completions.insert((subject, argument), completion).is_some() {
+            self.problems.push(Problem::new(of, "it is registered twice").at(at));
         }
         self
     }
