@@ -473,7 +473,8 @@ impl Server {
         self
     }
 
-    /// Puts a [`Layer`] around all requests and notifications. The first one added is the outermost.
+    /// Puts a [`Layer`] around the requests and notifications that are served: what is refused before that passes none. The first one added is the
+    /// outermost.
     pub fn layer(mut self, layer: impl Layer) -> Self {
         let before = self.registry.layers.iter().cloned();
         self.registry.layers = before.chain([Arc::new(layer) as Arc<dyn Layer>]).collect();
