@@ -33,7 +33,7 @@ fn echo() -> Server {
         .tool("pooled", "Says what it is told", |ctx, NoArgs| Ok(told(ctx)))
         .tool_with(Tool::new("quick", "The same").quick(), |ctx, NoArgs| Ok(told(ctx)))
         .resource("echo://it", "it", "text/plain", |ctx| Ok(told(ctx)))
-        .prompt("echo", "The same", |ctx, Hint { x: _ }| Ok(told(ctx)))
+        .prompt("echo", "The same", |ctx, Hint { x: _x }| Ok(told(ctx)))
         .method("acme/echo", |ctx, _: Value| Ok(json!({ "told": told(ctx) })))
         .complete_prompt("echo", "x", |ctx, _prefix| Ok(vec![told(ctx)]))
 }
@@ -158,7 +158,7 @@ fn saying() -> Server {
             Err::<&str, _>(mcp_blocking::ToolError::new("no"))
         })
         .resource("say://it", "it", "text/plain", move |ctx| say(ctx).map(|()| "x"))
-        .prompt("prompt", "Says something", move |ctx, Hint { x: _ }| {
+        .prompt("prompt", "Says something", move |ctx, Hint { x: _x }| {
             say(ctx)?;
             Ok(PromptOutput::new([PromptMessage::user("x")]).meta("own", "mine"))
         })
