@@ -546,6 +546,11 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// One edit at a time: another one waits, on its own thread, until the closure has returned.
+    ///
+    /// # Panics
+    /// If the closure itself calls this: it would wait for itself. What panics within the closure is handed on, and nothing is changed.
     pub fn edit<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
         self.mcp.edit(change)
     }

@@ -10,7 +10,7 @@ use crate::mcp::access::Access;
 use crate::mcp::ask::replay::{Guard, Replays};
 use crate::mcp::cache::{self, Cacheable};
 use crate::mcp::client::Client;
-use crate::mcp::complete::{Prefix, Subject};
+use crate::mcp::complete::{Completion, Prefix, Subject};
 use crate::mcp::ctx::Ctx;
 use crate::mcp::hooks::Hooks;
 use crate::mcp::http::McpOverHttp;
@@ -314,7 +314,7 @@ impl Server {
     }
 
     /// Suggests values for an argument of a prompt while a user types: what the closure returns, the best first; clients are sent 100
-    /// at the most.
+    /// at the most. A prompt that is not there by then, or has no such argument, is reported by `bind`.
     #[track_caller]
     pub fn complete_prompt<F>(self, prompt: impl Into<String>, argument: impl Into<String>, handler: F) -> Self
     where
@@ -337,10 +337,10 @@ impl Server {
     where
         F: Fn(&Ctx, &Prefix) -> ToolResult<Vec<String>> + Send + Sync + 'static,
     {
-        let (Subject::Prompt(name) | Subject::Template(name)) = &subject;
-        let of = format!("completion of `{}` in `{}`", argument.escape_debug(), name.escape_debug());
-        if self.registry.completions.insert((subject, argument), Arc::new(handler)).is_some() {
-            self.problems.push(Problem::new(of, "it is registered twice").at(Location::caller()));
+        let (of, at) = (subject.completed(&argument), Location::caller());
+        let completion = Completion { handler: Arc::new(handler), at };
+        if self.registry.completions.insert((subject, argument), completion).is_some() {
+            self.problems.push(Problem::new(of, "it is registered twice").at(at));
         }
         self
     }
@@ -476,7 +476,8 @@ impl Server {
         self
     }
 
-    /// Puts a [`Layer`] around all requests and notifications. The first one added is the outermost.
+    /// Puts a [`Layer`] around the requests and notifications that are served: what is refused before that passes none. The first one added is the
+    /// outermost.
     pub fn layer(mut self, layer: impl Layer) -> Self {
         let before = self.registry.layers.iter().cloned();
         self.registry.layers = before.chain([Arc::new(layer) as Arc<dyn Layer>]).collect();
@@ -500,7 +501,11 @@ impl Server {
     }
 
     /// Calls a closure for each client that has gone, with the reason. Called exactly once for each that connected, also when the server
-    /// stops; nothing can be sent any more. Runs as [`on_connect`](Self::on_connect) does.
+    /// stops; nothing can be sent any more.
+    ///
+    /// Runs as [`on_connect`](Self::on_connect) does. A session over HTTP has no thread: if its client ends it, the closure runs on the thread of that
+    /// request; if its time is over, it has to make room for another, or it is closed by [`Client::close`], on one that is there for this alone, one
+    /// client after the other; and when the server stops, on the thread that stops it, which waits for it.
     pub fn on_disconnect(mut self, hook: impl Fn(&Client, Ended) + Send + Sync + 'static) -> Self {
         self.hooks.disconnect.push(Box::new(hook));
         self

@@ -154,7 +154,7 @@ impl Offered {
     /// What cannot be served within these limits.
     pub(crate) fn problems(&self, limits: &Limits) -> Vec<Problem> {
         match self {
-            Self::Mcp(registry) => registry.unaffordable(limits),
+            Self::Mcp(registry) => [registry.unaffordable(limits), registry.uncompletable()].concat(),
             Self::Services(_) => Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::ending::Ending;
 use super::framing::Framing;
+use super::here::Working;
 use super::lane::Lane;
 use super::outbox::{Body, Flush, Frame, Outbox, Refused};
 use super::pool::{Abandon, Busy, Work};
@@ -209,6 +210,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Does work on the connection's own thread, until the value is dropped.
+    pub(crate) fn work_here(&self, work: Arc<dyn Work>) -> Working<'_> {
+        self.lane.work_here(work, self.core.tick, |at| self.core.timer.nudge(at, self.own.clone()))
+    }
+
     /// Bytes have come, at that time on the core's clock.
     pub(crate) fn heard(&self, now: u64, standing: Standing) {
         self.heard.store(now, Ordering::Relaxed);
@@ -341,6 +347,9 @@ impl Tick for Connection {
         let mut at = now + Duration::from_millis(next.saturating_sub(clock).max(1));
         if let Some(deadline) = self.lane.expire(now) {
             at = at.min(deadline);
+        }
+        if let Some(deadline) = self.lane.look_again(now, self.core.tick) {
+            self.core.timer.nudge(deadline, self.own.clone());
         }
         Some(at)
     }

@@ -1,6 +1,7 @@
 //! What is under way for one connection, and what of it waits for a worker.
 
 use super::budget::Reservation;
+use super::here::Here;
 use super::pool::{Abandon, Work};
 use super::share::Share;
 use parking_lot::Mutex;
@@ -11,6 +12,8 @@ use std::time::Instant;
 /// The work of one connection.
 pub(crate) struct Lane {
     pub(super) state: Mutex<LaneState>,
+    /// What its connection's own thread does: neither counted nor waited for.
+    here: Here,
     pub(super) most: usize,
 }
 
@@ -39,10 +42,8 @@ impl Lane {
     /// A lane of that client, which takes no more than `most` pieces of work at once.
     pub(crate) fn new(most: usize, share: Arc<Share>) -> Arc<Self> {
         let (waiting, live, vacant) = (VecDeque::new(), Vec::new(), Vec::new());
-        Arc::new(Self {
-            state: Mutex::new(LaneState { waiting, live, vacant, running: 0, ticket: false, share }),
-            most,
-        })
+        let state = Mutex::new(LaneState { waiting, live, vacant, running: 0, ticket: false, share });
+        Arc::new(Self { state, here: Here::default(), most })
     }
 
     /// On whose account its next work is.
@@ -84,7 +85,13 @@ impl Lane {
     }
 
     fn all(&self) -> Vec<Arc<dyn Work>> {
-        self.state.lock().live.iter().flatten().cloned().collect()
+        let mut all: Vec<_> = self.state.lock().live.iter().flatten().cloned().collect();
+        all.extend(self.here.all());
+        all
+    }
+
+    pub(super) fn here(&self) -> &Here {
+        &self.here
     }
 }
 

@@ -3,7 +3,7 @@
 //! Lock order. Taken while another is held:
 //! a task's birth (MCP) → all that its call takes; the table of tasks → a task's state, the lanes; a call's state → its task's state → its link's
 //! pending requests, its batch, its session's streams (HTTP), its exchange (HTTP), the outbox's queue, and through a full queue the client table (read), the
-//! timer and the logger, and for memory the session table (read) and one session's streams, each alone; the session table (read) → the table of tasks; a
+//! timer and the logger, and for memory the session table (read) and one session's streams, each alone; a
 //! session's streams → their exchanges → the outbox's queue; an exchange → the seats of the listeners; the outbox's writer → its queue; a worker's seat → its client's share; a lane → the share of its next work, alone; what holds a connection or a session → the table of shares; the tokens' change → the tokens that are known, alone; what is
 //! known of a call's questions → the logger; the outbox's writer and its queue → the state machine of its TLS; the watch over certificates' files → those
 //! that are served, and the logger; the watch over a file of keys → the keys, and the logger. Everything else is taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
@@ -14,6 +14,7 @@ pub(crate) mod connection;
 pub(crate) mod drain;
 pub(crate) mod ending;
 pub(crate) mod framing;
+pub(crate) mod here;
 pub(crate) mod lane;
 pub(crate) mod link;
 #[cfg(feature = "tls")]

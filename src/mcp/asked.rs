@@ -72,17 +72,25 @@ impl Asked {
 
     /// An answer has come. False if nobody waits for one of this id.
     pub(crate) fn answered(&self, response: &Response<'_>) -> bool {
-        let Some(waiting) = response.id.as_u64().and_then(|number| self.state.lock().waiting.remove(&number)) else {
-            return false;
-        };
-        let outcome = match response.outcome {
+        self.settle(&response.id, || match response.outcome {
             _ if response.repeats => Err(RequestError::Result("a member is there twice".into())),
             Ok(result) if json::is_object(result) => Ok(result.to_owned()),
             Ok(_) => Err(RequestError::Result("the result is no JSON object".into())),
             Err(error) => Err(RequestError::of_wire(error)),
+        })
+    }
+
+    /// What should be an answer has come, and cannot be used. Likewise.
+    pub(crate) fn refused(&self, id: &RequestId, why: &str) -> bool {
+        self.settle(id, || Err(RequestError::Result(why.to_owned())))
+    }
+
+    fn settle(&self, id: &RequestId, outcome: impl FnOnce() -> Outcome) -> bool {
+        let Some(waiting) = id.as_u64().and_then(|number| self.state.lock().waiting.remove(&number)) else {
+            return false;
         };
         // Who has stopped waiting has taken its place away as well, or is about to.
-        let _ = waiting.answer.send(outcome);
+        let _ = waiting.answer.send(outcome());
         true
     }
 

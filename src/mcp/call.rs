@@ -666,7 +666,9 @@ impl Call {
             // What an author does in a layer may take its time; what is answered already need not wait for that.
             self.link.flush();
         }
+        let working = self.link.work_here(Arc::clone(self) as Arc<dyn Work>);
         self.execute(Flush::Later);
+        drop(working);
         let took = self.received.elapsed();
         if let Target::Tool(entry) = &self.target
             && entry.called_here(took)
@@ -723,6 +725,17 @@ impl Work for Call {
                 target: "mcp_blocking::call", connection = self.link.id.0, tool:% = Escaped::short(self.name()), trace = self.trace_id();
                 "{} stopped after {time:?}", self.label()
             );
+            if let Target::Tool(entry) = &self.target
+                && self.is_quick()
+                && self.task().is_none()
+                && entry.lose_mark()
+            {
+                // It may go on for as long as it likes, and the next would hold another connection's thread.
+                log::warn!(
+                    target: "mcp_blocking::call", tool:% = Escaped::short(self.name());
+                    "tool {} is marked quick and was not done by its deadline: it runs on the pool from now on", self.name()
+                );
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use super::texts;
 use crate::audit::Party;
 use crate::engine::budget::Reservation;
 use crate::engine::connection::Connection;
+use crate::engine::here::Working;
 use crate::engine::lane::Lane;
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::engine::pool::{Busy, Work};
@@ -30,7 +31,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A resource that a session watches.
 pub(crate) struct Watched {
@@ -263,6 +264,16 @@ impl Link {
             Outlet::Session(streams) => streams.spawn(&self.core, &self.lane, work, bytes),
             // Tasks have a place of their own, and begin no calls.
             Outlet::Nowhere => Err(Busy::Overloaded),
+        }
+    }
+
+    /// Does work on the calling thread, which is that of a connection of this client, until the value is dropped.
+    pub(crate) fn work_here(&self, work: Arc<dyn Work>) -> Working<'_> {
+        match &self.outlet {
+            Outlet::Socket(connection) | Outlet::Answers(connection) => connection.work_here(work),
+            Outlet::Session(streams) => streams.work_here(&self.lane, work),
+            // Tasks run elsewhere.
+            Outlet::Nowhere => self.lane.work_here(work, Duration::ZERO, |_| {}),
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// Most values of one answer (server/utilities/completion).
@@ -46,6 +47,21 @@ impl Deref for Prefix {
 pub(crate) enum Subject {
     Prompt(String),
     Template(String),
+}
+
+impl Subject {
+    /// What a problem with the completion of that argument is named by.
+    pub(crate) fn completed(&self, argument: &str) -> String {
+        let (Self::Prompt(name) | Self::Template(name)) = self;
+        format!("completion of `{}` in `{}`", argument.escape_debug(), name.escape_debug())
+    }
+}
+
+/// Who suggests values, and where that was registered.
+#[derive(Clone)]
+pub(crate) struct Completion {
+    pub(crate) handler: CompletionHandler,
+    pub(crate) at: &'static Location<'static>,
 }
 
 /// What a request asks for.

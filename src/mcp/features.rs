@@ -175,7 +175,8 @@ impl Session {
             });
         }
         // An argument that nothing is known of has no suggestions.
-        let handler = registry.completions.get(&(asked.subject, asked.argument)).cloned();
+        let handler =
+            registry.completions.get(&(asked.subject, asked.argument)).map(|known| Arc::clone(&known.handler));
         let target = Target::Completion(handler.unwrap_or_else(|| Arc::new(|_, _| Ok(Vec::new()))));
         let prefix = serde_json::to_string(&asked.prefix).unwrap_or_else(|_| "{\"value\":\"\"}".to_owned());
         self.run(request, caller, target, registry, Arguments::Copied(prefix.into()), reply)

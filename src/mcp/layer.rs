@@ -1,4 +1,4 @@
-//! Layers: what runs around every request and notification.
+//! Layers: what runs around the requests and notifications that are served.
 
 use super::client::Client;
 use super::ctx::Ctx;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Something that runs around every request and notification: it may look, refuse, delay, or change the arguments.
+/// Something that runs around each request and notification that is served: it may look, refuse, delay, or change the arguments.
 ///
 /// Closures of this shape are layers:
 ///
@@ -31,6 +31,11 @@ use std::time::{Duration, Instant};
 ///
 /// Around a call of a tool or of a custom method a layer runs on the handler's thread, around everything else (lists, `initialize`, `ping`, …) on the
 /// client's own thread, where it must not take long. A panic is answered like one of a handler.
+///
+/// What is refused before it is served passes no layer: messages that cannot be read, are beyond the client's rate or name a version that is not served;
+/// requests for a tool, a resource, a prompt, a completion or a method that is not there or not for this client, with params that cannot be read, or
+/// without room for one more call; and of the notifications all that no handler is registered for. [`Settings::audit`](crate::Settings::audit) tells of
+/// calls that are refused, too, and [`Status`](crate::Status) counts them.
 pub trait Layer: Send + Sync + 'static {
     /// Deals with one request or notification, by `next` or without.
     fn call(&self, request: &Request<'_>, next: Next<'_>) -> Reply;
@@ -179,7 +184,8 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// A layer that logs every request with its outcome and time, at level `info`, target `mcp_blocking::request`.
+/// A layer that logs every request that is served with its outcome and time, at level `info`, target `mcp_blocking::request`. What is refused before
+/// it passes a layer is not among them: [`Layer`] says what that is, and where it is found.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogRequests;
 

@@ -14,6 +14,7 @@ pub(crate) mod confirm;
 #[cfg_attr(not(feature = "validation"), path = "conform/off.rs")]
 pub(crate) mod conform;
 pub(crate) mod ctx;
+mod editing;
 pub(crate) mod fault;
 pub(crate) mod features;
 pub(crate) mod handler;
@@ -54,9 +55,10 @@ use crate::service::{ClosedBy, Ended, Message, Peer, Service};
 use access::Access;
 use ask::replay::Replays;
 use client::{Link, Watched};
+use editing::Editing;
 use hooks::Hooks;
 use http::sessions::Sessions;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use registry::Registry;
 use session::Session;
 use std::collections::HashMap;
@@ -96,7 +98,7 @@ pub(crate) struct Mcp {
     pub(crate) tasks: Arc<TaskStore>,
     registry: RwLock<Arc<Registry>>,
     /// One edit at a time, so that none is lost.
-    editing: Mutex<()>,
+    editing: Editing,
     links: RwLock<HashMap<ConnectionId, Arc<Link>>>,
     sequence: AtomicU64,
     hasher: RandomState,
@@ -122,7 +124,7 @@ impl Mcp {
             replays,
             access,
             registry: RwLock::new(Arc::new(registry)),
-            editing: Mutex::new(()),
+            editing: Editing::default(),
             links: RwLock::new(HashMap::new()),
             sequence: AtomicU64::new(key::FIRST_FREE),
             hasher: RandomState::new(),
@@ -142,7 +144,7 @@ impl Mcp {
     /// Changes what is registered, in one step for everybody, and tells the clients.
     pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
         let (result, changed) = {
-            let _one = self.editing.lock();
+            let _turn = self.editing.turn();
             let before = self.registry();
             // A copy, as user code runs here: nobody waits for it but another edit.
             let mut registry = Registry::clone(&before);
@@ -313,6 +315,7 @@ impl Service for Arc<Mcp> {
             }
         }
         self.sessions.end_all();
+        self.hooks.tell();
     }
 
     fn subprotocols(&self) -> &[&str] {

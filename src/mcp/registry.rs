@@ -3,7 +3,7 @@
 use super::bounds::Bounds;
 use super::cache::Cache;
 use super::catalog::{Catalog, Listed, first};
-use super::complete::{CompletionHandler, Subject};
+use super::complete::{Completion, Subject};
 use super::ctx::Ctx;
 use super::handler::{Contract, Handler, raw, typed};
 use super::http::headers::{self, Mirrored};
@@ -97,7 +97,12 @@ impl Entry {
         }
         let owed = owed.saturating_add(WEIGHT);
         self.slow.store(owed, Ordering::Relaxed);
-        (took > FAR_TOO_SLOW || owed >= MOST) && self.quick.swap(false, Ordering::Relaxed)
+        (took > FAR_TOO_SLOW || owed >= MOST) && self.lose_mark()
+    }
+
+    /// It is quick no more; false if it was not.
+    pub(crate) fn lose_mark(&self) -> bool {
+        self.quick.swap(false, Ordering::Relaxed)
     }
 
     /// The tool as it stands in the list of that revision.
@@ -127,7 +132,7 @@ pub struct Registry {
     pub(crate) resources: Catalog<ResourceEntry>,
     pub(crate) templates: Catalog<TemplateEntry>,
     pub(crate) prompts: Catalog<PromptEntry>,
-    pub(crate) completions: HashMap<(Subject, String), CompletionHandler>,
+    pub(crate) completions: HashMap<(Subject, String), Completion>,
     /// How long, and by whom, what it says may be kept.
     pub(crate) cache: Cache,
     pub(crate) methods: Methods,
@@ -241,6 +246,33 @@ impl Registry {
     /// Tools that nobody could ever call, for what they cost.
     pub(crate) fn unaffordable(&self, limits: &Limits) -> Vec<Problem> {
         self.tools().filter_map(|tool| tool.bounds.unaffordable(limits).map(problem_of(tool.name()))).collect()
+    }
+
+    /// Completions of what is not there, or does not have that argument.
+    pub(crate) fn uncompletable(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for ((subject, argument), completion) in &self.completions {
+            let what = match subject {
+                Subject::Prompt(name) => match self.prompts.find(name) {
+                    None => "there is no such prompt",
+                    Some(prompt) if prompt.it.info.arguments.iter().all(|other| other.name != *argument) => {
+                        "the prompt has no such argument"
+                    }
+                    Some(_) => continue,
+                },
+                Subject::Template(uri) => match self.templates.find(uri) {
+                    None => "there is no such template",
+                    Some(template) if template.it.template.variables().all(|other| other != argument) => {
+                        "the template has no such variable"
+                    }
+                    Some(_) => continue,
+                },
+            };
+            problems.push(Problem::new(subject.completed(argument), what).at(completion.at));
+        }
+        // A table has no order.
+        problems.sort_by(|one, other| one.subject().cmp(other.subject()));
+        problems
     }
 
     /// The names of all that asks for a scope.

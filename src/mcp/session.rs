@@ -205,24 +205,42 @@ impl Session {
     }
 
     fn malformed(&self, malformed: Malformed, reply: &Reply) {
-        // It costs as much as any other message; beyond the rate it is not even answered.
-        if !self.within_rate() {
-            if let (Reply::Batch(batch), true) = (reply, malformed.answer) {
-                batch.expect();
-                reply.deliver(&self.link, None, 200, Flush::Later);
+        self.fail_question(&malformed);
+        let Malformed { id, error, answer } = malformed;
+        // It costs as much as any other message.
+        if let Err(too_many) = self.take() {
+            match reply {
+                Reply::Batch(batch) if answer => {
+                    batch.expect();
+                    reply.deliver(&self.link, None, 200, Flush::Later);
+                }
+                // Its sender waits for the end of its POST.
+                Reply::Exchange(_) | Reply::Stream(_) => {
+                    reply.come_back_after(&too_many);
+                    reply.deliver(&self.link, Some(self.error(id.as_ref(), &too_many)), 429, Flush::Later);
+                }
+                // Beyond the rate it is not even answered.
+                _ => {}
             }
             return;
         }
         log::debug!(
             target: "mcp_blocking::session", connection = self.link.id.0;
-            "{}: malformed message: {}", self.link.id, Escaped::short(&*malformed.error.message)
+            "{}: malformed message: {}", self.link.id, Escaped::short(&*error.message)
         );
-        if malformed.answer {
+        if answer {
             if let Reply::Batch(batch) = reply {
                 batch.expect();
             }
-            let json = self.error(malformed.id.as_ref(), &malformed.error);
+            let json = self.error(id.as_ref(), &error);
             reply.deliver(&self.link, Some(json), 400, Flush::Later);
+        }
+    }
+
+    /// Whoever waits for an answer that cannot be used need not wait any longer.
+    pub(crate) fn fail_question(&self, malformed: &Malformed) {
+        if let Some(id) = malformed.answers() {
+            self.link.asked.refused(id, &malformed.error.message);
         }
     }
 

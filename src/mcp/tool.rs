@@ -201,7 +201,8 @@ impl Tool {
     /// The tool never blocks and takes microseconds: it may run on the connection's own thread, which spares a hand-over.
     ///
     /// While it runs, nothing else of that client is read: no cancellation, no answer, no ping. A quick tool whose calls take longer than 5 ms
-    /// again and again, or once longer than 250 ms, is named in the log and runs on the pool from then on.
+    /// again and again, or once longer than 250 ms or its [`deadline`](Self::deadline), is named in the log and runs on the pool from then on. At the
+    /// deadline its client is answered, as for any other call; but a handler that does not look at its [`Ctx`](crate::Ctx) holds the connection's thread until it returns.
     #[must_use]
     pub fn quick(mut self) -> Self {
         self.quick = true;

@@ -166,6 +166,12 @@ impl Malformed {
     fn unreadable(error: RpcError) -> Self {
         Self { id: None, error, answer: true }
     }
+
+    /// Which request of ours it would have answered, if it is a response.
+    pub(crate) fn answers(&self) -> Option<&RequestId> {
+        // A notification has no id, and whatever else has one is answered.
+        self.id.as_ref().filter(|_| !self.answer)
+    }
 }
 
 fn parse_batch(text: &str) -> Result<Incoming<'_>, Malformed> {
@@ -342,7 +348,13 @@ fn parse_slowly(text: &str) -> Result<Incoming<'_>, Malformed> {
         None => None,
     };
     let Some(method) = outline.method else {
-        return match (id, outline.result, outline.error) {
+        // Some libraries write both members of an answer, and null for the one that is not meant.
+        let (result, error) = match (outline.result, outline.error) {
+            (Some(result), Some(error)) if json::is_null(error) => (Some(result), None),
+            (Some(result), Some(error)) if json::is_null(result) => (None, Some(error)),
+            both => both,
+        };
+        return match (id, result, error) {
             (Some(id), Some(result), None) => {
                 Ok(Incoming::Response(Response { id, outcome: Ok(result), repeats: false }))
             }

@@ -11,11 +11,11 @@ use crate::engine::pool::Abandon;
 use crate::engine::reading;
 use crate::guard::address::ClientAddr;
 use crate::service::{AnyService, Ended, Message, Peer, SessionBox, Text};
+use crate::transport::opening::panicked;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -89,10 +89,18 @@ pub(crate) fn serve(core: &Arc<Core>, service: &Arc<dyn AnyService>, path: Arc<s
     let id = connection.id;
     log::info!(target: "mcp_blocking::connection", connection = id.0; "connection {id} opened over a pair of streams");
     core.audit.connected(connection.party(), "stream", &connection.path);
-    let served = catch_unwind(AssertUnwindSafe(|| converse(&mut *read, &connection, Arc::clone(service))));
-    if served.is_err() {
-        core.counters.connection_panics.fetch_add(1, Ordering::Relaxed);
-        log::error!(target: "mcp_blocking::connection", connection = id.0; "connection {id} is closed: its session panicked");
+    // Out here, so that it is closed whatever happens in there.
+    let mut session = SessionBox::empty();
+    let served =
+        catch_unwind(AssertUnwindSafe(|| converse(&mut *read, &connection, Arc::clone(service), &mut session)));
+    let ended = served.unwrap_or_else(|_| {
+        panicked(&connection);
+        Ended::ByServer
+    });
+    connection.lane.abandon(Abandon::Disconnected);
+    connection.outbox.flush();
+    if catch_unwind(AssertUnwindSafe(|| session.close(ended))).is_err() {
+        panicked(&connection);
     }
     connection.close(1000, "", Flush::Now);
     connection.outbox.wait_written(Instant::now() + connection.outbox.write_deadline());
@@ -104,19 +112,23 @@ pub(crate) fn serve(core: &Arc<Core>, service: &Arc<dyn AnyService>, path: Arc<s
     Ok(())
 }
 
-fn converse(read: &mut dyn ReadHalf, connection: &Arc<Connection>, service: Arc<dyn AnyService>) {
-    let mut session = match service.open(&Peer::new(connection)) {
+/// Opens the session and reads for it; how that has ended.
+fn converse(
+    read: &mut dyn ReadHalf,
+    connection: &Arc<Connection>,
+    service: Arc<dyn AnyService>,
+    session: &mut SessionBox,
+) -> Ended {
+    *session = match service.open(&Peer::new(connection)) {
         Ok(session) => session,
-        Err(_) => return,
+        Err(_) => return Ended::ByServer,
     };
-    let ended = lines(read, connection, &mut session);
+    let ended = lines(read, connection, session);
     let until = Instant::now() + GRACE;
     while connection.lane.live() > 0 && Instant::now() < until && !connection.is_closing() {
         std::thread::sleep(GLANCE);
     }
-    connection.lane.abandon(Abandon::Disconnected);
-    connection.outbox.flush();
-    session.close(ended);
+    ended
 }
 
 /// Reads lines until there are no more.

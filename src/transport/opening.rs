@@ -282,7 +282,7 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
 }
 
 /// Takes note of a panic in the service, and closes with 1011.
-fn panicked(connection: &Connection) {
+pub(super) fn panicked(connection: &Connection) {
     connection.core.counters.connection_panics.fetch_add(1, Ordering::Relaxed);
     let id = connection.id;
     log::error!(target: "mcp_blocking::connection", connection = id.0; "connection {id} is closed: its session panicked");

@@ -2,6 +2,7 @@
 
 use crate::demo::{Echo, demo};
 use crate::peer::{ALL, LEGACY, MODERN, Peer, serve, until};
+use crate::web::Web;
 use mcp_blocking::{Client, NoArgs, RequestError, Server, Tool, ToolError, ToolResult};
 use serde_json::{Value, json};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -74,6 +75,43 @@ fn what_goes_wrong_with_a_question_is_told_to_who_asked() {
     // On the thread that reads, the answer could not arrive.
     assert!(failure(&peer.call("ask_quick", json!({}))).contains("reads a connection"));
     assert_eq!(running.handle().status().workers_parked, 0);
+}
+
+#[test]
+fn an_answer_that_cannot_be_used_is_the_end_of_the_question() {
+    let running = serve(asking());
+    let mut peer = Peer::of(&running, "2025-11-25");
+    let mut web = Web::of(&running, "2025-11-25");
+    let mut stream = web.listen(None);
+    let error = json!({ "code": -1, "message": "no thanks" });
+    for (answer, outcome) in [
+        // Both members, and null for the one that is not meant.
+        (json!({ "jsonrpc": "2.0", "result": { "word": "yes" }, "error": null }), Ok("\"yes\"")),
+        (json!({ "jsonrpc": "2.0", "result": null, "error": error }), Err("error -1: no thanks")),
+        (json!({ "jsonrpc": "2.0", "result": null, "error": null }), Err("no JSON object")),
+        (json!({ "jsonrpc": "2.0", "error": null }), Err("no JSON-RPC error")),
+        (json!({ "jsonrpc": "2.0", "result": {}, "error": error }), Err("both result and error")),
+        (json!({ "jsonrpc": "1.0", "result": {} }), Err("jsonrpc must be")),
+        (json!({ "jsonrpc": "2.0", "method": null, "result": {} }), Err("method must be a string")),
+    ] {
+        let mut answer = answer;
+        let came_to = |result: &Value| match outcome {
+            Ok(text) => assert_eq!(result["content"][0]["text"], text),
+            Err(what) => assert!(failure(result).contains(what), "{result}"),
+        };
+        let call = peer.start_call("ask", json!({}));
+        answer["id"] = peer.notice("acme/ask")["id"].clone();
+        peer.send(&answer);
+        came_to(&peer.result(&call));
+        web.start("tools/call", json!({ "name": "ask", "arguments": {} }));
+        answer["id"] = stream.event().expect("a question")["id"].clone();
+        let mut other = web.again();
+        other.post(&answer, &[]);
+        assert!([202, 400].contains(&other.status()));
+        let head = web.head();
+        came_to(&web.messages(&head)[0]["result"]);
+    }
+    peer.assert_silent();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::demo::demo;
 use super::peer::{ALL, Peer, modern_meta, serve, turnstile};
 use super::schema::Schema;
+use super::web::Web;
 use mcp_blocking::NoArgs;
 use serde_json::{Value, json};
 
@@ -177,4 +178,29 @@ fn a_batch_of_too_many_messages_is_refused_as_a_whole() {
     let answers = ask(&mut peer, &json!(many[..128]));
     assert_eq!(answers.len(), 128);
     peer.assert_silent();
+}
+
+#[test]
+fn a_batch_that_is_refused_costs_as_much_as_any_message_and_is_answered_over_http() {
+    let running = serve(demo().limits(|limits| (limits.rate, limits.burst) = (1, 6)));
+    for revision in ["2025-11-25", REVISION] {
+        let mut web = Web::of(&running, revision);
+        // One that 2025-11-25 does not know, and one that is too long.
+        let count = if revision == REVISION { 200 } else { 1 };
+        let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+        let batch = Value::Array(vec![ping; count]);
+        let head = loop {
+            web.post(&batch, &[]);
+            let head = web.head();
+            let [answer] = &web.messages(&head)[..] else { panic!("{head:?}") };
+            match head.status {
+                400 => assert_eq!(answer["error"]["code"], -32600, "{answer}"),
+                _ => {
+                    assert_eq!((head.status, &answer["error"]["code"]), (429, &json!(-31002)), "{answer}");
+                    break head;
+                }
+            }
+        };
+        assert!(head.header("retry-after").is_some(), "{head:?}");
+    }
 }

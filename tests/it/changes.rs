@@ -302,3 +302,36 @@ fn notices_that_wait_for_a_slow_client_are_one_of_each_kind() {
         until("it is gone", || handle.clients().is_empty());
     }
 }
+
+#[test]
+fn an_edit_within_an_edit_says_what_to_change_and_harms_no_other() {
+    let running = serve(demo());
+    let handle = running.handle();
+    let inner = handle.clone();
+    let nested = std::thread::spawn(move || {
+        inner.clone().edit(|registry| {
+            registry.remove_tool("echo");
+            inner.edit(|registry| registry.remove_tool("quick"))
+        })
+    });
+    until("it has come to an end", || nested.is_finished());
+    let panic = nested.join().expect_err("a panic");
+    let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).expect("a text");
+    assert!(said.contains("within the closure of Handle::edit"), "{said}");
+    // Nothing was changed, and others go on. One that comes from another thread waits for its turn.
+    let (turnstile, keeper) = turnstile();
+    let (slow, quick) = (handle.clone(), handle.clone());
+    let slow = std::thread::spawn(move || {
+        slow.edit(|registry| {
+            turnstile.pass();
+            registry.remove_tool("echo")
+        })
+    });
+    keeper.wait_entered();
+    let quick = std::thread::spawn(move || quick.edit(|registry| registry.remove_tool("quick")));
+    keeper.release();
+    assert_eq!([slow.join().expect("no panic"), quick.join().expect("no panic")], [true, true]);
+    let listed = Peer::of(&running, MODERN).request("tools/list", json!({}));
+    assert!(!listed.to_string().contains("\"quick\""), "{listed}");
+}

@@ -552,3 +552,32 @@ fn what_cannot_be_served_is_reported_all_at_once() {
     }
     assert!(problems.contains("features.rs"), "the place of each: {problems}");
 }
+
+#[test]
+fn completions_of_what_is_not_there_are_reported() {
+    let none = |_: &mcp_blocking::Ctx, _: &mcp_blocking::Prefix| -> ToolResult<Vec<String>> { Ok(Vec::new()) };
+    let server = || {
+        Server::new("wrong", "1.0.0")
+            .complete_prompt("greet", "name", none)
+            .complete_template("note://{id}", "id", none)
+            .prompt("greet", "Greets", |_ctx, Name { name }| Ok(name))
+            .template("note://{id}", "Notes", "text/plain", |_ctx, _: Value| Ok("x"))
+    };
+    // In any order.
+    let _ = server().bind("127.0.0.1:0").expect("nothing is wrong");
+    let server = server()
+        .complete_prompt("great", "name", none)
+        .complete_prompt("greet", "nam", none)
+        .complete_template("note://{nr}", "nr", none)
+        .complete_template("note://{id}", "nr", none);
+    let problems = server.bind("127.0.0.1:0").expect_err("problems").to_string();
+    for what in [
+        "completion of `name` in `great`: there is no such prompt",
+        "completion of `nam` in `greet`: the prompt has no such argument",
+        "completion of `nr` in `note://{nr}`: there is no such template",
+        "completion of `nr` in `note://{id}`: the template has no such variable",
+    ] {
+        assert!(problems.contains(what), "{what}: {problems}");
+    }
+    assert_eq!(problems.matches("features.rs").count(), 4, "the place of each: {problems}");
+}

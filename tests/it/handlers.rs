@@ -1,8 +1,9 @@
 //! What becomes of a call when its handler panics, is late, is cancelled, or its client has gone?
 
-use super::demo::demo;
+use super::demo::{Echo, demo};
 use super::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, modern_meta, serve, turnstile, until};
 use super::raw::{CLOSE, FIN, Raw, TEXT};
+use super::web::Web;
 use mcp_blocking::crossbeam_channel::{Sender, select, unbounded};
 use mcp_blocking::{Ctx, NoArgs, Server, Tool, ToolError, ToolResult};
 use serde_json::{Value, json};
@@ -42,6 +43,67 @@ fn a_panic_of_a_quick_tool_leaves_its_connection_alone() {
     assert_eq!(peer.call("quick", json!({ "text": "x" }))["content"][0]["text"], "x");
     peer.vanish();
     running.shutdown(PATIENCE).expect("a handler's panic is no panic of the server");
+}
+
+/// A tool that is marked quick and is not: it says which thread it runs on, or sleeps.
+fn marked_quick(tool: impl Fn(Tool) -> Tool, hangs: Sender<()>) -> Server {
+    demo().tool_with(tool(Tool::new("hangs", "Is not quick at all").quick()), move |ctx, Echo { text }| {
+        if text == "hang" {
+            let _ = hangs.send(());
+            ctx.sleep(PATIENCE * 2)?;
+        }
+        Ok(std::thread::current().name().unwrap_or_default().to_owned())
+    })
+}
+
+#[test]
+fn a_quick_tool_that_hangs_is_answered_at_its_deadline_and_quick_no_more() {
+    const DEADLINE: Duration = Duration::from_millis(200);
+    for own in [true, false] {
+        for (revision, http) in [("2025-11-25", false), (MODERN, false), ("2025-11-25", true), (MODERN, true)] {
+            let server = marked_quick(|tool| if own { tool.deadline(DEADLINE) } else { tool }, unbounded().0);
+            let running = serve(server.limits(|limits| {
+                if !own {
+                    limits.handler_deadline = DEADLINE;
+                }
+            }));
+            let mut other = Peer::of(&running, MODERN);
+            let mut client: Box<dyn FnMut(&str) -> Value> = if http {
+                let mut web = Web::of(&running, revision);
+                Box::new(move |text| web.call("hangs", json!({ "text": text })))
+            } else {
+                let mut peer = Peer::of(&running, revision);
+                Box::new(move |text| peer.call("hangs", json!({ "text": text })))
+            };
+            let text = |result: &Value| result["content"][0]["text"].as_str().expect("a text").to_owned();
+            for _ in 0..3 {
+                assert!(text(&client("")).starts_with("mcp-conn"), "{revision}");
+            }
+            let begun = Instant::now();
+            let stopped = client("hang");
+            assert!(begun.elapsed() >= DEADLINE && begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+            assert_eq!(stopped["isError"], true, "{revision}: {stopped}");
+            assert!(text(&stopped).contains("did not finish within 200ms"), "{stopped}");
+            assert_eq!(other.call("quick", json!({ "text": "x" }))["content"][0]["text"], "x");
+            assert!(text(&client("")).starts_with("mcp-worker"), "{revision}");
+            assert_eq!(running.handle().status().timeouts, 1);
+        }
+    }
+}
+
+#[test]
+fn a_quick_tool_that_hangs_does_not_hold_a_stop_up() {
+    let (hangs, hanging) = unbounded();
+    let running = serve(marked_quick(|tool| tool, hangs));
+    let mut peer = Peer::of(&running, MODERN);
+    let id = peer.start_call("hangs", json!({ "text": "hang" }));
+    hanging.recv_timeout(PATIENCE).expect("it is under way");
+    let begun = Instant::now();
+    let stopping = std::thread::spawn(move || running.shutdown(Duration::ZERO));
+    assert_eq!(peer.error(&id)["code"], -31001);
+    peer.closed();
+    stopping.join().expect("no panic").expect("a clean end");
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -763,3 +763,72 @@ fn accept_is_read_with_lenience() {
         assert_eq!(web.json().0, 200, "{accept}");
     }
 }
+
+#[test]
+fn a_hook_that_blocks_at_the_end_of_a_session_holds_no_deadline_up() {
+    let (told, gone) = channel();
+    let told = std::sync::Mutex::new(told);
+    let (turnstile, keeper) = turnstile();
+    let slow = Tool::new("slow", "Sleeps").deadline(Duration::from_millis(200));
+    let server = demo()
+        .tool_with(slow, |ctx, NoArgs| ctx.sleep(PATIENCE * 2).map(|()| "slept"))
+        .limits(|limits| limits.sessions = 2)
+        .on_disconnect(move |client, ended| {
+            if client.revision().is_some() {
+                turnstile.pass();
+                let thread = std::thread::current().name().unwrap_or_default().to_owned();
+                told.lock().expect("no panic").send((client.id(), format!("{ended} {thread}"))).expect("sent");
+            }
+        });
+    let running = serve(server);
+    let mut peer = Peer::of(&running, MODERN);
+    let [_first, second] = [(); 2].map(|()| Web::of(&running, "2025-11-25"));
+    let sessions: Vec<_> =
+        running.handle().clients().into_iter().filter(|client| client.revision().is_some()).collect();
+    // One is closed by the author, one has to make room.
+    sessions[0].close(1000, "enough");
+    keeper.wait_entered();
+    let begun = std::time::Instant::now();
+    assert_eq!(peer.call("slow", json!({}))["isError"], true);
+    until("there is room", || running.handle().clients().len() == 2);
+    let third = Web::of(&running, "2025-11-25");
+    let _fourth = Web::of(&running, "2025-11-25");
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    keeper.release();
+    keeper.wait_entered();
+    keeper.release();
+    let mut ends = [(); 2].map(|()| gone.recv_timeout(PATIENCE).expect("told"));
+    ends.sort();
+    assert_eq!(ends.clone().map(|(id, _)| id), [sessions[0].id(), sessions[1].id()]);
+    assert!(ends.iter().all(|(_, how)| how.ends_with("mcp-hooks")), "{ends:?}");
+    // The others go with the server, each once.
+    drop((second, third));
+    let stopping = std::thread::spawn(move || running.shutdown(Duration::ZERO));
+    for _ in 0..2 {
+        keeper.wait_entered();
+        keeper.release();
+    }
+    stopping.join().expect("no panic").expect("a clean end");
+    assert_eq!(gone.iter().count(), 2);
+}
+
+#[test]
+fn a_request_that_names_an_older_revision_is_told_what_is_wrong_with_that() {
+    let running = serve(demo());
+    let message = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": { "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2025-11-25", "io.modelcontextprotocol/clientCapabilities": {} } } });
+    let mut web = Web::connect(&running);
+    for (version, code) in [(Some(MODERN), -32020), (Some("2025-11-25"), -32022), (None, -32022)] {
+        let headers: Vec<_> = version.map(|version| ("MCP-Protocol-Version", version)).into_iter().collect();
+        web.post(&message, &[&headers[..], &[("Mcp-Method", "tools/list")]].concat());
+        let (status, answer) = web.json();
+        assert_eq!((status, &answer["error"]["code"], &answer["id"]), (400, &json!(code), &json!(7)), "{answer}");
+    }
+    let mut peer = Peer::connect(&running);
+    peer.send(&message);
+    assert_eq!(peer.error(&json!(7))["code"], -32022, "as over WebSocket");
+    // In a session it changes nothing.
+    let mut web = Web::of(&running, "2025-11-25");
+    web.post(&message, &[]);
+    assert!(web.json().1["result"]["tools"].is_array());
+}

@@ -3,11 +3,13 @@
 use super::demo::demo;
 use super::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, serve, turnstile, until};
 use super::raw::{Head, Raw};
+use super::web::{BOTH, Web};
 use mcp_blocking::{Error, NoArgs, NotifyError, Running, Server, Settings, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -372,4 +374,31 @@ fn many_servers_may_run_in_one_process() {
         let result = Peer::connect(running).initialize("2025-06-18");
         assert_eq!(result["serverInfo"]["name"], format!("server-{number}"));
     }
+}
+
+#[test]
+fn a_session_that_is_opened_while_the_server_ends_ends_with_it() {
+    let held = Arc::new(());
+    let left = Arc::downgrade(&held);
+    let running = serve(demo().tool("held", "Holds something", move |_ctx, NoArgs| {
+        let _held = &held;
+        Ok("held")
+    }));
+    let mut peer = Peer::of(&running, MODERN);
+    let mut web = Web::connect(&running);
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "late", "version": "1" } } });
+    let body = body.to_string();
+    let (one, other) = body.split_at(body.len() / 2);
+    let (address, length) = (running.addr(), body.len());
+    web.send(format!(
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nAccept: {BOTH}\r\nContent-Length: {length}\r\n\r\n{one}"
+    ));
+    until("its head is read", || running.handle().status().connections == 2);
+    let stopping = shut_down(running, Duration::ZERO);
+    // Behind the end of all sessions that there were.
+    assert_eq!(peer.closed(), Some((1001, STOPPING.to_owned())));
+    let _ = web.try_send(other);
+    joined(stopping);
+    until("nothing is left of the server", || left.strong_count() == 0);
 }

@@ -4,9 +4,17 @@ use crate::everywhere::each;
 use crate::peer::{ALL, MODERN, Peer, serve};
 use mcp_blocking::content::{Content, PromptMessage, PromptOutput, ResourceContents, ResourceLink, ToolOutput};
 use mcp_blocking::{Ctx, NoArgs, Prompt, Server, Tool};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// What can be completed.
+#[derive(Deserialize, JsonSchema)]
+struct Hint {
+    x: Option<String>,
+}
 
 /// All that a handler is told.
 fn told(ctx: &Ctx) -> String {
@@ -25,7 +33,7 @@ fn echo() -> Server {
         .tool("pooled", "Says what it is told", |ctx, NoArgs| Ok(told(ctx)))
         .tool_with(Tool::new("quick", "The same").quick(), |ctx, NoArgs| Ok(told(ctx)))
         .resource("echo://it", "it", "text/plain", |ctx| Ok(told(ctx)))
-        .prompt("echo", "The same", |ctx, NoArgs| Ok(told(ctx)))
+        .prompt("echo", "The same", |ctx, Hint { x: _x }| Ok(told(ctx)))
         .method("acme/echo", |ctx, _: Value| Ok(json!({ "told": told(ctx) })))
         .complete_prompt("echo", "x", |ctx, _prefix| Ok(vec![told(ctx)]))
 }
@@ -150,7 +158,7 @@ fn saying() -> Server {
             Err::<&str, _>(mcp_blocking::ToolError::new("no"))
         })
         .resource("say://it", "it", "text/plain", move |ctx| say(ctx).map(|()| "x"))
-        .prompt("prompt", "Says something", move |ctx, NoArgs| {
+        .prompt("prompt", "Says something", move |ctx, Hint { x: _x }| {
             say(ctx)?;
             Ok(PromptOutput::new([PromptMessage::user("x")]).meta("own", "mine"))
         })

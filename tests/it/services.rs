@@ -6,6 +6,7 @@ use mcp_blocking::{
     Bound, ClosedBy, Ended, Error, Listener, Message, MessageLimits, Peers, Principal, Running, Service, Settings,
     TicketError, Token,
 };
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -103,6 +104,23 @@ fn serve() -> (Running<Peers>, Receiver<String>) {
     let listener = Listener::new().service("/told", Told { events }).service("/other", Other);
     let running = listener.bind("127.0.0.1:0").and_then(Bound::start).expect("it starts");
     (running, told)
+}
+
+#[test]
+fn a_session_over_a_pair_of_streams_is_closed_though_it_panics() {
+    let (events, told) = channel();
+    let (server_in, mut input) = std::io::pipe().expect("a pipe");
+    let (mut output, server_out) = std::io::pipe().expect("a pipe");
+    let listener = Listener::new().service("/told", Told { events });
+    let running = listener.bind("127.0.0.1:0").map(|bound| bound.pipe(server_in, server_out)).and_then(Bound::start);
+    let running = running.expect("it starts");
+    input.write_all(b"count\npanic\n").expect("written");
+    let told: Vec<_> = (0..2).map(|_| told.recv_timeout(PATIENCE).expect("told")).collect();
+    assert_eq!(told, ["open at 127.0.0.1 by nobody", "close after 2: ByServer"]);
+    let mut answers = String::new();
+    output.read_to_string(&mut answers).expect("the end of the streams");
+    assert_eq!(answers, "1\n");
+    assert!(matches!(running.shutdown(Duration::ZERO), Err(Error::Panicked { .. })));
 }
 
 type Client = WebSocket<MaybeTlsStream<TcpStream>>;

@@ -565,6 +565,52 @@ fn an_answer_that_finds_no_thread_can_be_given_again() {
 }
 
 #[test]
+fn an_answer_that_was_refused_holds_no_memory() {
+    let (turnstile, keeper) = turnstile();
+    let running = serve(
+        demo()
+            .tool_with(tool("one").in_flight(1), move |ctx, Echo { text }| {
+                if text == "held" {
+                    turnstile.pass();
+                }
+                let Name { name } = ctx.ask("name", "Who?")?.accepted()?;
+                Ok(name.len().to_string())
+            })
+            .limits(|limits| limits.task_bytes = 1 << 20),
+    );
+    let mut peer = modern(&running);
+    let update = |id: &str, responses: Value| json!({ "taskId": id, "inputResponses": responses });
+    let name = json!({ "name": { "action": "accept", "content": { "name": "x".repeat(60_000) } } });
+    let asking = begin(&mut peer, MODERN, "one", json!({ "text": "asks" }));
+    reach(&mut peer, &asking, "input_required");
+    // Another has the only place, so that the answer cannot be used.
+    let held = begin(&mut peer, MODERN, "one", json!({ "text": "held" }));
+    keeper.wait_entered();
+    for _ in 0..50 {
+        assert_eq!(code(&peer.request("tasks/update", update(&asking, name.clone()))), -31001);
+    }
+    keeper.release();
+    reach(&mut peer, &held, "input_required");
+    for id in [&asking, &held] {
+        let before = running.handle().status().memory_used;
+        // What answers nothing is not remembered.
+        for nothing in [json!({}), json!({ "who": "x".repeat(60_000) })].iter().cycle().take(50) {
+            assert!(peer.request("tasks/update", update(id, nothing.clone()))["error"].is_null());
+        }
+        until("nothing is held for that", || running.handle().status().memory_used <= before);
+        assert!(peer.request("tasks/update", update(id, name.clone()))["error"].is_null());
+        if *id == held {
+            // Its handler begins at its top.
+            keeper.wait_entered();
+            keeper.release();
+        }
+        assert_eq!(reach(&mut peer, id, "completed")["result"]["content"][0]["text"], "60000");
+    }
+    // All that is left is what they have come to.
+    until("the answers are forgotten", || running.handle().status().memory_used < 20_000);
+}
+
+#[test]
 fn tasks_that_are_answered_and_cancelled_at_once_all_end_and_leave_nothing() {
     let running = limited(|limits| limits.task_ttl_max = Duration::from_millis(400));
     std::thread::scope(|scope| {

@@ -55,8 +55,8 @@ pub(crate) fn classify<'a>(
 pub(crate) fn is_modern(params: &Params<'_>, head: &Head) -> bool {
     match claim(params) {
         Claim::Modern(_) | Claim::Unreadable => true,
-        Claim::Legacy(_) => false,
-        Claim::None => head_is_modern(head),
+        // Whoever reads the header alone takes it for a modern one, too: that the two differ is an error of that era.
+        Claim::Legacy(_) | Claim::None => head_is_modern(head),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::audit::Party;
 use crate::engine::outbox::Flush;
 use crate::http::head::Head;
 use crate::principal::Principal;
+use crate::protocol::classify::classify_request;
 use crate::protocol::encode;
 use crate::protocol::envelope::{self, Incoming, ParseLimits};
 use crate::protocol::error::{BusyReason, RpcError};
@@ -144,6 +145,7 @@ impl Conversation {
             Err(malformed) => {
                 // As over every transport: what an error without an id looks like is the session's.
                 let session = self.session(principal, exchange).ok();
+                session.iter().for_each(|session| session.session.fail_question(&malformed));
                 let revision = session.and_then(|session| session.session.link().legacy().map(|own| own.revision));
                 let (status, error) = self.counted(400, malformed.error, principal, exchange);
                 refuse(exchange, status, malformed.id.as_ref(), &error, revision);
@@ -188,6 +190,10 @@ impl Conversation {
                 Err((400, RpcError::invalid_request("2026-07-28 has neither batches nor responses of clients")))
             }
             _ => {
+                if let (Incoming::Request(request), None) = (&incoming, head.header(SESSION)) {
+                    // What is wrong with it wherever it comes is said first: it names a version that takes a session.
+                    classify_request(request, None).map_err(|error| (400, error))?;
+                }
                 let session = self.session(principal.as_ref(), exchange)?;
                 exchange.hold(session.enter());
                 let (notification, response) =
@@ -255,6 +261,10 @@ impl Conversation {
         }
         // Its own rate begins with the session, and would be a new one for each.
         within(&self.rate(), &self.mcp, exchange.party(principal.as_ref()))?;
+        let stopping = || (503, RpcError::busy(BusyReason::ShuttingDown, BUSY_MS));
+        if self.mcp.core.stopping() {
+            return Err(stopping());
+        }
         let address = exchange.address();
         let Some(session) = HttpSession::prepare(&self.mcp, address, principal) else {
             return Err((503, RpcError::busy(BusyReason::Overloaded, BUSY_MS)));
@@ -267,7 +277,9 @@ impl Conversation {
             return Ok(());
         }
         // Before its id is known: the next request may come on another connection at once.
-        session.publish(&self.mcp);
+        if !session.publish(&self.mcp) {
+            return Err(stopping());
+        }
         exchange.answer_with(200, json, &[("Mcp-Session-Id", &session.id)], Flush::Later);
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::engine::timer::Tick;
 use crate::guard::address::ClientAddr;
 use crate::mcp::Mcp;
 use crate::mcp::client::{Legacy, Link};
+use crate::mcp::hooks::Hooks;
 use crate::mcp::session::Session;
 use crate::principal::Principal;
 use crate::service::Ended;
@@ -25,6 +26,7 @@ pub(crate) struct HttpSession {
     pub(crate) session: Session,
     pub(crate) streams: Arc<Streams>,
     mcp: Weak<Mcp>,
+    own: Weak<Self>,
     /// Requests and streams that are open.
     open: AtomicUsize,
     /// When it was last used, in milliseconds on the core's clock.
@@ -33,6 +35,7 @@ pub(crate) struct HttpSession {
 
 /// The sessions of a server.
 pub(crate) struct Sessions {
+    /// Its lock is held for the table alone: who reads it may hold others (`engine/mod.rs`).
     by_id: RwLock<HashMap<Box<str>, Arc<HttpSession>>>,
     /// What they may keep of what was sent and is to be sent, all together.
     share: Arc<Budget>,
@@ -62,7 +65,7 @@ impl Sessions {
         if self.share.used() == 0 {
             return;
         }
-        let all: Vec<_> = self.by_id.read().values().cloned().collect();
+        let all = self.all();
         let Some(fullest) = all.iter().max_by_key(|session| session.streams.kept_bytes()) else { return };
         fullest.streams.forget();
         let id = fullest.session.link().id;
@@ -90,12 +93,17 @@ impl Sessions {
         self.by_id.read().len()
     }
 
+    fn all(&self) -> Vec<Arc<HttpSession>> {
+        self.by_id.read().values().cloned().collect()
+    }
+
     /// The one that makes room for another: not one in use; one of the client that has most of them; rather one that its client has not gone on
     /// with, or has not used for longest. So who opens many pushes out his own.
     fn expendable(&self) -> Option<Arc<HttpSession>> {
-        let by_id = self.by_id.read();
+        // Ranked behind the lock: whether one has tasks is known under that of the tasks, where others may wait for this table.
+        let all = self.all();
         let mut owned: HashMap<Owner<'_>, usize> = HashMap::new();
-        for session in by_id.values() {
+        for session in &all {
             *owned.entry(session.owner()).or_default() += 1;
         }
         let rank = |session: &HttpSession| {
@@ -104,11 +112,30 @@ impl Sessions {
             // Those that have tasks last: these are kept for their time, if it can be done.
             (owned.get(&session.owner()).copied(), Reverse((session.has_tasks(), begun, used)))
         };
-        by_id.values().filter(|session| session.is_idle()).max_by_key(|session| rank(session)).cloned()
+        all.iter().filter(|session| session.is_idle()).max_by_key(|session| rank(session)).cloned()
     }
 
-    /// Ends a session, if it has not ended.
-    pub(crate) fn end(&self, session: &Arc<HttpSession>, ended: Ended) {
+    /// Ends a session, if it has not ended. The author is told of it on the calling thread.
+    pub(crate) fn end(&self, session: &HttpSession, ended: Ended) {
+        if let Some(mcp) = session.mcp.upgrade().filter(|_| self.remove(session)) {
+            session.close(&mcp, ended);
+            mcp.hooks.disconnected(session.session.link(), ended);
+        }
+    }
+
+    /// The same for who must not wait for the author. False if so many ends wait to be told that this one has to.
+    fn end_soon(&self, mcp: &Arc<Mcp>, session: &HttpSession, ended: Ended) -> bool {
+        // As many as may be there: who blocks in his hooks keeps their memory.
+        let room = mcp.hooks.untold() < mcp.limits().sessions;
+        if room && self.remove(session) {
+            session.close(mcp, ended);
+            Hooks::disconnected_soon(mcp, session.session.link(), ended);
+        }
+        room
+    }
+
+    /// Takes a session out of the table; false if it has ended.
+    fn remove(&self, session: &HttpSession) -> bool {
         let gone = {
             let mut by_id = self.by_id.write();
             let gone = by_id.remove(&session.id);
@@ -117,16 +144,13 @@ impl Sessions {
             }
             gone
         };
-        if gone.is_some() {
-            session.ended(ended);
-        }
+        gone.is_some()
     }
 
     /// Ends all of them.
     pub(crate) fn end_all(&self) {
-        let all: Vec<_> = std::mem::take(&mut *self.by_id.write()).into_values().collect();
-        for session in all {
-            session.ended(Ended::ByServer);
+        for session in self.all() {
+            self.end(&session, Ended::ByServer);
         }
     }
 }
@@ -136,7 +160,11 @@ impl HttpSession {
     /// no random numbers.
     pub(crate) fn prepare(mcp: &Arc<Mcp>, address: ClientAddr, principal: Option<Principal>) -> Option<Arc<Self>> {
         if mcp.sessions.len() >= mcp.limits().sessions {
-            mcp.sessions.end(&mcp.sessions.expendable()?, Ended::Silent);
+            let session = mcp.sessions.expendable()?;
+            // A hook that takes its time is no fault of the client that comes.
+            if !mcp.sessions.end_soon(mcp, &session, Ended::Silent) {
+                mcp.sessions.end(&session, Ended::Silent);
+            }
         }
         let (mut random, mut tag) = ([0; 24], [0; 4]);
         getrandom::fill(&mut random).ok()?;
@@ -147,7 +175,8 @@ impl HttpSession {
         let link = Arc::new(Link::of_session(&mcp.core, address, principal, Arc::clone(&streams)));
         let session = Session::new(Arc::clone(mcp), link);
         let (open, used) = (AtomicUsize::new(0), AtomicU64::new(mcp.core.now()));
-        Some(Arc::new(Self { id, session, streams, mcp: Arc::downgrade(mcp), open, used }))
+        let mcp = Arc::downgrade(mcp);
+        Some(Arc::new_cyclic(|own| Self { id, session, streams, mcp, own: own.clone(), open, used }))
     }
 
     /// Whether its client knows that a server may close a stream and have it come back.
@@ -173,20 +202,25 @@ impl HttpSession {
         self.mcp.upgrade().is_some_and(|mcp| mcp.tasks.any_of_session(self.session.link().id))
     }
 
-    /// From here on it can be found.
-    pub(crate) fn publish(self: &Arc<Self>, mcp: &Mcp) {
+    /// From here on it can be found. False if it comes too late for the end of the server, and has ended with it.
+    pub(crate) fn publish(self: &Arc<Self>, mcp: &Mcp) -> bool {
         let link = self.session.link();
         mcp.core.add_lane(link.id, &link.lane);
-        mcp.sessions.by_id.write().insert(self.id.clone(), Arc::clone(self));
         mcp.add_link(link);
         mcp.hooks.connected(link);
-        let own: Weak<Self> = Arc::downgrade(self);
-        self.streams.set_watch(own.clone());
-        mcp.core.timer.add(Instant::now() + look(mcp), own);
+        self.streams.set_watch(self.own.clone());
+        mcp.sessions.by_id.write().insert(self.id.clone(), Arc::clone(self));
+        mcp.core.timer.add(Instant::now() + look(mcp), self.own.clone());
+        let late = mcp.core.sealed();
+        if late {
+            // All that were there have been ended, or will be: whoever comes second finds nothing to do.
+            mcp.sessions.end(self, Ended::ByServer);
+        }
+        !late
     }
 
-    fn ended(&self, ended: Ended) {
-        let Some(mcp) = self.mcp.upgrade() else { return };
+    /// Ends all that is of it, but for what the author does about it.
+    fn close(&self, mcp: &Mcp, ended: Ended) {
         let link = self.session.link();
         link.lane.abandon(Abandon::Disconnected);
         mcp.core.remove_lane(link.id);
@@ -194,8 +228,12 @@ impl HttpSession {
         link.asked.close();
         mcp.tasks.end_session(link.id);
         self.streams.close();
-        mcp.hooks.disconnected(link, ended);
         log::info!(target: "mcp_blocking::session", connection = link.id.0; "session {} ended: {ended}", link.id);
+    }
+
+    /// Ends it from the timer's thread; when to try again, if it cannot be.
+    fn leave(&self, mcp: &Arc<Mcp>, ended: Ended, now: Instant) -> Option<Instant> {
+        (!mcp.sessions.end_soon(mcp, self, ended)).then(|| now + look(mcp))
     }
 
     /// A request or stream begins; it is over when the value is dropped.
@@ -228,22 +266,18 @@ impl Tick for HttpSession {
         let mcp = self.mcp.upgrade()?;
         if self.streams.is_closed() {
             // Closed by the author: the table still has it.
-            let session = mcp.sessions.by_id.read().get(&self.id).cloned();
-            if let Some(session) = session {
-                mcp.sessions.end(&session, Ended::ByServer);
-            }
-            return None;
+            return self.leave(&mcp, Ended::ByServer, now);
         }
         self.streams.expire(now);
-        let next = self.session.link().lane.expire(now);
+        let lane = &self.session.link().lane;
+        let next = lane.expire(now);
+        if let Some(at) = lane.look_again(now, LOOK) {
+            mcp.core.timer.nudge(at, self.own.clone());
+        }
         let idle = mcp.core.now().saturating_sub(self.used.load(Ordering::Relaxed));
         let limit = u64::try_from(mcp.limits().session_idle.as_millis()).unwrap_or(u64::MAX);
         if self.is_idle() && idle >= limit && !self.has_tasks() {
-            let session = mcp.sessions.by_id.read().get(&self.id).cloned();
-            if let Some(session) = session {
-                mcp.sessions.end(&session, Ended::Silent);
-            }
-            return None;
+            return self.leave(&mcp, Ended::Silent, now);
         }
         let look = now + look(&mcp);
         Some(next.map_or(look, |next| next.min(look)))

@@ -5,6 +5,7 @@ use super::event_id::EventId;
 use super::store::{Memory, Outgoing, Store, Stored, Worth, size_of};
 use crate::engine::Core;
 use crate::engine::budget::Budget;
+use crate::engine::here::Working;
 use crate::engine::lane::Lane;
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::engine::pool::{Busy, Work};
@@ -259,6 +260,13 @@ impl Streams {
             core.timer.nudge(deadline, watch.clone());
         }
         Ok(())
+    }
+
+    /// Does work on the thread of one of the session's connections, until the value is dropped.
+    pub(crate) fn work_here<'l>(&self, lane: &'l Lane, work: Arc<dyn Work>) -> Working<'l> {
+        lane.work_here(work, LOOK, |at| {
+            self.watch.get().into_iter().for_each(|watch| self.core.timer.nudge(at, watch.clone()));
+        })
     }
 
     /// Memory for an event. If there is none, the session that keeps most forgets it: not under a session's lock, for it may be that one.

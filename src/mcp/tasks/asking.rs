@@ -1,6 +1,7 @@
 //! What a task's client is asked: in 2026-07-28 questions that the task carries until they are answered, and then a run of the handler from its
 //! top; in 2025-11-25 requests, while the handler waits.
 
+use super::Charge;
 use super::stored::{End, State, StoredTask};
 use super::wait::Wait;
 use crate::engine::connection::key;
@@ -16,6 +17,9 @@ use crate::protocol::tasks::TaskStatus;
 use serde_json::value::RawValue;
 use std::sync::{Arc, Weak};
 
+/// What an answer holds besides its text.
+const ANSWER: usize = size_of::<Answered>() + 32;
+
 /// A question, from when it is asked until all of its round are answered.
 pub(super) struct Open {
     /// What the client knows it by.
@@ -23,7 +27,13 @@ pub(super) struct Open {
     /// What the handler calls it.
     pub(super) key: String,
     pub(super) question: Rendered,
-    pub(super) answer: Option<Box<RawValue>>,
+    pub(super) answer: Option<Answered>,
+}
+
+/// An answer that has counted, with the memory that it holds: who takes it back gives that back.
+pub(super) struct Answered {
+    answer: Box<RawValue>,
+    charge: Charge,
 }
 
 impl StoredTask {
@@ -37,7 +47,8 @@ impl StoredTask {
         }
         let mut flow = state.flow.take().unwrap_or_default();
         for Open { key, question, answer, .. } in std::mem::take(&mut state.open) {
-            if let Some(answer) = answer {
+            if let Some(Answered { answer, charge }) = answer {
+                state.held.push(charge);
                 flow.record(key, &question, answer);
             }
         }
@@ -75,15 +86,19 @@ impl StoredTask {
     /// An answer does not fit its question (-32602), or the handler cannot be run now (busy): then none of them has counted.
     pub(super) fn answer(self: &Arc<Self>, mcp: &Arc<Mcp>, responses: &RawValue) -> Result<(), RpcError> {
         let mut state = self.state.lock();
-        let (mut given, mut wrong, mut bytes) = (Vec::new(), None, 0);
+        let (mut given, mut wrong, mut full) = (Vec::new(), None, None);
         let whole = json::for_each_member(responses.get(), |name, answer| {
             if let Some(open) = state.open.iter_mut().find(|open| *open.name == *name && open.answer.is_none()) {
                 match open.question.fits(answer) {
-                    Ok(()) => {
-                        bytes += answer.get().len() + 32;
-                        open.answer = Some(answer.to_owned());
-                        given.push(open.name.clone());
-                    }
+                    // What is refused in any case is not copied any more.
+                    Ok(()) if wrong.is_some() || full.is_some() => {}
+                    Ok(()) => match self.purse.charge(answer.get().len() + ANSWER) {
+                        Ok(charge) => {
+                            open.answer = Some(Answered { answer: answer.to_owned(), charge });
+                            given.push(open.name.clone());
+                        }
+                        Err(busy) => full = Some(busy),
+                    },
                     Err(what) => wrong = wrong.take().or(Some((open.name.clone(), what))),
                 }
             }
@@ -94,13 +109,7 @@ impl StoredTask {
                 "params.inputResponses: the answer to `{}` does not fit: {what}",
                 name.escape_debug()
             ))),
-            None => match self.purse.charge(bytes) {
-                Ok(charge) => {
-                    state.held.push(charge);
-                    None
-                }
-                Err(busy) => Some(mcp.tasks.busy(busy)),
-            },
+            None => full.map(|busy| mcp.tasks.busy(busy)),
         };
         if let Some(refused) = refused {
             state.take_back(&given);
