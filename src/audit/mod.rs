@@ -46,8 +46,12 @@
 //! - **The end.** Whoever cuts lines off at the end of the file leaves a shorter log that is whole. So the *head*, the last line's `mac`, is told in
 //!   the log of the program at the start, at the end and with each new file, in [`Status::audit`](crate::Status::audit) and in `/metrics`. Keep it somewhere else, and give it to [`verify`]
 //!   as a head that has to be there.
-//! - **The process itself.** A program that was taken over can stop to log, and can write what it likes from that moment on. It cannot change what it had written
-//!   before: the keys of those lines are gone.
+//! - **The process itself.** A program that was taken over can stop to log, can drop what was not written yet, and can write what it likes from that moment on, with the
+//!   numbers that follow. It cannot change what it had written before, nor cut lines out of it and go on with their numbers, in the same file or in a new one: the
+//!   keys of those numbers are gone.
+//!
+//! And one thing you have to know: **the beginning**. Old files are deleted beyond [`keep`](Audit::keep), so a log whose older files somebody has deleted looks the same. [`Report::first`] says
+//! with which line it begins; files that were copied elsewhere, or an older head, say whether it has to.
 //!
 //! That holds if the key is not where the program can read it while it runs. Without [`key`](Audit::key) or [`key_file`](Audit::key_file), a key is made beside
 //! the log, `<log>.key`: good enough against a damaged disk. Move it elsewhere, name it with `key_file`, and let a supervisor take it away once the server runs: it is read at the
@@ -255,8 +259,11 @@ impl Audit {
         let mut id = RunId::default();
         getrandom::fill(&mut id).map_err(io::Error::other).map_err(failed(&self.path))?;
         let (seq, origin) = tail.head.map_or((0, NO_LINE), |head| head);
-        let part = master.part(&id, &origin, 0);
-        let chain = Chain::begin(&part, origin, seq + 1);
+        let run = Run { id, origin, first: seq + 1 };
+        let key = master.run(&id, &origin, run.first);
+        let digest_key = key.digest_key();
+        let keys = key.lines(0).ok_or_else(|| io::ErrorKind::InvalidData.into()).map_err(failed(&self.path))?;
+        let chain = Chain::begin(keys, origin, run.first);
         let start = Event::new("start", |event| {
             event.hex("run", &id);
             event.hex("prev", &origin);
@@ -270,7 +277,6 @@ impl Audit {
         });
         let shared = Shared::new(&chain);
         let plan = Plan { sync: self.sync, file_bytes: self.file_bytes, keep: self.keep };
-        let run = Run { id, origin, part: 0 };
         let writer = Writer::new(file, chain, run, plan, Arc::clone(&shared), start);
         let (events, queue) = crossbeam_channel::unbounded();
         let (orders, told) = crossbeam_channel::bounded(ORDERS);
@@ -280,7 +286,7 @@ impl Audit {
             .spawn(move || writer.run(&queue, &told, alive))
             .map_err(|source| Error::System { what: "a thread", source })?;
         let (when_failing, thread) = (self.when_failing, Mutex::new(Some(thread)));
-        Ok(Sink { events, orders, shared, when_failing, digest_key: part.digest_key(), ended, thread })
+        Ok(Sink { events, orders, shared, when_failing, digest_key, ended, thread })
     }
 
     /// The key, as it is used. `begun` says that there are lines already.
