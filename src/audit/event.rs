@@ -66,9 +66,9 @@ impl Members<'_> {
         self.0.str(key, word);
     }
 
-    /// Who somebody is, and what was registered, which are no secrets: escaped and cut, but never taken for one.
+    /// Who somebody is, and what was registered, which are no secrets: escaped and cut, but never taken for one, nor one for the other.
     pub(super) fn name(&mut self, key: &'static str, name: &str) {
-        self.0.str(key, &Escaped::short(name).in_full().to_string());
+        self.0.str(key, &Escaped::short(name).in_full().distinct().to_string());
     }
 
     /// Anybody's text: escaped and cut, without what looks like a secret.

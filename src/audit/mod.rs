@@ -35,7 +35,7 @@
 //! order of the writing.
 //!
 //! Arguments are never written, nor are results or tokens: `arguments` is a keyed digest, so that the same arguments can be recognized within a
-//! run, and none can be guessed from it. What a peer has a say in is escaped and cut to 120 characters. Refusals and limits that repeat are summed up once a
+//! run, and none can be guessed from it. What a peer has a say in is escaped and cut to 120 characters; names that are cut, such as those of principals, end with the beginning of their SHA-256, so that no two look alike. Refusals and limits that repeat are summed up once a
 //! second for each address (IPv6: /64) or client after the first five, as one event with a `count`: nobody fills the disk with those.
 //!
 //! # What it proves

@@ -235,10 +235,11 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
     connection.limit_life();
     connection.watch();
     let who = connection.principal.as_ref().map_or("anonymous", |principal| principal.id());
+    let shown = Escaped::short(who).distinct();
     let token = connection.principal.as_ref().and_then(Principal::token_name);
     log::info!(
-        target: "mcp_blocking::connection", connection = id.0, address:% = address, principal:% = Escaped::short(who);
-        "connection {id} from {address} opened by {}{}", Escaped::short(who), About(token)
+        target: "mcp_blocking::connection", connection = id.0, address:% = address, principal:% = shown;
+        "connection {id} from {address} opened by {shown}{}", About(token)
     );
     core.audit.connected(connection.party(), "websocket", &connection.path);
     let mut limits = MessageLimits::from(&core.limits);
