@@ -1,5 +1,6 @@
 //! The credentials of a running server, which can change while it runs: its tokens, and the tickets that it has issued.
 
+use crate::audit::Auditor;
 use crate::error::Problem;
 use crate::file_mode;
 use crate::guard::bearer::{self, Tokens};
@@ -151,8 +152,8 @@ impl Access {
         changed
     }
 
-    /// Issues a ticket.
-    pub(crate) fn issue(&self, principal: &Principal, origin: Origin) -> Result<Ticket, TicketError> {
+    /// Issues a ticket, and has that recorded.
+    pub(crate) fn issue(&self, principal: &Principal, origin: Origin, audit: &Auditor) -> Result<Ticket, TicketError> {
         if !self.takes_tickets {
             return Err(TicketError::Disabled);
         }
@@ -162,10 +163,13 @@ impl Access {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|_| TicketError::Random)?;
         let text = data_encoding::BASE64URL_NOPAD.encode(&random);
-        let hash = bearer::hash(&text);
+        let (hash, page) = (bearer::hash(&text), origin.to_string());
         let issued = self.tickets.lock().issue(hash, principal.clone(), origin, self.start.elapsed(), self.limits);
         match issued {
-            Ok(()) => Ok(Ticket { text, expires_in: self.limits.lifetime }),
+            Ok(()) => {
+                audit.ticket_issued(principal, &page);
+                Ok(Ticket { text, expires_in: self.limits.lifetime })
+            }
             Err(NoTicket::TooMany) => Err(TicketError::TooMany),
             Err(NoTicket::Full) => Err(TicketError::Full),
         }

@@ -33,7 +33,7 @@ pub(crate) const METHODS: [&str; 21] = [
 ];
 
 /// Why connections are turned away: the labels of all refusals; the last stands for those that are not in the list.
-pub(crate) const REASONS: [&str; 30] = [
+pub(crate) const REASONS: [&str; 31] = [
     "host",
     "origin",
     "auth",
@@ -57,6 +57,7 @@ pub(crate) const REASONS: [&str; 30] = [
     "tls-on-plain",
     "plain-on-tls",
     "tls",
+    "certificate",
     "max-connections",
     "max-half-open",
     "max-per-address",

@@ -262,10 +262,10 @@ impl<H> Bound<H> {
         } = self.settings;
         origins.over_tls = tls.is_some();
         authenticator.certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
-        authenticator.issuers.prefetch();
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
         let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
         audit.into_iter().for_each(|audit| core.audit.set(audit));
+        authenticator.issuers.begin(&core.audit);
         let access = Arc::clone(&authenticator.access);
         let _ = core.access.set(Arc::clone(&access));
         let (routes, handle) = (self.make)(&core);
@@ -274,7 +274,7 @@ impl<H> Bound<H> {
         let health = Health::new(&core, self.identity, Checks::new(checks));
         let on_main = health_on_main.then(|| Arc::clone(&health));
         let metadata = resource.map(|(resource, _)| Metadata::new(&resource));
-        let tickets = ticket_endpoint.then_some(TicketDesk { access });
+        let tickets = ticket_endpoint.then_some(TicketDesk { access, audit: Arc::clone(&core.audit) });
         let rates = Arc::clone(&core.rates);
         let gate = Gate { hosts, origins, proxies, authenticator, rates, routes, health: on_main, metadata, tickets };
         let door = Door::new(Arc::clone(&core), gate);
@@ -600,7 +600,7 @@ impl Handle {
     pub fn issue_ticket(&self, principal: &Principal, origin: &str) -> Result<Ticket, TicketError> {
         let access = self.mcp.core.access.get().ok_or(TicketError::Disabled)?;
         let origin = guard::origin::Origin::parse(origin).map_err(|_| TicketError::Origin)?;
-        access.issue(principal, origin)
+        access.issue(principal, origin, &self.mcp.core.audit)
     }
 
     /// Numbers of the moment.

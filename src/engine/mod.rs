@@ -88,7 +88,7 @@ pub(crate) struct Core {
     ids: AtomicU64,
     opening_ids: AtomicU64,
     /// Told of what has to be recorded.
-    pub(crate) audit: Auditor,
+    pub(crate) audit: Arc<Auditor>,
     /// Tokens and tickets, where there is a gate.
     pub(crate) access: OnceLock<Arc<Access>>,
     start: Instant,
@@ -145,7 +145,7 @@ impl Core {
             openings: Mutex::default(),
             ids: AtomicU64::new(1),
             opening_ids: AtomicU64::new(0),
-            audit: Auditor::default(),
+            audit: Arc::default(),
             access: OnceLock::new(),
             start: Instant::now(),
             stopping: AtomicBool::new(false),

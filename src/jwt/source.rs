@@ -3,6 +3,7 @@
 use super::config::{Jwt, Source};
 use super::fetch::{DEADLINE, Endpoint};
 use super::keys::KeySet;
+use crate::audit::Auditor;
 use crate::file_mode;
 use crate::guard::text::Escaped;
 use crate::tls::Stamp;
@@ -13,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,7 @@ impl Keys {
                 let endpoint = Endpoint::parse(url, config.private).map_err(said)?;
                 Ok(Self::Url(Arc::new(RemoteKeys::new(config, endpoint)?)))
             }
-            [Source::File(path)] => FileKeys::new(path).map(Self::File),
+            [Source::File(path)] => FileKeys::new(&config.issuer, path).map(Self::File),
             pems => {
                 let mut keys = KeySet::default();
                 for pem in pems {
@@ -79,10 +80,15 @@ impl Keys {
         newer.filter(|keys| !Arc::ptr_eq(keys, than))
     }
 
-    /// Begins to fetch what has to be fetched.
-    pub(super) fn prefetch(&self) {
-        if let Self::Url(remote) = self {
-            remote.begin(&mut remote.state.lock());
+    /// Begins to fetch what has to be fetched. What changes from here on is recorded there.
+    pub(super) fn begin(&self, audit: &Arc<Auditor>) {
+        match self {
+            Self::Fixed(_) => {}
+            Self::File(file) => drop(file.audit.set(Arc::clone(audit))),
+            Self::Url(remote) => {
+                let _ = remote.audit.set(Arc::clone(audit));
+                remote.begin(&mut remote.state.lock());
+            }
         }
     }
 }
@@ -90,18 +96,21 @@ impl Keys {
 /// A key set in a file.
 #[derive(Debug)]
 pub(super) struct FileKeys {
+    issuer: String,
     path: PathBuf,
     current: RwLock<Arc<KeySet>>,
     /// When it was looked at, and what it looked like. Held while it is read, by whoever finds it free; nobody waits for it.
     watch: Mutex<(Instant, Option<Stamp>)>,
+    audit: OnceLock<Arc<Auditor>>,
 }
 
 impl FileKeys {
-    fn new(path: &Path) -> Result<Self, String> {
+    fn new(issuer: &str, path: &Path) -> Result<Self, String> {
         // Before it is read: what changes meanwhile is seen at the next look.
         let watch = (Instant::now(), stamp(path));
         let keys = load(path).map_err(|problem| format!("`{}`: {problem}", path.display()))?;
-        Ok(Self { path: path.to_owned(), current: RwLock::new(Arc::new(keys)), watch: Mutex::new(watch) })
+        let (issuer, path, current) = (issuer.to_owned(), path.to_owned(), RwLock::new(Arc::new(keys)));
+        Ok(Self { issuer, path, current, watch: Mutex::new(watch), audit: OnceLock::new() })
     }
 
     /// The keys, after a look at the file if the last one was so long ago.
@@ -115,6 +124,7 @@ impl FileKeys {
                     Ok(keys) if keys == **self.current.read() => {}
                     Ok(keys) => {
                         *self.current.write() = Arc::new(keys);
+                        self.audit.get().into_iter().for_each(|audit| audit.keys_taken(&self.issuer));
                         log::info!(target: "mcp_blocking::jwt", "new keys are in use, from `{}`", self.path.display());
                     }
                     Err(problem) => {
@@ -162,6 +172,7 @@ pub(super) struct RemoteKeys {
     state: Mutex<State>,
     /// A fetch has ended.
     ended: Condvar,
+    audit: OnceLock<Arc<Auditor>>,
 }
 
 #[derive(Debug, Default)]
@@ -216,6 +227,7 @@ impl RemoteKeys {
             usable_for: config.keys_usable_for,
             state: Mutex::new(State::default()),
             ended: Condvar::new(),
+            audit: OnceLock::new(),
         })
     }
 
@@ -297,11 +309,15 @@ impl Fetch {
         let problem = match fetched {
             Ok(mut known) => {
                 let same = state.keys.as_ref().filter(|old| old.keys == known.keys).map(|old| Arc::clone(&old.keys));
-                let news = same.is_none() || failed_before;
+                let changed = same.is_none();
+                let news = changed || failed_before;
                 // The same keys stay the same: who looks for others need not try these again.
                 known.keys = same.unwrap_or(known.keys);
                 state.keys = Some(known);
                 drop(state);
+                if changed {
+                    self.0.audit.get().into_iter().for_each(|audit| audit.keys_taken(issuer));
+                }
                 if news {
                     log::info!(target: "mcp_blocking::jwt", "the keys of {issuer} have been fetched");
                 }

@@ -21,7 +21,7 @@ use crate::audit::{Called, Digest, Party};
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Abandon, Work};
-use crate::guard::scopes::Grant;
+use crate::guard::scopes::{Grant, Required};
 use crate::guard::text::{Escaped, logged_id};
 use crate::metrics::{Method, Outcome};
 use crate::principal::Principal;
@@ -523,7 +523,8 @@ impl Call {
     /// Tells the audit log of the end of the request.
     fn record(&self, outcome: Outcome, took: Duration) {
         let (method, name) = self.recorded();
-        let call = Called { method, name, known: true, outcome, took, arguments: self.digest };
+        let scopes = self.target.required().map_or(&[][..], Required::scopes);
+        let call = Called { method, name, known: true, scopes, outcome, took, arguments: self.digest };
         self.mcp.core.audit.called(self.party(), &call);
     }
 

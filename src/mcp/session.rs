@@ -350,7 +350,10 @@ impl Session {
         let name = request.params.name.as_deref().filter(|_| method != method::RESOURCES_READ);
         if [method::TOOLS_CALL, method::RESOURCES_READ, method::PROMPTS_GET].contains(&method) {
             let arguments = request.params.arguments.and_then(|raw| self.mcp.core.audit.digest(raw.get()));
-            self.mcp.core.audit.called(self.party(), &Called { method, name, known: false, outcome, took, arguments });
+            self.mcp
+                .core
+                .audit
+                .called(self.party(), &Called { method, name, known: false, scopes: &[], outcome, took, arguments });
         }
     }
 

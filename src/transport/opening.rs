@@ -64,7 +64,7 @@ pub(crate) fn run(link: Link, peer: ClientAddr, mut seat: Seat, accepted: Instan
                 if certificate && !door.gate.proxies.trusts(peer) {
                     door.core.rates.failed_to_log_in(peer);
                 }
-                log_failed_handshake(&door, address, &reason);
+                log_failed_handshake(&door, address, &reason, certificate);
                 outbox.push_last(None, false, Flush::Now);
                 websocket::finish(read, &outbox, limits.close_deadline);
             }
@@ -179,13 +179,14 @@ impl fmt::Display for About<'_> {
     }
 }
 
-/// The same for a client that cannot be answered: its alert has been sent.
-fn log_failed_handshake(door: &Door, address: ClientAddr, reason: &str) {
-    door.core.counters.refuse("tls");
-    door.core.audit.refused(address, "tls", 0, None);
+/// The same for a client that cannot be answered: its alert has been sent. `certificate` says that it has shown one that is not accepted.
+fn log_failed_handshake(door: &Door, address: ClientAddr, reason: &str, certificate: bool) {
+    let label = if certificate { "certificate" } else { "tls" };
+    door.core.counters.refuse(label);
+    door.core.audit.refused(address, label, 0, None);
     if let Some(missed) = door.log.turn() {
         log::warn!(
-            target: "mcp_blocking::gate", address:% = address, reason = "tls";
+            target: "mcp_blocking::gate", address:% = address, reason = label;
             "{address} refused in the TLS handshake: {}{missed}", Escaped::short(reason)
         );
     }

@@ -30,7 +30,8 @@ impl Record {
     /// Tells the audit log of the end of the task.
     pub(super) fn ended(self, task: &StoredTask, outcome: Outcome, took: Duration) {
         let (method, name, arguments) = (method::TOOLS_CALL, Some(self.tool.name()), Some(self.arguments));
-        let call = Called { method, name, known: true, outcome, took, arguments };
+        let scopes = self.tool.required.scopes();
+        let call = Called { method, name, known: true, scopes, outcome, took, arguments };
         self.link.core.audit.task_ended(self.link.party(self.sender.as_ref()), task.short_id(), &call);
     }
 }
