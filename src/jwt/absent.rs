@@ -43,7 +43,7 @@ impl Issuers {
         true
     }
 
-    pub(crate) fn prefetch(&self) {}
+    pub(crate) fn begin(&self, _: &std::sync::Arc<crate::audit::Auditor>) {}
 
     pub(crate) fn check(&self, _: &str, challenge: &Challenge) -> Result<Principal, Refusal> {
         Err(challenge.invalid("this token is not known here"))
