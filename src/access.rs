@@ -186,8 +186,8 @@ fn read(path: &Path) -> Result<String, String> {
     use std::io::Read;
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    if file_mode::everybody_writes(path) {
-        return Err(file_mode::EVERYBODY_WRITES.to_owned());
+    if let Some(refusal) = file_mode::refusal(path) {
+        return Err(refusal.to_owned());
     }
     let mut text = String::new();
     file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;

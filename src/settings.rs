@@ -6,7 +6,7 @@ use crate::doctor::{self, Case, Diagnosis, Offered};
 use crate::error::{Error, Problem};
 use crate::guard::config::ConfigError;
 use crate::guard::forwarded::TrustedProxies;
-use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::guard::origin::{HostPolicy, OriginPattern, OriginPolicy};
 use crate::guard::policy::{TextPolicy, Texts};
 use crate::guard::redact;
 use crate::guard::scopes::Hierarchy;
@@ -25,6 +25,10 @@ use std::net::SocketAddr;
 use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// What is said of a setup that lets in every page there is.
+const NOBODYS_PAGE: &str = "`null` lets in every web page that is open in a browser here, as each can make itself one without an origin, and nobody is \
+    asked who he is: name the origins of your pages, or set a token";
 
 /// An author's own authentication.
 pub(crate) type Authenticate = Arc<dyn Fn(&RequestHead<'_>) -> Result<Principal, Denied> + Send + Sync>;
@@ -407,7 +411,9 @@ impl Settings {
     /// All that stands against starting.
     pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
         let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
-        let audit = self.audit.as_mut().and_then(Audit::take_problem);
+        let audit = self.audit.as_mut().map(Audit::take_problems).unwrap_or_default();
+        let nobodys_page = self.origins.allowed.iter().any(OriginPattern::is_null) && self.lets_anybody_in();
+        let origin = nobodys_page.then(|| Problem::new("allow_origin", NOBODYS_PAGE));
         // From here on these are one server's own.
         let mut access = Access::clone(&self.authenticator.access);
         access.limit(TicketLimits {
@@ -424,6 +430,7 @@ impl Settings {
             .into_iter()
             .chain(limits)
             .chain(audit)
+            .chain(origin)
             .chain(tokens)
             .chain(resource)
             .collect()

@@ -80,6 +80,7 @@ pub(crate) use sink::{Auditor, Called, Digest, Party, Sink};
 pub use verify::{Expect, verify, verify_files};
 
 use crate::error::{Error, Problem};
+use crate::file_mode;
 use crate::protocol::sealed;
 use chain::{Chain, Master, NO_LINE, RunId};
 use event::Event;
@@ -244,8 +245,14 @@ impl Audit {
     }
 
     /// What stands against using it.
-    pub(crate) fn take_problem(&mut self) -> Option<Problem> {
-        self.problem.take()
+    pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
+        let key = self.key_path().map(|(path, _)| ("audit key", path));
+        let files = std::iter::once(("audit log", self.path.clone())).chain(key);
+        let open = files.filter_map(|(what, path)| {
+            let refusal = file_mode::refusal(&path)?;
+            Some(Problem::new(format!("{what} `{}`", path.display()), refusal))
+        });
+        self.problem.take().into_iter().chain(open.collect::<Vec<_>>()).collect()
     }
 
     /// Opens the log and starts its thread.

@@ -8,14 +8,14 @@ use std::path::Path;
 pub(super) fn look(case: &Case<'_>, found: &mut Findings) {
     let settings = case.settings;
     for path in settings.authenticator.access.files() {
-        file(found, "token file", path, Kind::Secret { refused: true }, "--token-file");
+        file(found, "token file", path, Kind::Secret, "--token-file");
     }
     if let Some((tls, _)) = &settings.tls {
-        tls.key_files().for_each(|path| file(found, "key", path, Kind::Secret { refused: true }, "--tls-key"));
-        tls.trust_files().for_each(|path| file(found, "certificates", path, Kind::Public, "--tls-cert, --client-ca"));
+        tls.key_files().for_each(|path| file(found, "key", path, Kind::Secret, "--tls-key"));
+        tls.trust_files().for_each(|path| file(found, "certificates", path, Kind::Trust, "--tls-cert, --client-ca"));
     }
     for (jwt, _) in &settings.jwt {
-        jwt.files().for_each(|path| file(found, "keys of an issuer", path, Kind::Public, "--jwt-jwks, --jwt-ca"));
+        jwt.files().for_each(|path| file(found, "keys of an issuer", path, Kind::Keys, "--jwt-jwks, --jwt-ca"));
     }
     audit(case, found);
 }
@@ -29,9 +29,9 @@ fn audit(case: &Case<'_>, found: &mut Findings) {
         }
         return;
     };
-    file(found, "audit log", audit.path(), Kind::Record, "--audit");
+    file(found, "audit log", audit.path(), Kind::Secret, "--audit");
     if let Some((path, is_beside)) = audit.key_path() {
-        file(found, "audit key", &path, Kind::Secret { refused: false }, "--audit-key");
+        file(found, "audit key", &path, Kind::Secret, "--audit-key");
         if is_beside {
             let what = format!(
                 "it is beside the log, at `{}`: whoever can change the log can make its chain anew",
@@ -53,29 +53,30 @@ fn audit(case: &Case<'_>, found: &mut Findings) {
     }
 }
 
-/// What harm it does if others read or write a file.
+/// What harm it does if others read or write a file. Those that everybody may change are refused, which is in the list already, but for the last kind.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// It holds secrets. Some that everybody may write to are refused anyway, which is in the list already.
-    Secret { refused: bool },
-    /// It may be read by others, not changed.
-    Record,
-    /// Everybody may read it.
-    Public,
+    /// It holds what others should not read.
+    Secret,
+    /// Keys that everybody may read.
+    Keys,
+    /// Certificates: everybody may read them.
+    Trust,
 }
 
 fn file(found: &mut Findings, what_it_is: &str, path: &Path, kind: Kind, option: &str) {
     // What is not there, or cannot be read, is a problem of its own.
-    let Some(Reach { read, write, replace }) = file_mode::reach(path) else { return };
+    let Some(reach) = file_mode::reach(path) else { return };
+    let Reach { read, write, replace } = reach;
     let subject = || format!("{what_it_is} `{}`", path.display());
     let by = |others| if others == Others::Group { "its group" } else { "every user of this machine" };
     let severity = |others| if others == Others::Group { Severity::Note } else { Severity::Open };
-    let is_refused = matches!(kind, Kind::Secret { refused: true }) && write == Others::Everybody;
-    if write > Others::Nobody && !is_refused {
+    let is_told = !matches!(kind, Kind::Trust) && reach.refusal().is_some();
+    if write > Others::Nobody && !is_told {
         let what = format!("{} can change it", by(write));
         found.add(severity(write), subject(), what, format!("`chmod go-w` it (option {option})"));
     }
-    if replace > Others::Nobody {
+    if replace > Others::Nobody && !is_told {
         let what = format!(
             "{} can put another one in its place, as its folder can be written to",
             by(replace).replace("its group", "the group of its folder")
@@ -88,9 +89,8 @@ fn file(found: &mut Findings, what_it_is: &str, path: &Path, kind: Kind, option:
         );
     }
     let (on_group, on_all) = match kind {
-        Kind::Secret { .. } => (Severity::Note, Severity::Weak),
-        Kind::Record => (Severity::Note, Severity::Weak),
-        Kind::Public => return,
+        Kind::Secret => (Severity::Note, Severity::Weak),
+        Kind::Keys | Kind::Trust => return,
     };
     if read > Others::Nobody {
         let severity = if read == Others::Group { on_group } else { on_all };

@@ -142,8 +142,8 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    if file_mode::everybody_writes(path) {
-        return Err(file_mode::EVERYBODY_WRITES.to_owned());
+    if let Some(refusal) = file_mode::refusal(path) {
+        return Err(refusal.to_owned());
     }
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));

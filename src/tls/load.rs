@@ -169,8 +169,8 @@ impl Reader {
 
     fn key(&mut self, source: &Source) -> Option<PrivateKeyDer<'static>> {
         let pem = self.read(source)?;
-        if source.path().is_some_and(file_mode::everybody_writes) {
-            self.complain(source, file_mode::EVERYBODY_WRITES);
+        if let Some(refusal) = source.path().and_then(file_mode::refusal) {
+            self.complain(source, refusal);
             return None;
         }
         if has(&pem, b"BEGIN ENCRYPTED PRIVATE KEY") || has(&pem, b"Proc-Type: 4,ENCRYPTED") {
