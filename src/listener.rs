@@ -2,11 +2,10 @@
 
 use crate::access::Access;
 use crate::doctor::{Diagnosis, Offered};
-use crate::engine::ConnectionId;
-use crate::engine::Core;
 use crate::engine::connection::Connection;
 use crate::engine::framing::Framing;
 use crate::engine::outbox::{Body, Flush, Frame};
+use crate::engine::{ConnectionId, Core, Reloaded};
 use crate::error::{Error, Problem};
 use crate::health::Identity;
 use crate::running::Bound;
@@ -204,6 +203,14 @@ impl Peers {
     /// is done.
     pub fn stop(&self, grace: Duration) {
         self.core.stop.ask(grace);
+    }
+
+    /// Reads all again that is read while the server runs: see [`Handle::reload`](crate::Handle::reload).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reload(&self) -> Result<Reloaded, Error> {
+        self.core.reload()
     }
 
     /// Has the audit log looked for at its path anew, as [`Handle::reopen_audit`](crate::Handle::reopen_audit) does.

@@ -2,8 +2,8 @@
 
 use crate::access::{Access, Ticket, TicketError};
 use crate::doctor::{self, Case, Diagnosis, Offered, Severity};
-use crate::engine::Core;
 use crate::engine::outbox::Flush;
+use crate::engine::{Core, Reloaded};
 use crate::error::{Error, Problem};
 use crate::guard;
 use crate::health::listener::HealthListener;
@@ -567,6 +567,16 @@ impl Handle {
     /// Tells the clients that watch a resource that it has changed. While one reads slowly, notices of the same resource become one.
     pub fn resource_updated(&self, uri: &str) {
         self.mcp.resource_updated(uri);
+    }
+
+    /// Reads all again that is read while the server runs, as SIGHUP has many programs do: the audit log is looked for at its path
+    /// ([`reopen_audit`](Self::reopen_audit)), and the files of tokens ([`reload_tokens`](Self::reload_tokens)) and certificates
+    /// (`reload_tls`, with feature `tls`) are read. All of it is tried, also if one fails. Blocks while files are read.
+    ///
+    /// # Errors
+    /// [`Error::Reload`] with all that could not be used: what was there before stays in its place.
+    pub fn reload(&self) -> Result<Reloaded, Error> {
+        self.mcp.core.reload()
     }
 
     /// Has the audit log looked for at its path anew, and begun there if it was renamed: for tools like logrotate. Returns at once.

@@ -76,14 +76,9 @@ pub trait Renew: Clone + Send + 'static {
 macro_rules! renew {
     ($handle:ty) => {
         impl Renew for $handle {
-            #[cfg_attr(not(feature = "tls"), allow(unused_variables))]
             fn renew(&self, certificates: bool) {
-                self.reopen_audit();
-                // What is wrong with them is in the log.
-                let _ = self.reload_tokens();
-                // So is what was taken; only that nothing has changed is not.
-                #[cfg(feature = "tls")]
-                if certificates && self.reload_tls().is_ok_and(|changed| changed.is_empty()) {
+                // What was taken is in the log, and what is wrong; only that nothing has changed is not.
+                if self.reload().is_ok_and(|reloaded| certificates && reloaded.certificates.is_empty()) {
                     log::info!("certificates have not changed");
                 }
             }

@@ -101,6 +101,18 @@ pub(crate) struct Core {
     serving: (Mutex<usize>, Condvar),
 }
 
+/// What was read again: see [`Handle::reload`](crate::Handle::reload).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// The files of certificates and keys that have changed.
+    pub certificates: Vec<std::path::PathBuf>,
+    /// How many tokens have come.
+    pub tokens_come: usize,
+    /// How many have gone: whoever was here with one of those is not any more.
+    pub tokens_gone: usize,
+}
+
 impl Core {
     /// Starts the timer and the drain; the pool starts its threads when there is work.
     pub(crate) fn start(limits: Limits, tls: Option<Tls>) -> io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
@@ -310,6 +322,20 @@ impl Core {
             fullest.id
         );
         true
+    }
+
+    /// Reads all again that is read while the server runs.
+    pub(crate) fn reload(&self) -> Result<Reloaded, Error> {
+        self.audit.reopen();
+        let tokens = self.change_tokens(Access::read_files);
+        #[cfg(feature = "tls")]
+        let certificates = self.reload_tls();
+        #[cfg(not(feature = "tls"))]
+        let certificates = Ok::<_, Error>(Vec::new());
+        match (tokens, certificates) {
+            (Ok((come, gone)), Ok(certificates)) => Ok(Reloaded { certificates, tokens_come: come, tokens_gone: gone }),
+            (tokens, certificates) => Err(Error::Reload(tokens.err().into_iter().chain(certificates.err()).collect())),
+        }
     }
 
     /// Reads the certificates' files again; which of them have changed.
