@@ -23,7 +23,7 @@
 use mcp_blocking::audit::{Audit, WhenFailing};
 use mcp_blocking::doctor::Severity;
 use mcp_blocking::{NoArgs, Server, Settings, TlsConfig, Tool};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,10 @@ static NOTES: Mutex<Vec<&str>> = Mutex::new(Vec::new());
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8443".to_owned());
+    // The log of the program is where the head of the audit log is told: have it kept elsewhere (by a journal), and give the last one to
+    // `audit_verify --expect-head`. Whoever cuts off the end of the audit log cannot change what it says.
+    let config = simplelog::ConfigBuilder::new().add_filter_allow_str("mcp_blocking").set_time_format_rfc3339().build();
+    simplelog::WriteLogger::init(log::LevelFilter::Info, config, std::io::stderr())?;
     NOTES.lock().unwrap_or_else(PoisonError::into_inner).extend(["buy milk", "call Ada"]);
 
     let settings = Settings::new()
@@ -74,9 +78,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let running = bound.start()?;
     println!("websocket wss://{0}/mcp\nhttp https://{0}/mcp", running.addr());
-    // SIGINT and SIGTERM let calls finish, and end the audit log as it should end.
+    // SIGINT and SIGTERM let calls finish, and end the audit log as it should end; SIGHUP has tokens and certificates read again, and the audit log reopened.
     let handle = running.handle();
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    std::thread::spawn(move || signals.forever().next().map(|_| handle.stop(Duration::from_secs(2))));
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            match signal {
+                // What is wrong with a file is in the log; what was there before stays.
+                SIGHUP => drop(handle.reload()),
+                _ => return handle.stop(Duration::from_secs(2)),
+            }
+        }
+    });
     Ok(running.join()?)
 }
