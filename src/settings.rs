@@ -93,7 +93,8 @@ impl Settings {
     }
 
     /// Lets browsers' pages of that origin in: `https://app.example.com`, `https://*.example.com`. Without it, only
-    /// pages of the server's own host and port pass, and programs, which send no `Origin`.
+    /// pages of the server's own host and port pass, and programs, which send no `Origin`. `null` is refused where nobody is asked who he is: every page can
+    /// make itself one of those.
     #[track_caller]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         let allowed = self.origins.allow(origin);
@@ -122,7 +123,7 @@ impl Settings {
     /// bob  sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     /// ```
     ///
-    /// At most 10,000 lines. A file that everybody on this machine may write to is refused (Unix). Callers are asked for a token also if there is none in the file.
+    /// At most 10,000 lines. A file that everybody on this machine may write to, or put another one in the place of, is refused (Unix). Callers are asked for a token also if there is none in the file.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
         Arc::make_mut(&mut self.authenticator.access).add_file(path.into());
         self

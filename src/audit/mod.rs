@@ -19,19 +19,21 @@
 //! | --- | --- | --- |
 //! | `start`, `stop` | a process begins and ends to write | `run`, `server`, `version`, `pid` |
 //! | `connection`, `disconnection` | a client has been let in, and has gone | `transport`, `path`; `reason` |
-//! | `authentication` | a caller is known, or is refused | `outcome`, `reason`, `status` |
+//! | `authentication` | a caller is known, or is refused, also for a certificate; a ticket was issued | `outcome`, `reason`, `status`; `origin` |
 //! | `authorization` | a caller may not do something: a foreign `Host` or `Origin`, somebody else's session, [`ToolError::denied`](crate::ToolError::denied) | `outcome`, `reason` |
 //! | `session` | `initialize` was answered | `revision`; `client` and `version`, which are what the client says of itself |
-//! | `call` | a tool, a resource, a prompt, a completion or a method of your own was called | `method`, `tool` or `name`, `outcome`, `duration_us`, `arguments` |
+//! | `call` | a tool, a resource, a prompt, a completion or a method of your own was called | `method`, `tool` or `name`, `scope`, `outcome`, `duration_us`, `arguments` |
 //! | `task` | a task has ended; its `call` is recorded when it begins | `task` (the beginning of its id), `tool`, `outcome`, `duration_us`, `arguments` |
 //! | `limit` | something was refused because there was too much of it | `limit`, `status` |
 //! | `refusal` | a request was refused because it made no sense | `reason`, `status` |
-//! | `reload` | tools and the like or certificates were changed while the server runs, or the log was reopened | `what` |
+//! | `reload` | tools and the like, certificates, tokens or the keys of an issuer were changed while the server runs, or the log was reopened | `what`; `issuer` |
 //! | `shutdown` | the server begins to stop | `grace_ms` |
 //! | `file` | a new file begins | what is needed to verify it without those before it |
 //! | `lost` | events are missing here, as they could not be written | `count`, `torn` |
 //!
-//! `connection` is the number of the connection, or of the session where HTTP has those (up to 2025-11-25): its `session` line has the same one. `time` is that of the event, `seq` the
+//! `connection` is the number of the connection, or of the session where HTTP has those (up to 2025-11-25): its `session` line has the same one. `address`, `principal` and `token` (the
+//! token's name) are those of the request, also where somebody else has opened the session. Who was let do something has no line of its own: `scope` in a `call` are the scopes that it takes as it was registered, which
+//! its caller has. `time` is that of the event, `seq` the
 //! order of the writing.
 //!
 //! Arguments are never written, nor are results or tokens: `arguments` is a keyed digest, so that the same arguments can be recognized within a

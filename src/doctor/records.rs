@@ -12,10 +12,10 @@ pub(super) fn look(case: &Case<'_>, found: &mut Findings) {
     }
     if let Some((tls, _)) = &settings.tls {
         tls.key_files().for_each(|path| file(found, "key", path, Kind::Secret, "--tls-key"));
-        tls.trust_files().for_each(|path| file(found, "certificates", path, Kind::Trust, "--tls-cert, --client-ca"));
+        tls.trust_files().for_each(|path| file(found, "certificates", path, Kind::Public, "--tls-cert, --client-ca"));
     }
     for (jwt, _) in &settings.jwt {
-        jwt.files().for_each(|path| file(found, "keys of an issuer", path, Kind::Keys, "--jwt-jwks, --jwt-ca"));
+        jwt.files().for_each(|path| file(found, "keys of an issuer", path, Kind::Public, "--jwt-jwks, --jwt-ca"));
     }
     audit(case, found);
 }
@@ -53,52 +53,32 @@ fn audit(case: &Case<'_>, found: &mut Findings) {
     }
 }
 
-/// What harm it does if others read or write a file. Those that everybody may change are refused, which is in the list already, but for the last kind.
+/// What harm it does if others read a file.
 #[derive(Clone, Copy)]
 enum Kind {
     /// It holds what others should not read.
     Secret,
-    /// Keys that everybody may read.
-    Keys,
-    /// Certificates: everybody may read them.
-    Trust,
+    /// Everybody may read it.
+    Public,
 }
 
 fn file(found: &mut Findings, what_it_is: &str, path: &Path, kind: Kind, option: &str) {
-    // What is not there, or cannot be read, is a problem of its own.
-    let Some(reach) = file_mode::reach(path) else { return };
-    let Reach { read, write, replace } = reach;
-    let subject = || format!("{what_it_is} `{}`", path.display());
-    let by = |others| if others == Others::Group { "its group" } else { "every user of this machine" };
-    let severity = |others| if others == Others::Group { Severity::Note } else { Severity::Open };
-    let is_told = !matches!(kind, Kind::Trust) && reach.refusal().is_some();
-    if write > Others::Nobody && !is_told {
-        let what = format!("{} can change it", by(write));
-        found.add(severity(write), subject(), what, format!("`chmod go-w` it (option {option})"));
-    }
-    if replace > Others::Nobody && !is_told {
-        let what = format!(
-            "{} can put another one in its place, as its folder can be written to",
-            by(replace).replace("its group", "the group of its folder")
-        );
-        found.add(
-            severity(replace),
-            subject(),
-            what,
-            format!("`chmod go-w` the folder, or use another (option {option})"),
-        );
-    }
-    let (on_group, on_all) = match kind {
-        Kind::Secret => (Severity::Note, Severity::Weak),
-        Kind::Keys | Kind::Trust => return,
+    // What is not there, or cannot be read, is a problem of its own; so is what everybody may change.
+    let Some(Reach { read, write, replace }) = file_mode::reach(path) else { return };
+    let mut add = |severity, what: &str, remedy: &str| {
+        found.add(severity, format!("{what_it_is} `{}`", path.display()), what, format!("{remedy} (option {option})"));
     };
-    if read > Others::Nobody {
-        let severity = if read == Others::Group { on_group } else { on_all };
-        found.add(
-            severity,
-            subject(),
-            format!("{} can read it", by(read)),
-            format!("`chmod go-rwx` it (option {option})"),
-        );
+    if write == Others::Group {
+        add(Severity::Note, "its group can change it", "`chmod go-w` it");
     }
+    if replace == Others::Group {
+        let what = "the group of a folder that it is in can put another one in its place";
+        add(Severity::Note, what, "`chmod go-w` the folder, or use another");
+    }
+    let (severity, who) = match (kind, read) {
+        (Kind::Public, _) | (_, Others::Nobody) => return,
+        (_, Others::Group) => (Severity::Note, "its group"),
+        (_, Others::Everybody) => (Severity::Weak, "every user of this machine"),
+    };
+    add(severity, &format!("{who} can read it"), "`chmod go-rwx` it");
 }
