@@ -290,6 +290,7 @@ impl Auditor {
     }
 
     /// An issuer of tokens has other keys than before.
+    #[cfg(feature = "jwt")]
     pub(crate) fn keys_taken(&self, issuer: &str) {
         if let Some(sink) = self.0.get() {
             sink.push(Event::new("reload", |event| {
