@@ -34,6 +34,10 @@ static NOTES: Mutex<Vec<&str>> = Mutex::new(Vec::new());
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8443".to_owned());
+    // The log of the program is where the head of the audit log is told: have it kept elsewhere (by a journal), and give the last one to
+    // `audit_verify --expect-head`. Whoever cuts off the end of the audit log cannot change what it says.
+    let config = simplelog::ConfigBuilder::new().add_filter_allow_str("mcp_blocking").set_time_format_rfc3339().build();
+    simplelog::WriteLogger::init(log::LevelFilter::Info, config, std::io::stderr())?;
     NOTES.lock().unwrap_or_else(PoisonError::into_inner).extend(["buy milk", "call Ada"]);
 
     let settings = Settings::new()
@@ -76,8 +80,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let running = bound.start()?;
     println!("websocket wss://{0}/mcp\nhttp https://{0}/mcp", running.addr());
-    // SIGINT and SIGTERM let calls finish, and end the audit log as it should end.
+    // SIGINT and SIGTERM let calls finish, and end the audit log as it should end; SIGHUP has tokens and certificates read again, and the audit log reopened.
     let handle = running.handle();
+    let renewed = running.handle();
+    // What is wrong with a file is in the log; what was there before stays.
+    signals::on_hangup(move || drop(renewed.reload()))?;
     signals::stop_on_signals(move || handle.stop(Duration::from_secs(2)))?;
     Ok(running.join()?)
 }

@@ -1,5 +1,6 @@
 //! The credentials of a running server, which can change while it runs: its tokens, and the tickets that it has issued.
 
+use crate::audit::Auditor;
 use crate::error::Problem;
 use crate::file_mode;
 use crate::guard::bearer::{self, Tokens};
@@ -151,17 +152,24 @@ impl Access {
         changed
     }
 
-    /// Issues a ticket for a page of that origin, to be shown without any certificate, or with whatever one its connection has.
-    pub(crate) fn issue_for(&self, principal: &Principal, origin: &str) -> Result<Ticket, TicketError> {
-        self.issue(principal, Origin::parse(origin).map_err(|_| TicketError::Origin)?, None)
+    /// Issues a ticket for a page of that origin, to be shown without any certificate, or with whatever one its connection has, and has
+    /// that recorded.
+    pub(crate) fn issue_for(
+        &self,
+        principal: &Principal,
+        origin: &str,
+        audit: &Auditor,
+    ) -> Result<Ticket, TicketError> {
+        self.issue(principal, Origin::parse(origin).map_err(|_| TicketError::Origin)?, None, audit)
     }
 
-    /// Issues a ticket. If it was asked for with a certificate, it has to be shown with the same.
+    /// Issues a ticket, and has that recorded. If it was asked for with a certificate, it has to be shown with the same.
     pub(crate) fn issue(
         &self,
         principal: &Principal,
         origin: Origin,
         certificate: Option<&Principal>,
+        audit: &Auditor,
     ) -> Result<Ticket, TicketError> {
         if !self.takes_tickets {
             return Err(TicketError::Disabled);
@@ -172,12 +180,15 @@ impl Access {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|_| TicketError::Random)?;
         let text = data_encoding::BASE64URL_NOPAD.encode(&random);
-        let hash = bearer::hash(&text);
+        let (hash, page) = (bearer::hash(&text), origin.to_string());
         let holder =
             Holder { principal: principal.clone(), origin, certificate: certificate.map(Principal::shared_id) };
         let issued = self.tickets.lock().issue(hash, holder, self.start.elapsed(), self.limits);
         match issued {
-            Ok(()) => Ok(Ticket { text, expires_in: self.limits.lifetime }),
+            Ok(()) => {
+                audit.ticket_issued(principal, &page);
+                Ok(Ticket { text, expires_in: self.limits.lifetime })
+            }
             Err(NoTicket::TooMany) => Err(TicketError::TooMany),
             Err(NoTicket::Full) => Err(TicketError::Full),
         }
@@ -199,8 +210,8 @@ fn read(path: &Path) -> Result<String, String> {
     use std::io::Read;
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    if file_mode::everybody_writes(path) {
-        return Err(file_mode::EVERYBODY_WRITES.to_owned());
+    if let Some(refusal) = file_mode::refusal(path) {
+        return Err(refusal.to_owned());
     }
     let mut text = String::new();
     file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;

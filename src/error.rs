@@ -45,6 +45,9 @@ pub enum Error {
     /// The tokens cannot be changed to these. The old ones stay.
     #[error("the old tokens stay: {0}")]
     Tokens(Problem),
+    /// Not all could be read again: what each of these says stays as it was, all else has been taken.
+    #[error("{}", Problems("not all could be read again", .0))]
+    Reload(Vec<Error>),
     /// The operating system refused a thread or a socket. Often a limit of the process (`ulimit -n`, `ulimit -u`).
     #[error("the operating system refused {what}")]
     System {
@@ -113,9 +116,9 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-struct Problems<'a>(&'static str, &'a [Problem]);
+struct Problems<'a, T>(&'static str, &'a [T]);
 
-impl fmt::Display for Problems<'_> {
+impl<T: fmt::Display> fmt::Display for Problems<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)?;
         self.1.iter().try_for_each(|problem| write!(f, "\n  {problem}"))

@@ -126,7 +126,7 @@ pub use access::{Ticket, TicketError};
 pub use ask::Answer;
 pub use cancel::Never;
 pub use crossbeam_channel;
-pub use engine::ConnectionId;
+pub use engine::{ConnectionId, Reloaded};
 pub use error::{Error, Problem};
 pub use guard::address::ClientAddr;
 pub use guard::policy::{TextAction, TextClass, TextPolicy};

@@ -2,11 +2,10 @@
 
 use crate::access::{Access, Ticket, TicketError};
 use crate::doctor::{Diagnosis, Offered};
-use crate::engine::ConnectionId;
-use crate::engine::Core;
 use crate::engine::connection::Connection;
 use crate::engine::framing::Framing;
 use crate::engine::outbox::{Body, Flush, Frame};
+use crate::engine::{ConnectionId, Core, Reloaded};
 use crate::error::{Error, Problem};
 use crate::health::Identity;
 use crate::principal::Principal;
@@ -217,13 +216,21 @@ impl Peers {
     /// # Errors
     /// As there.
     pub fn issue_ticket(&self, principal: &Principal, origin: &str) -> Result<Ticket, TicketError> {
-        self.core.access.get().ok_or(TicketError::Disabled)?.issue_for(principal, origin)
+        self.core.issue_ticket(principal, origin)
     }
 
     /// Asks the server to stop with that grace. Returns at once; [`Running::join`](crate::Running::join) returns when it
     /// is done.
     pub fn stop(&self, grace: Duration) {
         self.core.stop.ask(grace);
+    }
+
+    /// Reads all again that is read while the server runs: see [`Handle::reload`](crate::Handle::reload).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reload(&self) -> Result<Reloaded, Error> {
+        self.core.reload()
     }
 
     /// Has the audit log looked for at its path anew, as [`Handle::reopen_audit`](crate::Handle::reopen_audit) does.

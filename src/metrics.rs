@@ -57,6 +57,7 @@ pub(crate) const REASONS: &[&str] = &[
     "tls-on-plain",
     "plain-on-tls",
     "tls",
+    "certificate",
     "max-connections",
     "max-half-open",
     "max-per-address",

@@ -2,8 +2,8 @@
 
 use crate::access::{Access, Ticket, TicketError};
 use crate::doctor::{self, Case, Diagnosis, Offered, Severity};
-use crate::engine::Core;
 use crate::engine::outbox::Flush;
+use crate::engine::{Core, Reloaded};
 use crate::error::{Error, Problem};
 use crate::health::listener::HealthListener;
 use crate::health::ready::Checks;
@@ -263,10 +263,10 @@ impl<H> Bound<H> {
         // A proxy in front ends TLS: its pages have come over it, too.
         origins.over_tls = tls.is_some() || plaintext;
         authenticator.certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
-        authenticator.issuers.prefetch();
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
         let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
         audit.into_iter().for_each(|audit| core.audit.set(audit));
+        authenticator.issuers.begin(&core.audit);
         let access = Arc::clone(&authenticator.access);
         let _ = core.access.set(Arc::clone(&access));
         let (routes, handle) = (self.make)(&core);
@@ -275,7 +275,7 @@ impl<H> Bound<H> {
         let health = Health::new(&core, self.identity, Checks::new(checks));
         let on_main = health_on_main.then(|| Arc::clone(&health));
         let metadata = resource.map(|(resource, _)| Metadata::new(&resource));
-        let tickets = ticket_endpoint.then_some(TicketDesk { access });
+        let tickets = ticket_endpoint.then_some(TicketDesk { access, audit: Arc::clone(&core.audit) });
         let rates = Arc::clone(&core.rates);
         let gate = Gate { hosts, origins, proxies, authenticator, rates, routes, health: on_main, metadata, tickets };
         let door = Door::new(Arc::clone(&core), gate);
@@ -576,6 +576,16 @@ impl Handle {
         self.mcp.resource_updated(uri);
     }
 
+    /// Reads all again that is read while the server runs, as SIGHUP has many programs do: the audit log is looked for at its path
+    /// ([`reopen_audit`](Self::reopen_audit)), and the files of tokens ([`reload_tokens`](Self::reload_tokens)) and certificates
+    /// (`reload_tls`, with feature `tls`) are read. All of it is tried, also if one fails. Blocks while files are read.
+    ///
+    /// # Errors
+    /// [`Error::Reload`] with all that could not be used: what was there before stays in its place.
+    pub fn reload(&self) -> Result<Reloaded, Error> {
+        self.mcp.core.reload()
+    }
+
     /// Has the audit log looked for at its path anew, and begun there if it was renamed: for tools like logrotate. Returns at once.
     pub fn reopen_audit(&self) {
         self.mcp.core.audit.reopen();
@@ -605,7 +615,7 @@ impl Handle {
     /// # Errors
     /// [`TicketError`] if the server takes no tickets, the origin is none of a page, or there are too many that nobody has used.
     pub fn issue_ticket(&self, principal: &Principal, origin: &str) -> Result<Ticket, TicketError> {
-        self.mcp.core.access.get().ok_or(TicketError::Disabled)?.issue_for(principal, origin)
+        self.mcp.core.issue_ticket(principal, origin)
     }
 
     /// Numbers of the moment.

@@ -6,7 +6,7 @@ use crate::doctor::{self, Case, Diagnosis, Offered};
 use crate::error::{Error, Problem};
 use crate::guard::config::ConfigError;
 use crate::guard::forwarded::TrustedProxies;
-use crate::guard::origin::{HostPolicy, OriginPolicy};
+use crate::guard::origin::{HostPolicy, OriginPattern, OriginPolicy};
 use crate::guard::policy::{TextPolicy, Texts};
 use crate::guard::redact;
 use crate::guard::scopes::Hierarchy;
@@ -25,6 +25,10 @@ use std::net::SocketAddr;
 use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// What is said of a setup that lets in every page there is.
+const NOBODYS_PAGE: &str = "`null` lets in every web page that is open in a browser here, as each can make itself one without an origin, and nobody is \
+    asked who he is: name the origins of your pages, or set a token";
 
 /// An author's own authentication.
 pub(crate) type Authenticate = Arc<dyn Fn(&RequestHead<'_>) -> Result<Principal, Denied> + Send + Sync>;
@@ -90,7 +94,7 @@ impl Settings {
 
     /// Lets browsers' pages of that origin in: `https://app.example.com`, `https://*.example.com`. Without it, only
     /// pages of the server's own host and port pass (of `https` only, where there is TLS, of its own or [a proxy's](Self::plaintext_behind_proxy)), and programs,
-    /// which send no `Origin`.
+    /// which send no `Origin`. `null` is refused where nobody is asked who he is: every page can make itself one of those.
     #[track_caller]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         let allowed = self.origins.allow(origin);
@@ -119,7 +123,7 @@ impl Settings {
     /// bob  sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     /// ```
     ///
-    /// At most 10,000 lines. A file that everybody on this machine may write to is refused (Unix). Callers are asked for a token also if there is none in the file.
+    /// At most 10,000 lines. A file that everybody on this machine may write to, or put another one in the place of, is refused (Unix). Callers are asked for a token also if there is none in the file.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
         Arc::make_mut(&mut self.authenticator.access).add_file(path.into());
         self
@@ -412,7 +416,9 @@ impl Settings {
     /// All that stands against starting.
     pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
         let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
-        let audit = self.audit.as_mut().and_then(Audit::take_problem);
+        let audit = self.audit.as_mut().map(Audit::take_problems).unwrap_or_default();
+        let nobodys_page = self.origins.allowed.iter().any(OriginPattern::is_null) && self.lets_anybody_in();
+        let origin = nobodys_page.then(|| Problem::new("allow_origin", NOBODYS_PAGE));
         // From here on these are one server's own.
         let mut access = Access::clone(&self.authenticator.access);
         access.limit(TicketLimits {
@@ -429,6 +435,7 @@ impl Settings {
             .into_iter()
             .chain(limits)
             .chain(audit)
+            .chain(origin)
             .chain(tokens)
             .chain(resource)
             .collect()

@@ -587,17 +587,38 @@ fn secure_lets_its_token_see_what_it_is_for_and_does_not_start_when_it_is_open()
     let mut answer = [0; 12];
     std::io::Read::read_exact(&mut stranger, &mut answer).expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 401");
+    write(
+        "tokens",
+        &format!("ada {token} name=laptop scopes=notes:read expires=2100-01-01T00:00:00Z\neve another-{token}\n"),
+    );
+    process.signal(Signal::HUP);
+    peer::until("the tokens are read again", || {
+        let bearer = format!("Bearer another-{token}");
+        let mut stream = client.connect(address);
+        let head = format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: {bearer}\r\n\r\n");
+        let sent = stream.write_all(head.as_bytes());
+        sent.is_ok() && std::io::Read::read_exact(&mut stream, &mut answer).is_ok() && &answer != b"HTTP/1.1 401"
+    });
     process.signal(Signal::TERM);
     assert_eq!(peer.closed().map(|(code, _)| code), Some(1001));
     let (status, err) = process.end();
     // Nothing above a note.
-    assert_eq!((status.code(), err.as_str()), (Some(0), "nothing was found\n"));
+    assert!(status.code() == Some(0) && err.contains("\nnothing was found\n") && !err.contains(token), "{err}");
+    // The last head that was told is that of the whole log.
+    let head = err.lines().filter_map(|line| Some(line.rsplit_once(" lines, head ")?.1)).next_back().expect("a head");
+    let [key, log] = ["audit.key", "audit.log"].map(|name| folder.join(name).display().to_string());
+    let (code, out) = run("audit_verify", &["--key", &key, "--expect-head", head, &log]);
+    assert!(code == Some(0) && out.starts_with("ok: "), "{out}");
+    let written = std::fs::read(&log).expect("a log");
+    std::fs::write(&log, &written[..written.iter().rposition(|byte| *byte == b'{').expect("a line")]).expect("cut");
+    let (code, out) = run("audit_verify", &["--key", &key, "--expect-head", head, &log]);
+    assert!(code == Some(1) && out.contains("cut: "), "{out}");
     let audit = std::fs::read_to_string(folder.join("audit.log")).expect("an audit log");
     assert!(audit.contains("\"list\"") && audit.contains("ada") && !audit.contains(token), "{audit}");
 
     // Whoever can write to the folder puts tokens of his own in it.
     mode("", 0o777);
     let (status, err) = Process::start_in(&folder, "secure", &["127.0.0.1:0"]).end();
-    assert!(status.code() == Some(1) && err.contains("open     token file"), "{err}");
+    assert!(status.code() == Some(1) && err.contains("token file") && err.contains("in its place"), "{err}");
     std::fs::remove_dir_all(&folder).expect("deleted");
 }

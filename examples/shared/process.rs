@@ -62,21 +62,15 @@ pub fn open<H>(bound: Bound<H>, addresses: &[&str], options: &Options) -> Result
 /// What a server reads again while it runs.
 pub trait Renew: Clone + Send + 'static {
     /// Reads all of it; certificates if there are some.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "only there is a signal for it"))]
     fn renew(&self, certificates: bool);
 }
 
 macro_rules! renew {
     ($handle:ty) => {
         impl Renew for $handle {
-            #[cfg_attr(not(feature = "tls"), allow(unused_variables))]
             fn renew(&self, certificates: bool) {
-                self.reopen_audit();
-                // What is wrong with them is in the log.
-                let _ = self.reload_tokens();
-                // So is what was taken; only that nothing has changed is not.
-                #[cfg(feature = "tls")]
-                if certificates && self.reload_tls().is_ok_and(|changed| changed.is_empty()) {
+                // What was taken is in the log, and what is wrong; only that nothing has changed is not.
+                if self.reload().is_ok_and(|reloaded| certificates && reloaded.certificates.is_empty()) {
                     log::info!("certificates have not changed");
                 }
             }
@@ -89,15 +83,10 @@ renew!(Peers);
 
 /// Has SIGHUP do that, as logrotate expects, and what renews certificates and tokens; nothing is done with it where there is nothing to renew.
 pub fn renew_on_hangup(options: &Options, handle: &impl Renew) -> io::Result<()> {
-    #[cfg(unix)]
     if options.audits() || options.tls() || options.has_token_files() {
         let (handle, certificates) = (handle.clone(), options.tls());
-        let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGHUP])?;
-        let renew = move || signals.forever().for_each(|_| handle.renew(certificates));
-        std::thread::Builder::new().name("hangup".into()).spawn(renew)?;
+        signals::on_hangup(move || handle.renew(certificates))?;
     }
-    #[cfg(not(unix))]
-    let _ = (options, handle);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! How a program is told to end.
+//! How a program is told to end, and to read again what may have changed.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io;
@@ -10,6 +10,18 @@ pub fn stop_on_signals(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
         wait();
         stop();
     })?;
+    Ok(())
+}
+
+/// Calls that on a thread of its own at each SIGHUP, where there is such a signal.
+pub fn on_hangup(again: impl FnMut() + Send + 'static) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let (mut signals, mut again) = (signal_hook::iterator::Signals::new([signal_hook::consts::SIGHUP])?, again);
+        std::thread::Builder::new().name("hangup".into()).spawn(move || signals.forever().for_each(|_| again()))?;
+    }
+    #[cfg(not(unix))]
+    drop(again);
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! What ties the lines of an audit log together? Keys that only go forward, and a MAC that covers the line before.
 //!
-//! A *run* is what one process writes, a *part* what it writes into one file. From the author's key, the run's random id and the MAC of the line
-//! before it comes the key of its first part, from that the key of the next part, and so on; from a part's key come the keys of its lines, each made
-//! from the one before it. A key is gone as soon as the next one is made: who reads the memory of the process can go on from there, and cannot
-//! go back. Whoever has the author's key can find any line's key by way of its part, without reading the parts before.
+//! A *run* is what one process writes. From the author's key, the run's random id, the number of its first line and the MAC of the line before that comes
+//! the key of the run; from that the keys of its lines, as the leaves of a binary tree: each node is made from the one above it, and each line has a leaf by its number. A run
+//! holds the leaf of its next line, and of the nodes only those that later lines alone are below of. So who reads the memory of the process can write lines with the numbers that are to come, in whatever
+//! file, and none with a number that has been used. Whoever has the author's key can find any line's key, without reading the lines before.
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac as _};
@@ -26,45 +26,77 @@ pub(super) struct Master(Key);
 impl Master {
     pub(super) fn new(key: &[u8]) -> Self {
         let mut hash = Sha256::new();
-        hash.update(b"mcp-blocking audit log v1\0");
+        hash.update(b"mcp-blocking audit log v2\0");
         hash.update(key);
         Self(hash.finalize().into())
     }
 
-    /// A part of a run. `origin` is the MAC of the line before the run.
-    pub(super) fn part(&self, run: &RunId, origin: &Mac, number: u64) -> Part {
-        let mut part = Part(hmac(&self.0, &[b"run\0", run, origin]));
-        for _ in 0..number {
-            part = part.next();
-        }
-        part
+    /// A run. `origin` is the MAC of the line before it, `first` the number of its first line.
+    pub(super) fn run(&self, id: &RunId, origin: &Mac, first: u64) -> RunKey {
+        RunKey(hmac(&self.0, &[b"run\0", id, origin, &first.to_be_bytes()]))
     }
 }
 
-/// What the keys of one part are made from.
-#[derive(Clone)]
-pub(super) struct Part(Key);
+/// What all keys of a run are made from.
+pub(super) struct RunKey(Key);
 
-impl Part {
-    /// The part after this one.
-    pub(super) fn next(&self) -> Self {
-        Self(hmac(&self.0, &[b"part\0"]))
+impl RunKey {
+    /// The keys of its lines, from the one at that place on: 0 is its first. `None` if no run has as many.
+    pub(super) fn lines(&self, place: u64) -> Option<LineKeys> {
+        if place >> HEIGHT != 0 {
+            return None;
+        }
+        let root = hmac(&self.0, &[b"lines\0"]);
+        let mut keys = LineKeys { place, key: root, later: [Key::default(); HEIGHT] };
+        keys.descend(HEIGHT);
+        Some(keys)
     }
 
-    /// The key of its first line.
-    pub(super) fn first_key(&self) -> Key {
-        hmac(&self.0, &[b"lines\0"])
-    }
-
-    /// What arguments are digested with, for the whole run; of its first part.
+    /// What arguments are digested with.
     pub(super) fn digest_key(&self) -> Key {
         hmac(&self.0, &[b"digest\0"])
     }
 }
 
-/// The key of the line after the one with this key.
-pub(super) fn next_key(key: &Key) -> Key {
-    hmac(key, &[b"next\0"])
+/// The height of the tree of keys: 10,000 lines a second for 800 years.
+const HEIGHT: usize = 48;
+
+/// The key of a line, and what those of the later lines of its run are made from.
+#[derive(Clone)]
+pub(super) struct LineKeys {
+    place: u64,
+    key: Key,
+    /// The right branches that lead off above the line, by their height. Where it is on the right itself there is none.
+    later: [Key; HEIGHT],
+}
+
+impl LineKeys {
+    /// The key of the line.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Goes on to the next line. From here on the key of this one is gone.
+    pub(super) fn advance(&mut self) {
+        self.place += 1;
+        // Its path is that of the line before, up to the lowest node where that went to the left.
+        let height = self.place.trailing_zeros() as usize;
+        let Some(right) = self.later.get_mut(height) else { return };
+        self.key = std::mem::take(right);
+        self.descend(height);
+    }
+
+    /// Goes down to the line, from a node of that height whose key is here.
+    fn descend(&mut self, height: usize) {
+        for (height, later) in self.later.iter_mut().enumerate().take(height).rev() {
+            let right = hmac(&self.key, &[b"right\0"]);
+            if self.place >> height & 1 == 0 {
+                (self.key, *later) = (hmac(&self.key, &[b"left\0"]), right);
+            } else {
+                self.key = right;
+            }
+        }
+    }
 }
 
 /// The MAC of a line; `body` is what stands before it.
@@ -82,22 +114,15 @@ pub(super) fn digest(key: &Key, text: &str) -> [u8; 16] {
 /// The end of a chain that is being written. Its copies are for trying: only what has been written counts.
 #[derive(Clone)]
 pub(super) struct Chain {
-    /// What the next part will be made from: that of this part is gone.
-    next_part: Part,
-    key: Key,
+    keys: LineKeys,
     previous: Mac,
     seq: u64,
 }
 
 impl Chain {
-    /// Begins with a part; the next line has that number and follows a line with that MAC.
-    pub(super) fn begin(part: &Part, previous: Mac, seq: u64) -> Self {
-        Self { next_part: part.next(), key: part.first_key(), previous, seq }
-    }
-
-    /// Goes on with the next part.
-    pub(super) fn next_part(&mut self) {
-        *self = Self::begin(&self.next_part, self.previous, self.seq);
+    /// Goes on with those keys; the next line has that number and follows a line with that MAC.
+    pub(super) fn begin(keys: LineKeys, previous: Mac, seq: u64) -> Self {
+        Self { keys, previous, seq }
     }
 
     /// The number of the next line.
@@ -112,8 +137,8 @@ impl Chain {
 
     /// The MAC of the next line. From here on its key is gone.
     pub(super) fn seal(&mut self, body: &[u8]) -> Mac {
-        self.previous = mac(&self.key, &self.previous, body);
-        self.key = next_key(&self.key);
+        self.previous = mac(self.keys.key(), &self.previous, body);
+        self.keys.advance();
         self.seq += 1;
         self.previous
     }
@@ -131,15 +156,16 @@ impl Drop for Master {
     }
 }
 
-impl Drop for Chain {
+impl Drop for RunKey {
     fn drop(&mut self) {
-        forget(&mut self.key);
+        forget(&mut self.0);
     }
 }
 
-impl Drop for Part {
+impl Drop for LineKeys {
     fn drop(&mut self) {
-        forget(&mut self.0);
+        forget(&mut self.key);
+        self.later.iter_mut().for_each(|key| forget(key));
     }
 }
 
@@ -179,36 +205,68 @@ mod tests {
     }
 
     #[test]
-    fn every_part_and_line_has_a_key_of_its_own() {
+    fn every_line_of_every_run_has_a_key_of_its_own() {
         let (run, other) = ([1; 16], [2; 16]);
         let master = Master::new(&[7; 32]);
         let mut keys = Vec::new();
-        for (run, origin) in [(&run, NO_LINE), (&other, NO_LINE), (&run, [3; 32])] {
-            for number in 0..3 {
-                let part = master.part(run, &origin, number);
-                let first = part.first_key();
-                keys.extend([first, next_key(&first), part.digest_key()]);
+        for (run, origin, first) in [(&run, NO_LINE, 1), (&other, NO_LINE, 1), (&run, [3; 32], 1), (&run, NO_LINE, 2)] {
+            let run = master.run(run, &origin, first);
+            keys.push(run.digest_key());
+            let mut lines = run.lines(0).unwrap();
+            for place in 0..70 {
+                assert_eq!(lines.key(), run.lines(place).unwrap().key(), "{place}");
+                keys.push(*lines.key());
+                lines.advance();
             }
         }
         let count = keys.len();
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), count);
-        assert_eq!(master.part(&run, &NO_LINE, 2).0, master.part(&run, &NO_LINE, 1).next().0);
+    }
+
+    #[test]
+    fn keys_go_on_from_any_place() {
+        let run = Master::new(&[7; 32]).run(&[1; 16], &NO_LINE, 1);
+        for place in [0xffff, 0x7fff_ffff, (1 << HEIGHT) - 2] {
+            let mut lines = run.lines(place).unwrap();
+            lines.advance();
+            assert_eq!(lines.key(), run.lines(place + 1).unwrap().key(), "{place}");
+        }
+        assert!(run.lines(1 << HEIGHT).is_none() && run.lines(u64::MAX).is_none());
+    }
+
+    #[test]
+    fn nothing_leads_back_to_a_line_before() {
+        let run = Master::new(&[7; 32]).run(&[1; 16], &NO_LINE, 1);
+        let mut lines = run.lines(0).unwrap();
+        for place in 0..10_u64 {
+            // What is held are the next line's leaf, and branches below which only later lines are: none but these.
+            assert_eq!(lines.place, place);
+            for (height, later) in lines.later.iter().enumerate() {
+                let is_right = place >> height & 1 == 1;
+                assert_eq!(*later == Key::default(), is_right, "{place} {height}");
+                if !is_right {
+                    let leaf = (place >> height | 1) << height;
+                    assert!(leaf > place);
+                    let mut below = LineKeys { place: leaf, key: *later, later: [Key::default(); HEIGHT] };
+                    below.descend(height);
+                    assert_eq!(below.key(), run.lines(leaf).unwrap().key());
+                }
+            }
+            lines.advance();
+        }
     }
 
     #[test]
     fn a_chain_is_what_its_keys_say() {
-        let part = Master::new(&[7; 32]).part(&[1; 16], &NO_LINE, 0);
-        let mut chain = Chain::begin(&part, NO_LINE, 5);
+        let run = Master::new(&[7; 32]).run(&[1; 16], &NO_LINE, 5);
+        let mut chain = Chain::begin(run.lines(0).unwrap(), NO_LINE, 5);
         let first = chain.seal(b"one");
         let second = chain.seal(b"two");
-        assert_eq!(first, mac(&part.first_key(), &NO_LINE, b"one"));
-        assert_eq!(second, mac(&next_key(&part.first_key()), &first, b"two"));
-        chain.next_part();
-        let third = chain.seal(b"three");
-        assert_eq!(third, mac(&part.next().first_key(), &second, b"three"));
-        assert_eq!((chain.seq(), *chain.head()), (8, third));
+        assert_eq!(first, mac(run.lines(0).unwrap().key(), &NO_LINE, b"one"));
+        assert_eq!(second, mac(run.lines(1).unwrap().key(), &first, b"two"));
+        assert_eq!((chain.seq(), *chain.head()), (7, second));
     }
 
     #[test]

@@ -66,9 +66,9 @@ impl Members<'_> {
         self.0.str(key, word);
     }
 
-    /// Who somebody is, and what was registered, which are no secrets: escaped and cut, but never taken for one.
+    /// Who somebody is, and what was registered, which are no secrets: escaped and cut, but never taken for one, nor one for the other.
     pub(super) fn name(&mut self, key: &'static str, name: &str) {
-        self.0.str(key, &Escaped::short(name).in_full().to_string());
+        self.0.str(key, &Escaped::short(name).in_full().distinct().to_string());
     }
 
     /// Anybody's text: escaped and cut, without what looks like a secret.
@@ -136,6 +136,10 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
+    fn chain() -> Chain {
+        Chain::begin(Master::new(&[1; 32]).run(&[2; 16], &NO_LINE, 1).lines(0).unwrap(), NO_LINE, 1)
+    }
+
     fn time(seconds: u64, millis: u32) -> String {
         let mut out = Vec::new();
         write_time(&mut out, UNIX_EPOCH + Duration::new(seconds, millis * 1_000_000));
@@ -165,7 +169,7 @@ mod tests {
 
     #[test]
     fn whatever_is_said_stays_on_one_line_of_json() {
-        let mut chain = Chain::begin(&Master::new(&[1; 32]).part(&[2; 16], &NO_LINE, 0), NO_LINE, 1);
+        let mut chain = chain();
         let nasty = "a\"b\\c\r\n\u{1b}[31m\u{202e}\u{2028}\u{7f}\0\",\"mac\":\"0000";
         for text in [nasty, "", &"\"\u{1b}".repeat(1 << 20), "{\"seq\":1}"] {
             let event = Event::new("call", |event| {
@@ -189,7 +193,7 @@ mod tests {
 
     #[test]
     fn names_stand_there_in_full_and_texts_without_secrets() {
-        let mut chain = Chain::begin(&Master::new(&[1; 32]).part(&[2; 16], &NO_LINE, 0), NO_LINE, 1);
+        let mut chain = chain();
         let event = Event::new("call", |event| {
             event.name("principal", "token:ci\n");
             event.text("client", "token:ci");

@@ -19,23 +19,25 @@
 //! | --- | --- | --- |
 //! | `start`, `stop` | a process begins and ends to write | `run`, `server`, `version`, `pid` |
 //! | `connection`, `disconnection` | a client has been let in, and has gone | `transport`, `path`; `reason` |
-//! | `authentication` | a caller is known, or is refused | `outcome`, `reason`, `status` |
+//! | `authentication` | a caller is known, or is refused, also for a certificate; a ticket was issued | `outcome`, `reason`, `status`; `origin` |
 //! | `authorization` | a caller may not do something: a foreign `Host` or `Origin`, somebody else's session, [`ToolError::denied`](crate::ToolError::denied) | `outcome`, `reason` |
 //! | `session` | `initialize` was answered | `revision`; `client` and `version`, which are what the client says of itself |
-//! | `call` | a tool, a resource, a prompt, a completion or a method of your own was called | `method`, `tool` or `name`, `outcome`, `duration_us`, `arguments` |
+//! | `call` | a tool, a resource, a prompt, a completion or a method of your own was called | `method`, `tool` or `name`, `scope`, `outcome`, `duration_us`, `arguments` |
 //! | `task` | a task has ended; its `call` is recorded when it begins | `task` (the beginning of its id), `tool`, `outcome`, `duration_us`, `arguments` |
 //! | `limit` | something was refused because there was too much of it | `limit`, `status` |
 //! | `refusal` | a request was refused because it made no sense | `reason`, `status` |
-//! | `reload` | tools and the like or certificates were changed while the server runs, or the log was reopened | `what` |
+//! | `reload` | tools and the like, certificates, tokens or the keys of an issuer were changed while the server runs, or the log was reopened | `what`; `issuer` |
 //! | `shutdown` | the server begins to stop | `grace_ms` |
 //! | `file` | a new file begins | what is needed to verify it without those before it |
 //! | `lost` | events are missing here, as they could not be written | `count`, `torn` |
 //!
-//! `connection` is the number of the connection, or of the session where HTTP has those (up to 2025-11-25): its `session` line has the same one. `time` is that of the event, `seq` the
+//! `connection` is the number of the connection, or of the session where HTTP has those (up to 2025-11-25): its `session` line has the same one. `address`, `principal` and `token` (the
+//! token's name) are those of the request, also where somebody else has opened the session. Who was let do something has no line of its own: `scope` in a `call` are the scopes that it takes as it was registered, which
+//! its caller has. `time` is that of the event, `seq` the
 //! order of the writing.
 //!
 //! Arguments are never written, nor are results or tokens: `arguments` is a keyed digest, so that the same arguments can be recognized within a
-//! run, and none can be guessed from it. What a peer has a say in is escaped and cut to 120 characters. Refusals and limits that repeat are summed up once a
+//! run, and none can be guessed from it. What a peer has a say in is escaped and cut to 120 characters; names that are cut, such as those of principals, end with the beginning of their SHA-256, so that no two look alike. Refusals and limits that repeat are summed up once a
 //! second for each address (IPv6: /64) or client after the first five, as one event with a `count`: nobody fills the disk with those.
 //!
 //! # What it proves
@@ -46,8 +48,12 @@
 //! - **The end.** Whoever cuts lines off at the end of the file leaves a shorter log that is whole. So the *head*, the last line's `mac`, is told in
 //!   the log of the program at the start, at the end and with each new file, in [`Status::audit`](crate::Status::audit) and in `/metrics`. Keep it somewhere else, and give it to [`verify`]
 //!   as a head that has to be there.
-//! - **The process itself.** A program that was taken over can stop to log, and can write what it likes from that moment on. It cannot change what it had written
-//!   before: the keys of those lines are gone.
+//! - **The process itself.** A program that was taken over can stop to log, can drop what was not written yet, and can write what it likes from that moment on, with the
+//!   numbers that follow. It cannot change what it had written before, nor cut lines out of it and go on with their numbers, in the same file or in a new one: the
+//!   keys of those numbers are gone.
+//!
+//! And one thing you have to know: **the beginning**. Old files are deleted beyond [`keep`](Audit::keep), so a log whose older files somebody has deleted looks the same. [`Report::first`] says
+//! with which line it begins; files that were copied elsewhere, or an older head, say whether it has to.
 //!
 //! That holds if the key is not where the program can read it while it runs. Without [`key`](Audit::key) or [`key_file`](Audit::key_file), a key is made beside
 //! the log, `<log>.key`: good enough against a damaged disk. Move it elsewhere, name it with `key_file`, and let a supervisor take it away once the server runs: it is read at the
@@ -76,6 +82,7 @@ pub(crate) use sink::{Auditor, Called, Digest, Party, Sink};
 pub use verify::{Expect, verify, verify_files};
 
 use crate::error::{Error, Problem};
+use crate::file_mode;
 use crate::protocol::sealed;
 use chain::{Chain, Master, NO_LINE, RunId};
 use event::Event;
@@ -240,8 +247,14 @@ impl Audit {
     }
 
     /// What stands against using it.
-    pub(crate) fn take_problem(&mut self) -> Option<Problem> {
-        self.problem.take()
+    pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
+        let key = self.key_path().map(|(path, _)| ("audit key", path));
+        let files = std::iter::once(("audit log", self.path.clone())).chain(key);
+        let open = files.filter_map(|(what, path)| {
+            let refusal = file_mode::refusal(&path)?;
+            Some(Problem::new(format!("{what} `{}`", path.display()), refusal))
+        });
+        self.problem.take().into_iter().chain(open.collect::<Vec<_>>()).collect()
     }
 
     /// Opens the log and starts its thread.
@@ -255,8 +268,11 @@ impl Audit {
         let mut id = RunId::default();
         getrandom::fill(&mut id).map_err(io::Error::other).map_err(failed(&self.path))?;
         let (seq, origin) = tail.head.map_or((0, NO_LINE), |head| head);
-        let part = master.part(&id, &origin, 0);
-        let chain = Chain::begin(&part, origin, seq + 1);
+        let run = Run { id, origin, first: seq + 1 };
+        let key = master.run(&id, &origin, run.first);
+        let digest_key = key.digest_key();
+        let keys = key.lines(0).ok_or_else(|| io::ErrorKind::InvalidData.into()).map_err(failed(&self.path))?;
+        let chain = Chain::begin(keys, origin, run.first);
         let start = Event::new("start", |event| {
             event.hex("run", &id);
             event.hex("prev", &origin);
@@ -270,7 +286,6 @@ impl Audit {
         });
         let shared = Shared::new(&chain);
         let plan = Plan { sync: self.sync, file_bytes: self.file_bytes, keep: self.keep };
-        let run = Run { id, origin, part: 0 };
         let writer = Writer::new(file, chain, run, plan, Arc::clone(&shared), start);
         let (events, queue) = crossbeam_channel::unbounded();
         let (orders, told) = crossbeam_channel::bounded(ORDERS);
@@ -280,7 +295,7 @@ impl Audit {
             .spawn(move || writer.run(&queue, &told, alive))
             .map_err(|source| Error::System { what: "a thread", source })?;
         let (when_failing, thread) = (self.when_failing, Mutex::new(Some(thread)));
-        Ok(Sink { events, orders, shared, when_failing, digest_key: part.digest_key(), ended, thread })
+        Ok(Sink { events, orders, shared, when_failing, digest_key, ended, thread })
     }
 
     /// The key, as it is used. `begun` says that there are lines already.

@@ -131,6 +131,8 @@ pub(crate) struct Called<'a> {
     pub(crate) name: Option<&'a str>,
     /// Whether that is registered. Else it is what a peer has made up.
     pub(crate) known: bool,
+    /// The scopes that it takes: whoever was let call has them.
+    pub(crate) scopes: &'a [Box<str>],
     pub(crate) outcome: Outcome,
     pub(crate) took: Duration,
     pub(crate) arguments: Option<Digest>,
@@ -173,6 +175,18 @@ impl Auditor {
         self.tell("authentication", party, |event| event.word("outcome", "ok"));
     }
 
+    /// Somebody was given a ticket for that page.
+    pub(crate) fn ticket_issued(&self, principal: &Principal, origin: &str) {
+        if let Some(sink) = self.0.get() {
+            sink.push(Event::new("authentication", |event| {
+                event.word("outcome", "issued");
+                event.word("reason", "ticket");
+                known(event, principal);
+                event.text("origin", origin);
+            }));
+        }
+    }
+
     /// A caller who had been let in may not be here any more.
     pub(crate) fn right_ended(&self, party: Party<'_>, why: &'static str) {
         self.tell("authentication", party, |event| {
@@ -200,7 +214,7 @@ impl Auditor {
     pub(crate) fn refused(&self, address: ClientAddr, label: &'static str, status: u16, about: Option<&str>) {
         let Some(sink) = self.0.get() else { return };
         let event = match label {
-            "auth" | "expired" | "revoked" | "ticket" => "authentication",
+            "auth" | "certificate" | "expired" | "revoked" | "ticket" => "authentication",
             "host" | "origin" => "authorization",
             "connect-rate" | "login-backoff" | "head-size" | "head-deadline" | "body-size" | "body-deadline"
             | "memory" | "threads" | "audit" => "limit",
@@ -275,6 +289,17 @@ impl Auditor {
         }
     }
 
+    /// An issuer of tokens has other keys than before.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn keys_taken(&self, issuer: &str) {
+        if let Some(sink) = self.0.get() {
+            sink.push(Event::new("reload", |event| {
+                event.word("what", "jwt");
+                event.name("issuer", issuer);
+            }));
+        }
+    }
+
     /// The server begins to stop.
     pub(crate) fn stopping(&self, grace: Duration) {
         if let Some(sink) = self.0.get() {
@@ -331,6 +356,9 @@ impl Auditor {
 impl Called<'_> {
     fn write(&self, event: &mut Members<'_>) {
         called(event, (self.method, self.name), self.known);
+        if !self.scopes.is_empty() {
+            event.name("scope", &self.scopes.join(" "));
+        }
         event.word("outcome", OUTCOMES.get(self.outcome as usize).copied().unwrap_or_default());
         event.number("duration_us", u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
         if let Some(Digest(digest)) = &self.arguments {
@@ -344,11 +372,15 @@ impl Party<'_> {
         event.word("connection", &self.id.to_string());
         event.word("address", &self.address.to_string());
         if let Some(principal) = self.principal {
-            event.name("principal", principal.id());
-            if let Some(token) = principal.token_name() {
-                event.name("token", token);
-            }
+            known(event, principal);
         }
+    }
+}
+
+fn known(event: &mut Members<'_>, principal: &Principal) {
+    event.name("principal", principal.id());
+    if let Some(token) = principal.token_name() {
+        event.name("token", token);
     }
 }
 

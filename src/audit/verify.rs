@@ -4,7 +4,7 @@
 //! lines there have to be between ([`judge`](super::judge)). The first line of a run or file says by itself where it belongs: there one can begin, and find the
 //! thread again.
 
-use super::chain::{Key, Mac, Master, NO_LINE, Part, RunId, from_hex, hex, mac, next_key};
+use super::chain::{Key, LineKeys, Mac, Master, NO_LINE, RunId, from_hex, hex, mac};
 use super::event::{Line, seq_of};
 use super::judge::{Ledger, MOST_AHEAD, Place, Suspect};
 use super::report::{FindingKind, Report};
@@ -18,8 +18,6 @@ use std::sync::Arc;
 
 /// So many suspects are kept until they are given up.
 const MOST_SUSPECTS: usize = 1 << 16;
-/// Most files of one run.
-const MOST_PARTS: u64 = 1 << 16;
 /// No line of ours is as long.
 const MOST_BYTES: usize = 64 << 10;
 
@@ -132,11 +130,11 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option
     }
 }
 
-/// What the first line of a part says of it, and others of what is not in the log.
+/// What the first line of a run or file says of it, and others of what is not in the log.
 #[derive(Deserialize)]
 struct Header {
     run: Option<String>,
-    part: Option<u64>,
+    first: Option<u64>,
     origin: Option<String>,
     prev: Option<String>,
     #[serde(default)]
@@ -154,22 +152,24 @@ impl Header {
     }
 }
 
-/// A part, as its first line says.
+/// What the first line of a run or file has said.
 struct Begin {
-    part: Part,
-    number: u64,
+    run: RunId,
     previous: Mac,
+    keys: Keys,
 }
 
-/// The keys of the lines of a part, from some line on.
+/// The keys of the lines of a run, from some line on.
 struct Keys {
     first: u64,
     keys: VecDeque<Key>,
+    /// Those of the last of these lines.
+    last: LineKeys,
 }
 
 impl Keys {
-    fn new(part: &Part, first: u64) -> Self {
-        Self { first, keys: VecDeque::from([part.first_key()]) }
+    fn new(lines: LineKeys, first: u64) -> Self {
+        Self { first, keys: VecDeque::from([*lines.key()]), last: lines }
     }
 
     /// The key of that line, if it is not too far away.
@@ -177,8 +177,8 @@ impl Keys {
         let place = seq.checked_sub(self.first).filter(|place| *place <= MOST_AHEAD)?;
         let place = usize::try_from(place).ok()?;
         while self.keys.len() <= place {
-            let last = *self.keys.back()?;
-            self.keys.push_back(next_key(&last));
+            self.last.advance();
+            self.keys.push_back(*self.last.key());
         }
         self.keys.get(place).copied()
     }
@@ -197,8 +197,8 @@ impl Keys {
 struct Sound {
     seq: u64,
     mac: Mac,
+    run: RunId,
     keys: Keys,
-    next_part: Part,
     /// It is the last of its run.
     stopped: bool,
 }
@@ -230,10 +230,10 @@ impl Verifier {
         self.suspect(parsed.as_ref(), bytes.len(), whole);
     }
 
-    /// Whether this line begins a part, by what it says itself.
+    /// Whether this line begins a run or file, by what it says itself.
     fn begins(&mut self, line: &Line<'_>, event: &[u8]) -> bool {
-        let Some(Begin { part, number, previous }) = self.begin_of(line, event) else { return false };
-        let is_start = number == 0;
+        let Some(Begin { run, previous, keys }) = self.begin_of(line, event) else { return false };
+        let is_start = event == b"start";
         let anew = is_start && line.seq == 1 && previous == NO_LINE;
         match &mut self.sound {
             Some(sound) if line.seq > sound.seq => {
@@ -242,23 +242,21 @@ impl Verifier {
                         let what =
                             "it does not follow the line before it: one of the two is of another copy of the log";
                         self.ledger.find(&self.here, FindingKind::Changed, what);
+                    } else if !is_start && (run != sound.run || sound.stopped) {
+                        let what =
+                            "it goes on with a run that is not the one of the line before it, or had ended there";
+                        self.ledger.find(&self.here, FindingKind::Inserted, what);
                     } else if is_start && !sound.stopped {
                         let what = "the run before ended without a word: it crashed, or its end was cut off afterwards";
                         self.ledger.report.note(self.here.finding(FindingKind::Unfinished, what));
                     }
                 }
-                (sound.keys, sound.next_part) = (Keys::new(&part, line.seq), part.next());
+                (sound.run, sound.keys) = (run, keys);
             }
             Some(_) if !anew => return false,
             sound => {
                 let had_lines = sound.is_some();
-                let begun = Sound {
-                    seq: line.seq.saturating_sub(1),
-                    mac: previous,
-                    keys: Keys::new(&part, line.seq),
-                    next_part: part.next(),
-                    stopped: false,
-                };
+                let begun = Sound { seq: line.seq.saturating_sub(1), mac: previous, run, keys, stopped: false };
                 self.judge_rest();
                 if had_lines {
                     let what = "a new log begins: what was before was not there when the server started";
@@ -272,18 +270,21 @@ impl Verifier {
         true
     }
 
-    /// What the first line of a part says, if one of the keys confirms it.
+    /// What the first line of a run or file says, if one of the keys confirms it.
     fn begin_of(&self, line: &Line<'_>, event: &[u8]) -> Option<Begin> {
         let header = Header::of(line)?;
         let run: RunId = from_hex(header.run?.as_bytes())?;
         let previous: Mac = from_hex(header.prev?.as_bytes())?;
-        let (number, origin) = match event {
-            b"start" => (0, previous),
-            _ => (header.part.filter(|part| (1..=MOST_PARTS).contains(part))?, from_hex(header.origin?.as_bytes())?),
+        let (first, origin) = match event {
+            b"start" => (line.seq, previous),
+            _ => (header.first?, from_hex(header.origin?.as_bytes())?),
         };
+        // A line has one key, by its number: whatever else is claimed here leads to another one, which only the author's key can make.
+        let place = line.seq.checked_sub(first)?;
         self.masters.iter().find_map(|master| {
-            let part = master.part(&run, &origin, number);
-            (mac(&part.first_key(), &previous, line.body) == line.mac).then_some(Begin { part, number, previous })
+            let lines = master.run(&run, &origin, first).lines(place)?;
+            let fits = mac(lines.key(), &previous, line.body) == line.mac;
+            fits.then(|| Begin { run, previous, keys: Keys::new(lines, line.seq) })
         })
     }
 
@@ -303,21 +304,12 @@ impl Verifier {
         let last = self.suspects.len().checked_sub(1);
         let before = self.suspects.iter().rposition(|suspect| suspect.seq == line.seq.checked_sub(1));
         let Some(last) = last else { return false };
-        // The first line of the next part may be among the suspects.
-        let mut next = Keys::new(&sound.next_part, sound.seq + 1);
-        let key_in_next = next.of(line.seq).unwrap_or(key);
         for place in [Some(last), before].into_iter().flatten() {
             let Some(suspect) = self.suspects.get(place) else { continue };
-            let in_next = suspect.macs.iter().any(|previous| fits(&key_in_next, previous));
-            if !in_next && !suspect.macs.iter().any(|previous| fits(&key, previous)) {
-                continue;
+            if suspect.macs.iter().any(|previous| fits(&key, previous)) {
+                self.accept(line, event, Some(place));
+                return true;
             }
-            if in_next {
-                sound.next_part = sound.next_part.next();
-                sound.keys = next;
-            }
-            self.accept(line, event, Some(place));
-            return true;
         }
         false
     }
@@ -368,12 +360,11 @@ impl Verifier {
             && line.seq == sound.seq + 1
         {
             judged = true;
-            let keys = sound.keys.of(line.seq).into_iter().chain([sound.next_part.first_key()]);
-            macs.extend(keys.map(|key| mac(&key, &sound.mac, line.body)));
+            macs.extend(sound.keys.of(line.seq).map(|key| mac(&key, &sound.mac, line.body)));
         }
         if self.suspects.len() >= MOST_SUSPECTS {
             self.give_up();
-            // Only the first line of a part can be the next sound one.
+            // Only the first line of a run or file can be the next sound one.
             self.sound = None;
         }
         let (place, seq) = (self.here.clone(), line.map(|line| line.seq));

@@ -1,6 +1,6 @@
 //! A log of a few runs and files, and everything that can be done to it.
 
-use super::chain::{Chain, Master, NO_LINE, RunId};
+use super::chain::{Chain, LineKeys, Mac, Master, NO_LINE, RunId, from_hex};
 use super::event::Event;
 use super::report::{Finding, FindingKind, Report};
 use super::verify::{Expect, verify};
@@ -13,12 +13,11 @@ type Log = Vec<Vec<Vec<u8>>>;
 /// Two runs: the first over three files, the second begins in the third. 20 lines.
 fn log() -> Log {
     let mut files: Log = vec![Vec::new()];
-    let master = Master::new(&KEY);
     let (mut previous, mut seq) = (NO_LINE, 0);
     for run in [[1; 16], [2; 16]] {
         let origin = previous;
-        let part = master.part(&run, &origin, 0);
-        let mut chain = Chain::begin(&part, origin, seq + 1);
+        let first = seq + 1;
+        let mut chain = begin(&run, origin, first);
         let write = |chain: &mut Chain, files: &mut Log, event: Event| {
             let mut line = Vec::new();
             event.write(&mut line, chain);
@@ -30,13 +29,7 @@ fn log() -> Log {
             if run == [1; 16] && (number == 4 || number == 7) {
                 files.push(Vec::new());
                 let head = *chain.head();
-                chain.next_part();
-                let event = Event::new("file", |event| {
-                    event.hex("run", &run);
-                    event.number("part", if number == 4 { 1 } else { 2 });
-                    event.hex("origin", &origin);
-                    event.hex("prev", &head);
-                });
+                let event = file(&run, first, &origin, &head);
                 write(&mut chain, &mut files, event);
             }
             write(&mut chain, &mut files, Event::new("call", |event| event.number("n", number)));
@@ -45,6 +38,23 @@ fn log() -> Log {
         (previous, seq) = (*chain.head(), chain.seq() - 1);
     }
     files
+}
+
+fn begin(run: &RunId, origin: Mac, first: u64) -> Chain {
+    Chain::begin(keys(run, &origin, first), origin, first)
+}
+
+fn keys(run: &RunId, origin: &Mac, first: u64) -> LineKeys {
+    Master::new(&KEY).run(run, origin, first).lines(0).expect("keys")
+}
+
+fn file(run: &RunId, first: u64, origin: &Mac, previous: &Mac) -> Event {
+    Event::new("file", |event| {
+        event.hex("run", run);
+        event.number("first", first);
+        event.hex("origin", origin);
+        event.hex("prev", previous);
+    })
 }
 
 fn start(run: &RunId, origin: &[u8; 32], torn: u64) -> Event {
@@ -124,7 +134,7 @@ fn one_can_begin_with_any_file() {
 fn every_flipped_byte_is_found_where_it_is() {
     let log = log();
     for (file, line) in places(&log) {
-        let is_begin = line == 0 || (file, line) == (2, 4);
+        let is_begin = (file, line) == (0, 0) || (file, line) == (2, 4);
         // All places over the lines together: each is a thousand MACs.
         for at_byte in (line % 5..log[file][line].len()).step_by(5) {
             let bit = 1 << (at_byte % 7);
@@ -137,7 +147,7 @@ fn every_flipped_byte_is_found_where_it_is() {
             let what = || format!("{file} {line} {at_byte} {bit}: {report:#?}");
             assert!(!report.is_ok(), "{}", what());
             if is_begin {
-                // Without the first line of a run or part, what follows it may not be judged.
+                // Without the first line of a run, what follows it may not be judged.
                 assert!(report.findings.iter().any(|found| found.file == format!("f{file}")), "{}", what());
             } else {
                 assert_eq!(at(&report, (file, line)).len(), 1, "{}", what());
@@ -284,8 +294,8 @@ fn a_run_that_ended_without_a_word_is_worth_a_note_and_a_new_log_is_a_finding() 
     // Before the second run begins.
     log[2].truncate(3);
     let (run, seq) = ([3; 16], 12);
-    let previous: [u8; 32] = super::chain::from_hex(head(&log[2][2]).as_bytes()).expect("a MAC");
-    let mut chain = Chain::begin(&Master::new(&KEY).part(&run, &previous, 0), previous, seq);
+    let previous: [u8; 32] = mac_of(&log[2][2]);
+    let mut chain = begin(&run, previous, seq);
     let mut line = Vec::new();
     start(&run, &previous, 0).write(&mut line, &mut chain);
     line.pop();
@@ -293,7 +303,7 @@ fn a_run_that_ended_without_a_word_is_worth_a_note_and_a_new_log_is_a_finding() 
     let report = look(&log);
     assert!(report.is_ok(), "{report:#?}");
     assert_eq!(report.notes.iter().map(|note| note.kind).collect::<Vec<_>>(), [FindingKind::Unfinished]);
-    let mut chain = Chain::begin(&Master::new(&KEY).part(&run, &NO_LINE, 0), NO_LINE, 1);
+    let mut chain = begin(&run, NO_LINE, 1);
     let mut line = Vec::new();
     start(&run, &NO_LINE, 0).write(&mut line, &mut chain);
     line.pop();
@@ -307,9 +317,9 @@ fn a_torn_line_is_what_the_line_behind_it_says_and_not_a_byte_more() {
         for lie in [0, 1] {
             let mut log = log();
             log[2].truncate(3);
-            let previous: [u8; 32] = super::chain::from_hex(head(&log[2][2]).as_bytes()).expect("a MAC");
+            let previous: [u8; 32] = mac_of(&log[2][2]);
             let run = [3; 16];
-            let mut chain = Chain::begin(&Master::new(&KEY).part(&run, &previous, 0), previous, 12);
+            let mut chain = begin(&run, previous, 12);
             let torn = rest.len() as u64 + u64::from(ended);
             let mut line = Vec::new();
             start(&run, &previous, torn + 5 * lie).write(&mut line, &mut chain);
@@ -329,6 +339,90 @@ fn a_torn_line_is_what_the_line_behind_it_says_and_not_a_byte_more() {
     assert_eq!(kinds(&report), [FindingKind::Torn], "{report:#?}");
     files[2].truncate(length - 1);
     assert_eq!(kinds(&read(&files, &[KEY.to_vec()], &Expect::nothing())), [FindingKind::Torn]);
+}
+
+/// A log whose process is taken over behind a line of its second run, and what it holds in that moment: the keys of the lines from there on.
+fn taken_over(log: &Log) -> (Log, LineKeys, u64) {
+    let mut log = log.clone();
+    log[2].truncate(9);
+    let mut keys = keys(&[2; 16], &mac_of(&log[2][3]), 13);
+    (13..18).for_each(|_| keys.advance());
+    (log, keys, 18)
+}
+
+fn mac_of(line: &[u8]) -> Mac {
+    from_hex(head(line).as_bytes()).expect("a MAC")
+}
+
+/// Lines behind the first `keep` of a log: one that begins a file, as its words say, and another, with keys that an attacker has.
+fn go_on(log: &Log, keep: usize, seq: u64, file: &Event, mut keys: LineKeys) -> Log {
+    let mut forged: Log = vec![log.iter().flatten().take(keep).cloned().collect(), Vec::new()];
+    let mut previous = forged[0].last().map_or(NO_LINE, |line| mac_of(line));
+    for (seq, event) in (seq..).zip([file, &Event::new("call", |event| event.number("n", 1))]) {
+        let mut chain = Chain::begin(keys.clone(), previous, seq);
+        let mut line = Vec::new();
+        previous = event.write(&mut line, &mut chain);
+        line.pop();
+        forged[1].push(line);
+        keys.advance();
+    }
+    forged
+}
+
+#[test]
+fn who_takes_the_process_over_cannot_cut_out_lines_and_go_on_in_a_new_file() {
+    let (log, held, next) = taken_over(&log());
+    assert!(look(&log).is_ok());
+    let (run, origin, first) = ([2; 16], mac_of(&log[2][3]), 13);
+    let count = log.iter().map(Vec::len).sum::<usize>();
+    assert_eq!(count as u64, next - 1);
+    for keep in 1..count {
+        let before = mac_of(log.iter().flatten().nth(keep - 1).expect("a line"));
+        let seq = keep as u64 + 1;
+        // The numbers go on without a gap, whichever of the keys that are left is taken, and whatever is said of the run.
+        let mut keys = held.clone();
+        for ahead in 0..5 {
+            let fitting = seq.saturating_sub(next - first + ahead);
+            for (run, first, origin) in [
+                (run, first, origin),
+                (run, fitting, origin),
+                (run, seq, before),
+                ([1; 16], 1, NO_LINE),
+                ([1; 16], fitting, NO_LINE),
+            ] {
+                let forged = go_on(&log, keep, seq, &file(&run, first, &origin, &before), keys.clone());
+                let report = look(&forged);
+                assert!(!report.is_ok(), "{keep} {ahead} {first}: {report:#?}");
+                assert_eq!(report.last, seq - 1, "{keep} {ahead} {first}: {report:#?}");
+            }
+            keys.advance();
+        }
+        // Those that there are keys for do not follow.
+        let forged = go_on(&log, keep, next, &file(&run, first, &origin, &before), held.clone());
+        assert_eq!(kinds(&look(&forged)), [FindingKind::Missing], "{keep}: {:#?}", look(&forged));
+    }
+    // What nobody can keep it from: to go on where the log is whole.
+    let before = mac_of(&log[2][8]);
+    let forged = go_on(&log, count, next, &file(&run, first, &origin, &before), held);
+    assert!(look(&forged).is_ok(), "{:#?}", look(&forged));
+}
+
+#[test]
+fn a_file_goes_on_with_the_run_of_the_line_before_it() {
+    let log = log();
+    // Of two copies of a log that went different ways, say of a backup.
+    let (run, origin) = ([3; 16], mac_of(&log[2][3]));
+    let mut keys = keys(&run, &origin, 13);
+    (13..18).for_each(|_| keys.advance());
+    let words = file(&run, 13, &origin, &mac_of(&log[2][8]));
+    let report = look(&go_on(&log, 17, 18, &words, keys));
+    assert_eq!(kinds(&report), [FindingKind::Inserted], "{report:#?}");
+    // A run that has ended does not go on.
+    let mut keys = self::keys(&[1; 16], &NO_LINE, 1);
+    (1..13).for_each(|_| keys.advance());
+    let words = file(&[1; 16], 1, &NO_LINE, &origin);
+    let report = look(&go_on(&log, 12, 13, &words, keys));
+    assert_eq!(kinds(&report), [FindingKind::Inserted], "{report:#?}");
 }
 
 #[test]

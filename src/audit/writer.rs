@@ -39,8 +39,8 @@ pub(super) struct Run {
     pub(super) id: RunId,
     /// The MAC of the line before it.
     pub(super) origin: Mac,
-    /// Files so far, without the first.
-    pub(super) part: u64,
+    /// The number of its first line.
+    pub(super) first: u64,
 }
 
 /// When to sync, and when to begin a new file.
@@ -212,8 +212,7 @@ impl Writer {
         let room = self.file.room(self.plan.file_bytes).min(BATCH_BYTES);
         let (mut lines, mut chain, mut taken) = (Vec::new(), self.chain.clone(), 0);
         if self.unnamed {
-            chain.next_part();
-            self.part_line().write(&mut lines, &mut chain);
+            self.file_line().write(&mut lines, &mut chain);
         }
         for event in &self.pending {
             let before = (lines.len(), chain.clone());
@@ -232,7 +231,7 @@ impl Writer {
         self.file.append(&lines)?;
         // Only now: what was not written has not happened.
         self.chain = chain;
-        self.run.part += u64::from(std::mem::take(&mut self.unnamed));
+        self.unnamed = false;
         self.pending.drain(..taken);
         self.shared.written.fetch_add(taken as u64, Ordering::Relaxed);
         *self.shared.head.lock() = Head::of(&self.chain);
@@ -241,10 +240,10 @@ impl Writer {
     }
 
     /// Tells what has to be known of a file to verify it without the ones before it.
-    fn part_line(&self) -> Event {
+    fn file_line(&self) -> Event {
         Event::new("file", |event| {
             event.hex("run", &self.run.id);
-            event.number("part", self.run.part + 1);
+            event.number("first", self.run.first);
             event.hex("origin", &self.run.origin);
             event.hex("prev", self.chain.head());
         })

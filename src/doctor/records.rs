@@ -8,10 +8,10 @@ use std::path::Path;
 pub(super) fn look(case: &Case<'_>, found: &mut Findings) {
     let settings = case.settings;
     for path in settings.authenticator.access.files() {
-        file(found, "token file", path, Kind::Secret { refused: true }, "--token-file");
+        file(found, "token file", path, Kind::Secret, "--token-file");
     }
     if let Some((tls, _)) = &settings.tls {
-        tls.key_files().for_each(|path| file(found, "key", path, Kind::Secret { refused: true }, "--tls-key"));
+        tls.key_files().for_each(|path| file(found, "key", path, Kind::Secret, "--tls-key"));
         tls.trust_files().for_each(|path| file(found, "certificates", path, Kind::Public, "--tls-cert, --client-ca"));
     }
     for (jwt, _) in &settings.jwt {
@@ -29,9 +29,9 @@ fn audit(case: &Case<'_>, found: &mut Findings) {
         }
         return;
     };
-    file(found, "audit log", audit.path(), Kind::Record, "--audit");
+    file(found, "audit log", audit.path(), Kind::Secret, "--audit");
     if let Some((path, is_beside)) = audit.key_path() {
-        file(found, "audit key", &path, Kind::Secret { refused: false }, "--audit-key");
+        file(found, "audit key", &path, Kind::Secret, "--audit-key");
         if is_beside {
             let what = format!(
                 "it is beside the log, at `{}`: whoever can change the log can make its chain anew",
@@ -53,52 +53,32 @@ fn audit(case: &Case<'_>, found: &mut Findings) {
     }
 }
 
-/// What harm it does if others read or write a file.
+/// What harm it does if others read a file.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// It holds secrets. Some that everybody may write to are refused anyway, which is in the list already.
-    Secret { refused: bool },
-    /// It may be read by others, not changed.
-    Record,
+    /// It holds what others should not read.
+    Secret,
     /// Everybody may read it.
     Public,
 }
 
 fn file(found: &mut Findings, what_it_is: &str, path: &Path, kind: Kind, option: &str) {
-    // What is not there, or cannot be read, is a problem of its own.
+    // What is not there, or cannot be read, is a problem of its own; so is what everybody may change.
     let Some(Reach { read, write, replace }) = file_mode::reach(path) else { return };
-    let subject = || format!("{what_it_is} `{}`", path.display());
-    let by = |others| if others == Others::Group { "its group" } else { "every user of this machine" };
-    let severity = |others| if others == Others::Group { Severity::Note } else { Severity::Open };
-    let is_refused = matches!(kind, Kind::Secret { refused: true }) && write == Others::Everybody;
-    if write > Others::Nobody && !is_refused {
-        let what = format!("{} can change it", by(write));
-        found.add(severity(write), subject(), what, format!("`chmod go-w` it (option {option})"));
-    }
-    if replace > Others::Nobody {
-        let what = format!(
-            "{} can put another one in its place, as its folder can be written to",
-            by(replace).replace("its group", "the group of its folder")
-        );
-        found.add(
-            severity(replace),
-            subject(),
-            what,
-            format!("`chmod go-w` the folder, or use another (option {option})"),
-        );
-    }
-    let (on_group, on_all) = match kind {
-        Kind::Secret { .. } => (Severity::Note, Severity::Weak),
-        Kind::Record => (Severity::Note, Severity::Weak),
-        Kind::Public => return,
+    let mut add = |severity, what: &str, remedy: &str| {
+        found.add(severity, format!("{what_it_is} `{}`", path.display()), what, format!("{remedy} (option {option})"));
     };
-    if read > Others::Nobody {
-        let severity = if read == Others::Group { on_group } else { on_all };
-        found.add(
-            severity,
-            subject(),
-            format!("{} can read it", by(read)),
-            format!("`chmod go-rwx` it (option {option})"),
-        );
+    if write == Others::Group {
+        add(Severity::Note, "its group can change it", "`chmod go-w` it");
     }
+    if replace == Others::Group {
+        let what = "the group of a folder that it is in can put another one in its place";
+        add(Severity::Note, what, "`chmod go-w` the folder, or use another");
+    }
+    let (severity, who) = match (kind, read) {
+        (Kind::Public, _) | (_, Others::Nobody) => return,
+        (_, Others::Group) => (Severity::Note, "its group"),
+        (_, Others::Everybody) => (Severity::Weak, "every user of this machine"),
+    };
+    add(severity, &format!("{who} can read it"), "`chmod go-rwx` it");
 }

@@ -115,9 +115,10 @@ fn origins(case: &Case<'_>, found: &mut Findings) {
     let anybody = settings.lets_anybody_in();
     let worse = |asked, unasked| if anybody { unasked } else { asked };
     const REMEDY: &str = "name the origins of your pages with `allow_origin` (option --allow-origin)";
-    if origins.iter().any(|origin| origin.is_null()) {
+    // Where nobody is asked who he is, that is refused.
+    if origins.iter().any(|origin| origin.is_null()) && !anybody {
         let what = "pages without an origin are let in (`null`), and every page can make itself one of those";
-        found.add(worse(Severity::Weak, Severity::Open), "origins", what, REMEDY);
+        found.add(Severity::Weak, "origins", what, REMEDY);
     }
     let wild = names(origins.iter().filter(|origin| origin.covers_subdomains()).map(ToString::to_string));
     if !wild.is_empty() {

@@ -27,13 +27,14 @@ pub(crate) mod settle;
 pub(crate) mod share;
 pub(crate) mod timer;
 
-use crate::access::Access;
+use crate::access::{Access, Ticket, TicketError};
 use crate::audit::Auditor;
 use crate::error::{Error, Problem};
 use crate::guard::address::ClientAddr;
 use crate::guard::policy::Texts;
 use crate::limits::Limits;
 use crate::metrics::Counters;
+use crate::principal::Principal;
 use crate::tls::Tls;
 use budget::Budget;
 use connection::Connection;
@@ -95,7 +96,7 @@ pub(crate) struct Core {
     ids: AtomicU64,
     opening_ids: AtomicU64,
     /// Told of what has to be recorded.
-    pub(crate) audit: Auditor,
+    pub(crate) audit: Arc<Auditor>,
     /// Tokens and tickets, where there is a gate.
     pub(crate) access: OnceLock<Arc<Access>>,
     start: Instant,
@@ -106,6 +107,18 @@ pub(crate) struct Core {
     pub(crate) texts: OnceLock<Texts>,
     /// Connection threads that run, and a signal when one ends.
     serving: (Mutex<usize>, Condvar),
+}
+
+/// What was read again: see [`Handle::reload`](crate::Handle::reload).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// The files of certificates and keys that have changed.
+    pub certificates: Vec<std::path::PathBuf>,
+    /// How many tokens have come.
+    pub tokens_come: usize,
+    /// How many have gone: whoever was here with one of those is not any more.
+    pub tokens_gone: usize,
 }
 
 impl Core {
@@ -154,7 +167,7 @@ impl Core {
             openings: Mutex::default(),
             ids: AtomicU64::new(1),
             opening_ids: AtomicU64::new(0),
-            audit: Auditor::default(),
+            audit: Arc::default(),
             access: OnceLock::new(),
             start: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -321,6 +334,20 @@ impl Core {
         true
     }
 
+    /// Reads all again that is read while the server runs.
+    pub(crate) fn reload(&self) -> Result<Reloaded, Error> {
+        self.audit.reopen();
+        let tokens = self.change_tokens(Access::read_files);
+        #[cfg(feature = "tls")]
+        let certificates = self.reload_tls();
+        #[cfg(not(feature = "tls"))]
+        let certificates = Ok::<_, Error>(Vec::new());
+        match (tokens, certificates) {
+            (Ok((come, gone)), Ok(certificates)) => Ok(Reloaded { certificates, tokens_come: come, tokens_gone: gone }),
+            (tokens, certificates) => Err(Error::Reload(tokens.err().into_iter().chain(certificates.err()).collect())),
+        }
+    }
+
     /// Reads the certificates' files again; which of them have changed.
     #[cfg(feature = "tls")]
     pub(crate) fn reload_tls(&self) -> Result<Vec<std::path::PathBuf>, crate::Error> {
@@ -335,6 +362,11 @@ impl Core {
         if tls.has_changed() {
             self.audit.reloaded("tls");
         }
+    }
+
+    /// Issues a ticket for a page of that origin.
+    pub(crate) fn issue_ticket(&self, principal: &Principal, origin: &str) -> Result<Ticket, TicketError> {
+        self.access.get().ok_or(TicketError::Disabled)?.issue_for(principal, origin, &self.audit)
     }
 
     /// Changes the tokens, and has all connections looked at whose right to be here may have ended thereby.

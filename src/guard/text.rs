@@ -7,6 +7,8 @@
 use crate::guard::redact::{REDACTED, secrets};
 use crate::protocol::id::RequestId;
 use crate::protocol::letters::is_harmful;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use std::fmt::{self, Write as _};
 
 /// How much of a peer's text a log line or an error shows unless said otherwise.
@@ -22,25 +24,33 @@ pub(crate) const SHOWN: usize = 120;
 /// Secrets are replaced by [`REDACTED`] before anything is formatted.
 ///
 /// At most `limit` characters come out, then `…(+K bytes)` for what was left. It never looks at
-/// more than the first `4 * limit` bytes, so a megabyte costs no more than a line.
+/// more than the first `4 * limit` bytes, so a megabyte costs no more than a line; but for [`distinct`](Self::distinct) names, which are bounded elsewhere.
 #[derive(Clone, Copy)]
 pub(crate) struct Escaped<'a> {
     bytes: &'a [u8],
     limit: usize,
     redacts: bool,
+    distinct: bool,
 }
 
 impl<'a> Escaped<'a> {
     /// Shows `text`, a `&str` or `&[u8]`, with at most `limit` characters.
     #[must_use]
     pub(crate) fn new<T: AsRef<[u8]> + ?Sized>(text: &'a T, limit: usize) -> Self {
-        Self { bytes: text.as_ref(), limit, redacts: true }
+        Self { bytes: text.as_ref(), limit, redacts: true, distinct: false }
     }
 
     /// Shows secrets, too: for answers to whoever has sent the text, never for a log.
     #[must_use]
     pub(crate) fn in_full(mut self) -> Self {
         self.redacts = false;
+        self
+    }
+
+    /// Says of a text that is cut what it is as a whole, so that no two names look alike: with the beginning of its SHA-256.
+    #[must_use]
+    pub(crate) fn distinct(mut self) -> Self {
+        self.distinct = true;
         self
     }
 
@@ -96,7 +106,12 @@ impl fmt::Display for Escaped<'_> {
         }
         let left = self.bytes.len().saturating_sub(shown);
         if !whole || left > 0 {
-            write!(f, "…(+{left} bytes)")?;
+            write!(f, "…(+{left} bytes")?;
+            if self.distinct {
+                let digest = Sha256::digest(self.bytes);
+                write!(f, ", sha256 {}", HEXLOWER.encode(digest.get(..16).unwrap_or_default()))?;
+            }
+            f.write_char(')')?;
         }
         Ok(())
     }

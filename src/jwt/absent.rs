@@ -43,7 +43,7 @@ impl Issuers {
         true
     }
 
-    pub(crate) fn prefetch(&self) {}
+    pub(crate) fn begin(&self, _: &std::sync::Arc<crate::audit::Auditor>) {}
 
     pub(crate) fn claimed(&self, _: &str) -> Option<String> {
         None

@@ -29,6 +29,7 @@ mod token;
 pub use claims::Claims;
 pub use config::{Algorithm, Jwt};
 
+use crate::audit::Auditor;
 use crate::error::Problem;
 use crate::guard::challenge::Challenge;
 use crate::http::refusal::Refusal;
@@ -78,9 +79,9 @@ impl Issuers {
         self.0.is_empty()
     }
 
-    /// Begins to fetch the keys, so that the first caller finds them.
-    pub(crate) fn prefetch(&self) {
-        self.0.iter().for_each(|issuer| issuer.keys.prefetch());
+    /// Begins to fetch the keys, so that the first caller finds them; each change of them is recorded from here on.
+    pub(crate) fn begin(&self, audit: &Arc<Auditor>) {
+        self.0.iter().for_each(|issuer| issuer.keys.begin(audit));
     }
 
     /// Whose token this says it is. Nobody has vouched for that.

@@ -3,6 +3,7 @@
 use super::config::{Jwt, Source};
 use super::fetch::{DEADLINE, Endpoint};
 use super::keys::KeySet;
+use crate::audit::Auditor;
 use crate::file_mode;
 use crate::guard::text::Escaped;
 use crate::tls::Stamp;
@@ -13,8 +14,8 @@ use rustls::{ClientConfig, RootCertStore};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,7 @@ impl Keys {
                 let endpoint = Endpoint::parse(url, config.private).map_err(said)?;
                 Ok(Self::Url(Arc::new(RemoteKeys::new(config, endpoint)?)))
             }
-            [Source::File(path)] => FileKeys::new(path).map(Self::File),
+            [Source::File(path)] => FileKeys::new(&config.issuer, path).map(Self::File),
             pems => {
                 let mut keys = KeySet::default();
                 for pem in pems {
@@ -93,10 +94,15 @@ impl Keys {
         }
     }
 
-    /// Begins to fetch what has to be fetched.
-    pub(super) fn prefetch(&self) {
-        if let Self::Url(remote) = self {
-            remote.begin(&mut remote.state.lock());
+    /// Begins to fetch what has to be fetched. What changes from here on is recorded there.
+    pub(super) fn begin(&self, audit: &Arc<Auditor>) {
+        match self {
+            Self::Fixed(_) => {}
+            Self::File(file) => drop(file.audit.set(Arc::clone(audit))),
+            Self::Url(remote) => {
+                let _ = remote.audit.set(Arc::clone(audit));
+                remote.begin(&mut remote.state.lock());
+            }
         }
     }
 }
@@ -104,21 +110,24 @@ impl Keys {
 /// A key set in a file.
 #[derive(Debug)]
 pub(super) struct FileKeys {
+    issuer: String,
     path: PathBuf,
     current: RwLock<Arc<KeySet>>,
     /// When it was looked at, and what it looked like. Held while it is read, by whoever finds it free; nobody waits for it.
     watch: Mutex<(Instant, Option<Stamp>)>,
     /// It could not be used when it was read last: the keys are older ones.
     broken: AtomicBool,
+    audit: OnceLock<Arc<Auditor>>,
 }
 
 impl FileKeys {
-    fn new(path: &Path) -> Result<Self, String> {
+    fn new(issuer: &str, path: &Path) -> Result<Self, String> {
         // Before it is read: what changes meanwhile is seen at the next look.
         let watch = (Instant::now(), stamp(path));
         let keys = load(path).map_err(|problem| format!("`{}`: {problem}", path.display()))?;
-        let (current, watch) = (RwLock::new(Arc::new(keys)), Mutex::new(watch));
-        Ok(Self { path: path.to_owned(), current, watch, broken: AtomicBool::new(false) })
+        let (issuer, path, current) = (issuer.to_owned(), path.to_owned(), RwLock::new(Arc::new(keys)));
+        let (watch, broken, audit) = (Mutex::new(watch), AtomicBool::new(false), OnceLock::new());
+        Ok(Self { issuer, path, current, watch, broken, audit })
     }
 
     /// The keys, after a look at the file if the last one was so long ago.
@@ -134,6 +143,7 @@ impl FileKeys {
                     Ok(keys) if keys == **self.current.read() => {}
                     Ok(keys) => {
                         *self.current.write() = Arc::new(keys);
+                        self.audit.get().into_iter().for_each(|audit| audit.keys_taken(&self.issuer));
                         log::info!(target: "mcp_blocking::jwt", "new keys are in use, from `{}`", self.path.display());
                     }
                     Err(problem) => {
@@ -151,8 +161,8 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    if file_mode::everybody_writes(path) {
-        return Err(file_mode::EVERYBODY_WRITES.to_owned());
+    if let Some(refusal) = file_mode::refusal(path) {
+        return Err(refusal.to_owned());
     }
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
@@ -181,6 +191,7 @@ pub(super) struct RemoteKeys {
     state: Mutex<State>,
     /// A fetch has ended.
     ended: Condvar,
+    audit: OnceLock<Arc<Auditor>>,
 }
 
 #[derive(Debug, Default)]
@@ -235,6 +246,7 @@ impl RemoteKeys {
             usable_for: config.keys_usable_for,
             state: Mutex::new(State::default()),
             ended: Condvar::new(),
+            audit: OnceLock::new(),
         })
     }
 
@@ -322,11 +334,15 @@ impl Fetch {
         let problem = match fetched {
             Ok(mut known) => {
                 let same = state.keys.as_ref().filter(|old| old.keys == known.keys).map(|old| Arc::clone(&old.keys));
-                let news = same.is_none() || failed_before;
+                let changed = same.is_none();
+                let news = changed || failed_before;
                 // The same keys stay the same: who looks for others need not try these again.
                 known.keys = same.unwrap_or(known.keys);
                 state.keys = Some(known);
                 drop(state);
+                if changed {
+                    self.0.audit.get().into_iter().for_each(|audit| audit.keys_taken(issuer));
+                }
                 if news {
                     log::info!(target: "mcp_blocking::jwt", "the keys of {issuer} have been fetched");
                 }

@@ -5,11 +5,11 @@
 
 use super::Mcp;
 use super::batch::Reply;
-use super::client::Link;
+use super::client::{Link, Sender};
 use super::registry::Registry;
 use super::session::Session;
+use crate::audit::Party;
 use crate::guard::scopes::{self, Grant, Hierarchy, Required};
-use crate::principal::Principal;
 use crate::protocol::error::RpcError;
 use crate::protocol::subscribe::ListenFilter;
 use crate::settings::Settings;
@@ -54,8 +54,8 @@ impl Access {
 
 impl Link {
     /// What its client may use; in a request that brings credentials of its own, by these.
-    pub(crate) fn grant(&self, access: &Access, own: Option<&Principal>) -> Grant {
-        match own.or(self.principal.as_ref()) {
+    pub(crate) fn grant(&self, access: &Access, sender: Option<&Sender>) -> Grant {
+        match self.party(sender).principal {
             Some(principal) => principal.grant(),
             // Where others say who they are, and this one need not.
             None if access.asks && self.guarded => Grant::Nothing,
@@ -66,35 +66,30 @@ impl Link {
 
 impl Session {
     /// What whoever has sent a request may use.
-    pub(super) fn grant(&self, reply: &Reply) -> Grant {
-        self.link().grant(&self.mcp().access, reply.principal())
+    pub(super) fn grant(&self) -> Grant {
+        self.link().grant(&self.mcp().access, self.sender())
     }
 
     /// Whether the sender of a request may use something of that method; if not, to the sender it does not exist. `name` is what it was registered as.
     ///
     /// # Errors
     /// The sender may know of it, and is told what it takes (-31003).
-    pub(super) fn admits(
-        &self,
-        required: &Required,
-        (method, name): (&str, Option<&str>),
-        reply: &Reply,
-    ) -> Result<bool, RpcError> {
+    pub(super) fn admits(&self, required: &Required, (method, name): (&str, Option<&str>)) -> Result<bool, RpcError> {
         let access = &self.mcp().access;
-        if required.is_empty() || access.allows(&self.grant(reply), required) {
+        if required.is_empty() || access.allows(&self.grant(), required) {
             return Ok(true);
         }
-        self.mcp().forbidden(self.link(), (method, name), required.scopes());
+        self.mcp().forbidden(self.party(), (method, name), required.scopes());
         if access.steps_up(required) { Err(RpcError::insufficient_scope(required.scopes())) } else { Ok(false) }
     }
 
     /// Leaves out of what is listened for what its sender may know of, and not read. All else that it may not read is listened for like what does
     /// not exist: nothing is told of it.
-    pub(super) fn leave_out_unreadable(&self, registry: &Registry, filter: &mut ListenFilter, reply: &Reply) {
+    pub(super) fn leave_out_unreadable(&self, registry: &Registry, filter: &mut ListenFilter) {
         if !registry.resources.is_guarded() && !registry.templates.is_guarded() {
             return;
         }
-        let (access, grant) = (&self.mcp().access, self.grant(reply));
+        let (access, grant) = (&self.mcp().access, self.grant());
         filter.resource_subscriptions.retain(|uri| {
             let required = registry.resource(uri).map(|reader| reader.required);
             required.is_none_or(|required| access.allows(&grant, required) || !access.shows(&grant, required))
@@ -113,8 +108,8 @@ impl Mcp {
     }
 
     /// Takes note of a request that was not allowed.
-    pub(super) fn forbidden(&self, link: &Link, (method, name): (&str, Option<&str>), scopes: &[Box<str>]) {
+    pub(super) fn forbidden(&self, party: Party<'_>, (method, name): (&str, Option<&str>), scopes: &[Box<str>]) {
         self.core.counters.forbidden.fetch_add(1, Ordering::Relaxed);
-        self.core.audit.forbidden(link.party(), (method, name), &scopes.join(" "));
+        self.core.audit.forbidden(party, (method, name), &scopes.join(" "));
     }
 }

@@ -8,7 +8,6 @@ use crate::engine::budget::{Budget, Reservation};
 use crate::engine::outbox::{Body, Flush, Refused};
 use crate::http::event::Event;
 use crate::http::head::Head;
-use crate::principal::Principal;
 use crate::protocol::encode;
 use crate::protocol::error::RpcError;
 use crate::transport::http::exchange::Exchange;
@@ -86,15 +85,6 @@ impl Reply {
             Self::Exchange(exchange) => Some(exchange.head()),
             Self::Stream(stream) => Some(stream.head()),
             Self::Direct | Self::Batch(_) | Self::Task(_) | Self::Nowhere => None,
-        }
-    }
-
-    /// Who has sent the request, where each brings its own credentials, and those may be others than those of its session.
-    pub(crate) fn principal(&self) -> Option<&Principal> {
-        match self {
-            Self::Stream(stream) => stream.principal(),
-            Self::Batch(batch) => batch.reply.principal(),
-            Self::Direct | Self::Exchange(_) | Self::Task(_) | Self::Nowhere => None,
         }
     }
 

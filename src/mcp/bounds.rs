@@ -126,7 +126,7 @@ impl Drop for Charge<'_> {
         if self.rate.is_none() && self.more == 0 && self.day.is_none() {
             return;
         }
-        let (rates, party) = (&self.session.mcp().core.rates, self.session.link().party());
+        let (rates, party) = (&self.session.mcp().core.rates, self.session.party());
         let payer = || Payer::of(party.principal, party.address);
         if let Some(rate) = self.rate.take() {
             rate.lock().give_back(payer(), self.now, 1);
@@ -204,7 +204,7 @@ impl Session {
     /// # Errors
     /// -31001 or -31002 with the delay; nothing was taken then.
     pub(super) fn within_bounds(&self, entry: &Entry) -> Result<(Option<Permit>, Charge<'_>), RpcError> {
-        let (core, party) = (&self.mcp().core, self.link().party());
+        let (core, party) = (&self.mcp().core, self.party());
         let Bounds { more, rate, in_flight, .. } = &entry.bounds;
         let payer = || Payer::of(party.principal, party.address);
         let entered = in_flight.as_ref().map(|in_flight| in_flight.enter(&payer())).transpose();

@@ -4,7 +4,7 @@ use super::Mcp;
 use super::ask::flow::{Flow, Given, Round, arguments_of};
 use super::batch::Reply;
 use super::bounds::Permit;
-use super::client::Link;
+use super::client::{Link, Sender};
 use super::complete::encode_completion;
 use super::ctx::Ctx;
 use super::fault::Faults;
@@ -17,11 +17,11 @@ use super::tasks::stored::End;
 use super::texts;
 use super::tool_error::{Kind, ToolError, ToolResult};
 use super::trace::TraceContext;
-use crate::audit::{Called, Digest};
+use crate::audit::{Called, Digest, Party};
 use crate::cancel::Cancel;
 use crate::engine::outbox::Flush;
 use crate::engine::pool::{Abandon, Work};
-use crate::guard::scopes::Grant;
+use crate::guard::scopes::{Grant, Required};
 use crate::guard::text::{Escaped, logged_id};
 use crate::metrics::{Method, Outcome};
 use crate::principal::Principal;
@@ -53,8 +53,8 @@ pub(crate) struct Speech {
     /// From which level on log messages are wanted; for legacy sessions that is found in the session.
     pub(crate) level: Option<LogLevel>,
     pub(crate) progress: Option<ProgressToken>,
-    /// Who has sent it, where that may be another than whose the session is: the same caller with other scopes.
-    pub(crate) principal: Option<Principal>,
+    /// Who has sent it, where that may be another than whose the session is: the same caller with other scopes, from another place.
+    pub(crate) sender: Option<Sender>,
     /// What the request brings of earlier rounds.
     pub(crate) given: Given,
     /// What else it says of itself.
@@ -68,11 +68,11 @@ impl Speech {
     pub(crate) fn new(
         revision: Revision,
         capabilities: Arc<ClientCapabilities>,
-        principal: Option<Principal>,
+        sender: Option<Sender>,
         (params, repeats): (&Params<'_>, bool),
     ) -> Self {
         let meta = RequestMeta::read(params);
-        Self { revision, capabilities, level: None, progress: None, principal, given: Given::default(), meta, repeats }
+        Self { revision, capabilities, level: None, progress: None, sender, given: Given::default(), meta, repeats }
     }
 
     /// What of it holds for a task that the request has begun.
@@ -181,12 +181,17 @@ impl Call {
 
     /// Who has sent the request.
     pub(crate) fn principal(&self) -> Option<&Principal> {
-        self.speech.principal.as_ref().or(self.link.principal.as_ref())
+        self.party().principal
+    }
+
+    /// The same, with where it came from.
+    pub(crate) fn party(&self) -> Party<'_> {
+        self.link.party(self.speech.sender.as_ref())
     }
 
     /// What the sender may use.
     fn grant(&self) -> Grant {
-        self.link.grant(&self.mcp.access, self.speech.principal.as_ref())
+        self.link.grant(&self.mcp.access, self.speech.sender.as_ref())
     }
 
     pub(crate) fn has_scope(&self, scope: &str) -> bool {
@@ -197,7 +202,7 @@ impl Call {
     pub(crate) fn lacks(&self, scopes: &[&str]) -> ToolError {
         let mut required = self.target.required().cloned().unwrap_or_default();
         scopes.iter().for_each(|scope| required.add(*scope));
-        self.mcp.forbidden(&self.link, self.recorded(), required.scopes());
+        self.mcp.forbidden(self.party(), self.recorded(), required.scopes());
         ToolError::from_rpc(RpcError::insufficient_scope(required.scopes()))
     }
 
@@ -344,6 +349,7 @@ impl Call {
             arguments: arguments.into(),
             notification: self.is_notice(),
             client: &client,
+            party: self.party(),
             revision: Some(self.speech.revision),
             ctx: Some(ctx),
         };
@@ -370,7 +376,7 @@ impl Call {
         };
         if result.as_ref().is_err_and(ToolError::is_denied) {
             let (method, name) = self.recorded();
-            self.mcp.core.audit.denied(self.link.party(), method, name);
+            self.mcp.core.audit.denied(self.party(), method, name);
         }
         let mut json = Vec::with_capacity(size);
         let tool = matches!(self.target, Target::Tool(_));
@@ -517,8 +523,9 @@ impl Call {
     /// Tells the audit log of the end of the request.
     fn record(&self, outcome: Outcome, took: Duration) {
         let (method, name) = self.recorded();
-        let call = Called { method, name, known: true, outcome, took, arguments: self.digest };
-        self.mcp.core.audit.called(self.link.party(), &call);
+        let scopes = self.target.required().map_or(&[][..], Required::scopes);
+        let call = Called { method, name, known: true, scopes, outcome, took, arguments: self.digest };
+        self.mcp.core.audit.called(self.party(), &call);
     }
 
     /// What the audit log says of what was called. The address of a resource that a template has found holds arguments.

@@ -132,6 +132,13 @@ pub(crate) enum Outlet {
     Nowhere,
 }
 
+/// Who has sent one request, where each brings credentials of its own over a connection of its own, and those may be others than those of its session.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    pub(crate) address: ClientAddr,
+    pub(crate) principal: Option<Principal>,
+}
+
 /// What the connection's thread, the workers and the handles share of one client.
 pub(crate) struct Link {
     pub(crate) id: ConnectionId,
@@ -183,9 +190,11 @@ impl Link {
         !matches!(self.outlet, Outlet::Answers(_) | Outlet::Nowhere)
     }
 
-    /// Who it is, for the audit log.
-    pub(crate) fn party(&self) -> Party<'_> {
-        Party { id: self.id, address: self.address, principal: self.principal.as_ref() }
+    /// Who it is, for the audit log and for what is counted; of a request with a sender of its own, who has sent that.
+    pub(crate) fn party<'p>(&'p self, sender: Option<&'p Sender>) -> Party<'p> {
+        let address = sender.map_or(self.address, |sender| sender.address);
+        let principal = sender.and_then(|sender| sender.principal.as_ref()).or(self.principal.as_ref());
+        Party { id: self.id, address, principal }
     }
 
     /// Of a session that outlives its connections.

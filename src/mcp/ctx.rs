@@ -284,7 +284,7 @@ impl Ctx {
 
     /// Where the request came from.
     pub fn address(&self) -> ClientAddr {
-        self.call.link.address
+        self.call.party().address
     }
 
     /// The protocol revision of this request.

@@ -40,17 +40,17 @@ impl Session {
             method::RESOURCES_LIST => {
                 has(offered.resources.is_some())?;
                 let cache = registry.cache.of(Cacheable::Resources);
-                self.list("resources", &registry.resources, cache, request, &caller, reply).map(Done::Answer)
+                self.list("resources", &registry.resources, cache, request, &caller).map(Done::Answer)
             }
             method::RESOURCE_TEMPLATES_LIST => {
                 has(offered.resources.is_some())?;
                 let cache = registry.cache.of(Cacheable::Templates);
-                self.list("resourceTemplates", &registry.templates, cache, request, &caller, reply).map(Done::Answer)
+                self.list("resourceTemplates", &registry.templates, cache, request, &caller).map(Done::Answer)
             }
             method::PROMPTS_LIST => {
                 has(offered.prompts.is_some())?;
                 let cache = registry.cache.of(Cacheable::Prompts);
-                self.list("prompts", &registry.prompts, cache, request, &caller, reply).map(Done::Answer)
+                self.list("prompts", &registry.prompts, cache, request, &caller).map(Done::Answer)
             }
             method::RESOURCES_READ => {
                 has(offered.resources.is_some())?;
@@ -67,7 +67,7 @@ impl Session {
             method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
                 has(offered.resources.is_some())?;
                 match caller {
-                    Caller::Legacy(legacy) => self.watch(&registry, legacy, request, reply).map(Done::Answer),
+                    Caller::Legacy(legacy) => self.watch(&registry, legacy, request).map(Done::Answer),
                     Caller::Modern(_) => Err(RpcError::method_not_found(&request.method)),
                 }
             }
@@ -95,11 +95,10 @@ impl Session {
         cache: Hint,
         request: &Request<'_>,
         caller: &Caller<'_>,
-        reply: &Reply,
     ) -> Result<Vec<u8>, RpcError> {
         let (ttl_ms, scope) = cache::narrowed(cache, catalog.is_guarded());
         let (revision, size) = (caller.revision(), self.mcp().limits().page_size);
-        let (access, grant) = (&self.mcp().access, self.grant(reply));
+        let (access, grant) = (&self.mcp().access, self.grant());
         let sees = |required: &_| access.shows(&grant, required);
         let (page, next) = catalog.page(request.params.cursor.as_deref(), size, sees)?;
         let size: usize = page.iter().map(|item| item.listed(revision).len() + 1).sum();
@@ -122,7 +121,7 @@ impl Session {
         let uri = resource::uri_of(request.params.uri.as_deref())?;
         let unknown = || RpcError::resource_not_found(uri, caller.revision().era());
         let Reader { handler, variables, required, key } = registry.resource(uri).ok_or_else(unknown)?;
-        if !self.admits(required, (&request.method, Some(key)), reply)? {
+        if !self.admits(required, (&request.method, Some(key)))? {
             return Err(unknown());
         }
         let (handler, required) = (Arc::clone(handler), required.clone());
@@ -143,7 +142,7 @@ impl Session {
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
         let unknown = || RpcError::unknown("prompt", name);
         let entry = registry.prompts.find(name).ok_or_else(unknown)?;
-        if !self.admits(&entry.it.required, (&request.method, Some(name)), reply)? {
+        if !self.admits(&entry.it.required, (&request.method, Some(name)))? {
             return Err(unknown());
         }
         let arguments = super::session::object(params.arguments)?.map(RawValue::get);
@@ -167,7 +166,7 @@ impl Session {
                 None => registry.resource(uri).map(|reader| (reader.required, reader.key)),
             },
         };
-        let known = found.map(|(required, key)| self.admits(required, (&request.method, Some(key)), reply));
+        let known = found.map(|(required, key)| self.admits(required, (&request.method, Some(key))));
         if !known.transpose()?.unwrap_or(false) {
             return Err(match &asked.subject {
                 Subject::Prompt(name) => RpcError::unknown("prompt", name),
@@ -199,13 +198,7 @@ impl Session {
     }
 
     /// `resources/subscribe` and `resources/unsubscribe`.
-    fn watch(
-        &self,
-        registry: &Registry,
-        legacy: &Legacy,
-        request: &Request<'_>,
-        reply: &Reply,
-    ) -> Result<Vec<u8>, RpcError> {
+    fn watch(&self, registry: &Registry, legacy: &Legacy, request: &Request<'_>) -> Result<Vec<u8>, RpcError> {
         let uri = resource::uri_of(request.params.uri.as_deref())?;
         if request.method == method::RESOURCES_UNSUBSCRIBE {
             legacy.watched.lock().remove(uri);
@@ -213,7 +206,7 @@ impl Session {
         }
         let unknown = || RpcError::resource_not_found(uri, legacy.revision.era());
         let reader = registry.resource(uri).ok_or_else(unknown)?;
-        if !self.admits(reader.required, (&request.method, Some(reader.key)), reply)? {
+        if !self.admits(reader.required, (&request.method, Some(reader.key)))? {
             return Err(unknown());
         }
         let busy = || self.busy(Busy::Overloaded);
@@ -222,7 +215,7 @@ impl Session {
         if watched.len() >= MAX_WATCHED && !watched.contains_key(uri) {
             return Err(RpcError::invalid_params(format!("a session can watch {MAX_WATCHED} resources")));
         }
-        watched.insert(uri.into(), Watched { grant: self.grant(reply), _memory: memory });
+        watched.insert(uri.into(), Watched { grant: self.grant(), _memory: memory });
         drop(watched);
         Ok(self.empty(request))
     }

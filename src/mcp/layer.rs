@@ -5,6 +5,7 @@ use super::ctx::Ctx;
 use super::product::Product;
 use super::session::Done;
 use super::tool_error::{ToolError, ToolResult};
+use crate::audit::Party;
 use crate::protocol::error::RpcError;
 use crate::protocol::method;
 use crate::protocol::revision::Revision;
@@ -57,6 +58,7 @@ pub struct Request<'a> {
     pub(crate) arguments: Cow<'a, str>,
     pub(crate) notification: bool,
     pub(crate) client: &'a Client,
+    pub(crate) party: Party<'a>,
     pub(crate) revision: Option<Revision>,
     pub(crate) ctx: Option<&'a Ctx>,
 }
@@ -108,8 +110,8 @@ impl<'a> Request<'a> {
     /// If the arguments cannot be written as JSON.
     pub fn with_arguments(&self, arguments: &impl Serialize) -> Result<Self, serde_json::Error> {
         let arguments = Cow::Owned(serde_json::to_string(arguments)?);
-        let Self { method, name, notification, client, revision, ctx, .. } = *self;
-        Ok(Self { method, name, arguments, notification, client, revision, ctx })
+        let Self { method, name, notification, client, party, revision, ctx, .. } = *self;
+        Ok(Self { method, name, arguments, notification, client, party, revision, ctx })
     }
 }
 

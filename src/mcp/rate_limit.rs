@@ -52,14 +52,13 @@ impl Layer for RateLimit {
         if self.tool.as_deref().is_some_and(|only| request.tool() != Some(only)) {
             return next.run(request);
         }
-        let link = &request.client.0;
-        let payer = Payer::of(link.principal.as_ref(), link.address);
+        let payer = Payer::of(request.party.principal, request.party.address);
         let taken = self.buckets.lock().take(payer, self.start.elapsed(), 1);
         match taken {
             Ok(()) => next.run(request),
             Err(retry) => {
                 let too_many = TooMany { limit: "layer-rate", retry };
-                ToolError::from_rpc(rate_limited(&link.core, link.party(), too_many)).into()
+                ToolError::from_rpc(rate_limited(&request.client.0.core, request.party, too_many)).into()
             }
         }
     }

@@ -5,7 +5,7 @@ use super::ask::flow::Given;
 use super::batch::{Batch, Reply};
 use super::cache::{self, Cacheable};
 use super::call::{Call, Speech, http_status};
-use super::client::{Client, Legacy, Link, Pending};
+use super::client::{Client, Legacy, Link, Pending, Sender};
 use super::http::headers;
 use super::layer;
 use super::listen::Listen;
@@ -58,7 +58,9 @@ pub(crate) struct Session {
     link: Arc<Link>,
     rate: Rate,
     /// What is borne of messages beyond the rate.
-    patience: Mutex<TokenBucket>,
+    patience: Rate,
+    /// Who has sent the one request that this is made for.
+    sender: Option<Sender>,
 }
 
 /// How often a client may ask; several sessions may share one.
@@ -96,8 +98,15 @@ impl Session {
     pub(crate) fn with_rate(mcp: Arc<Mcp>, link: Arc<Link>, rate: Rate) -> Self {
         let limits = mcp.limits();
         // Who keeps to the delays that it is told has sent a pipeline's worth too much, and not more in each second than it may.
-        let patience = Mutex::new(TokenBucket::new(limits.rate.into(), u64::from(limits.burst).max(PATIENCE)));
-        Self { mcp, link, rate, patience }
+        let patience = TokenBucket::new(limits.rate.into(), u64::from(limits.burst).max(PATIENCE));
+        Self { mcp, link, rate, patience: Arc::new(Mutex::new(patience)), sender: None }
+    }
+
+    /// The same for one request that somebody has sent who may have come another way than who has opened it.
+    pub(crate) fn sent_by(&self, sender: Sender) -> Self {
+        let (mcp, link) = (Arc::clone(&self.mcp), Arc::clone(&self.link));
+        let (rate, patience) = (Arc::clone(&self.rate), Arc::clone(&self.patience));
+        Self { mcp, link, rate, patience, sender: Some(sender) }
     }
 
     /// The rate of a new client.
@@ -116,6 +125,15 @@ impl Session {
 
     pub(crate) fn link(&self) -> &Arc<Link> {
         &self.link
+    }
+
+    pub(super) fn sender(&self) -> Option<&Sender> {
+        self.sender.as_ref()
+    }
+
+    /// Who asks.
+    pub(super) fn party(&self) -> Party<'_> {
+        self.link.party(self.sender())
     }
 
     /// One message.
@@ -158,7 +176,7 @@ impl Session {
                     reply.deliver(&self.link, Some(json), status, Flush::Later);
                 }
             }
-            Incoming::Notification(notification) => self.notification(text, own, &notification, reply),
+            Incoming::Notification(notification) => self.notification(text, own, &notification),
             // One must not answer an answer, whatever it is.
             Incoming::Response(response) => {
                 if !self.link.asked.answered(&response) && self.within_rate() {
@@ -246,7 +264,7 @@ impl Session {
 
     /// Takes one message from the client's rate. Whoever goes on to send much more than that is not worth the reading.
     fn take(&self) -> Result<(), RpcError> {
-        let party = self.link.party();
+        let party = self.party();
         let taken = take(&self.rate, &self.mcp, party);
         if taken.is_err() {
             let core = &self.mcp.core;
@@ -353,7 +371,7 @@ impl Session {
             self.mcp
                 .core
                 .audit
-                .called(self.link.party(), &Called { method, name, known: false, outcome, took, arguments });
+                .called(self.party(), &Called { method, name, known: false, scopes: &[], outcome, took, arguments });
         }
     }
 
@@ -379,6 +397,7 @@ impl Session {
             arguments: "{}".into(),
             notification: false,
             client: &client,
+            party: self.party(),
             revision,
             ctx: None,
         };
@@ -393,7 +412,7 @@ impl Session {
             Ok(layer::Kind::Protocol(done)) => done,
             Ok(layer::Kind::Handler(Err(error))) => {
                 if error.is_denied() {
-                    self.mcp.core.audit.denied(self.link.party(), &request.method, None);
+                    self.mcp.core.audit.denied(self.party(), &request.method, None);
                 }
                 Err(error.into_rpc())
             }
@@ -419,7 +438,7 @@ impl Session {
     ) -> Result<Done, RpcError> {
         match &*request.method {
             method::PING => Ok(Done::Answer(self.empty(request))),
-            method::TOOLS_LIST => self.list_tools(request, &Caller::Legacy(legacy), reply).map(Done::Answer),
+            method::TOOLS_LIST => self.list_tools(request, &Caller::Legacy(legacy)).map(Done::Answer),
             method::TOOLS_CALL => self.call_tool(text, request, Caller::Legacy(legacy), reply),
             method::SET_LEVEL => {
                 let level = request.params.level.as_deref();
@@ -444,7 +463,7 @@ impl Session {
     ) -> Result<Done, RpcError> {
         match &*request.method {
             method::DISCOVER => Ok(Done::Answer(self.discover(request))),
-            method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern), reply).map(Done::Answer),
+            method::TOOLS_LIST => self.list_tools(request, &Caller::Modern(modern)).map(Done::Answer),
             method::TOOLS_CALL => self.call_tool(text, request, Caller::Modern(modern), reply),
             method::LISTEN => self.listen(request, &modern, reply),
             method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => self.modern_task(request, &modern),
@@ -483,7 +502,7 @@ impl Session {
             );
         });
         let client = (wanted.client_info.name.as_str(), wanted.client_info.version.as_str());
-        self.mcp.core.audit.session(self.link.party(), wanted.revision.as_str(), client);
+        self.mcp.core.audit.session(self.party(), wanted.revision.as_str(), client);
         self.link.open_legacy(Legacy::new(wanted.revision, wanted.capabilities, wanted.client_info, capabilities));
         Ok(json)
     }
@@ -500,7 +519,7 @@ impl Session {
         json
     }
 
-    fn list_tools(&self, request: &Request<'_>, caller: &Caller<'_>, reply: &Reply) -> Result<Vec<u8>, RpcError> {
+    fn list_tools(&self, request: &Request<'_>, caller: &Caller<'_>) -> Result<Vec<u8>, RpcError> {
         let registry = self.mcp.registry();
         if self.offered(&registry, caller).tools.is_none() {
             return Err(RpcError::method_not_found(&request.method));
@@ -510,7 +529,7 @@ impl Session {
             None => String::new(),
         };
         let after = if after.is_empty() { None } else { Some(position_of(&after)?) };
-        let (access, grant) = (&self.mcp.access, self.grant(reply));
+        let (access, grant) = (&self.mcp.access, self.grant());
         let sees = |required: &_| access.shows(&grant, required);
         let (page, more) = registry.page(after, self.mcp.limits().page_size, sees);
         let next = page.last().filter(|_| more).map(|last| {
@@ -552,7 +571,7 @@ impl Session {
         let name = params.name.as_deref().ok_or_else(|| RpcError::invalid_params("params.name must be a string"))?;
         let unknown = || RpcError::unknown("tool", name);
         let entry = Arc::clone(registry.tool(name).ok_or_else(unknown)?);
-        if !self.admits(&entry.required, (method::TOOLS_CALL, Some(name)), reply)? {
+        if !self.admits(&entry.required, (method::TOOLS_CALL, Some(name)))? {
             return Err(unknown());
         }
         let way = Way::of(&entry, &caller, params.task)?;
@@ -561,7 +580,7 @@ impl Session {
             headers::check_params(head, &entry.mirrored, arguments)?;
         }
         // Before anything is taken: what is refused by this does not cost more than its message.
-        let speech = self.speech(request, caller, reply)?;
+        let speech = self.speech(request, caller)?;
         let (permit, charge) = self.within_bounds(&entry)?;
         let layers = Arc::clone(&registry.layers);
         drop(registry);
@@ -597,7 +616,7 @@ impl Session {
         let known = method::is_known(&request.method);
         let mut entry = registry.methods.request(&request.method).filter(|_| !known);
         if let Some(found) = &entry
-            && !self.admits(&found.required, (&found.name, None), reply)?
+            && !self.admits(&found.required, (&found.name, None))?
         {
             entry = None;
         }
@@ -626,20 +645,20 @@ impl Session {
     }
 
     pub(super) fn call(&self, request: &Request<'_>, caller: Caller<'_>, job: Job) -> Result<Arc<Call>, RpcError> {
-        let speech = self.speech(request, caller, &job.reply)?;
+        let speech = self.speech(request, caller)?;
         Ok(Call::new(Arc::clone(&self.mcp), Arc::clone(&self.link), speech, request.id.clone(), job))
     }
 
     /// What a request says about itself, or its session did.
-    fn speech(&self, request: &Request<'_>, caller: Caller<'_>, reply: &Reply) -> Result<Speech, RpcError> {
+    fn speech(&self, request: &Request<'_>, caller: Caller<'_>) -> Result<Speech, RpcError> {
         let progress = request.params.progress_token()?;
-        let principal = reply.principal().cloned();
+        let sender = self.sender.clone();
         self.refuse_if_unrecorded()?;
         let says = (&request.params, request.repeats);
         Ok(match caller {
             Caller::Legacy(legacy) => {
                 let capabilities = Arc::clone(&legacy.capabilities);
-                Speech { progress, ..Speech::new(legacy.revision, capabilities, principal, says) }
+                Speech { progress, ..Speech::new(legacy.revision, capabilities, sender, says) }
             }
             Caller::Modern(modern) => Speech {
                 level: modern.log_level,
@@ -648,7 +667,7 @@ impl Session {
                     state: request.params.request_state.as_deref().map(Box::from),
                     responses: request.params.input_responses.map(RawValue::to_owned),
                 },
-                ..Speech::new(modern.revision, Arc::new(modern.capabilities), principal, says)
+                ..Speech::new(modern.revision, Arc::new(modern.capabilities), sender, says)
             },
         })
     }
@@ -663,13 +682,13 @@ impl Session {
             return Ok(());
         }
         self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
-        self.mcp.core.audit.limited(self.link.party(), "audit");
+        self.mcp.core.audit.limited(self.party(), "audit");
         Err(RpcError::busy(BusyReason::Unrecorded, UNRECORDED_MS))
     }
 
     pub(crate) fn busy(&self, busy: Busy) -> RpcError {
         self.mcp.core.counters.busy.fetch_add(1, Ordering::Relaxed);
-        let (audit, party) = (&self.mcp.core.audit, self.link.party());
+        let (audit, party) = (&self.mcp.core.audit, self.party());
         match busy {
             Busy::Connection => {
                 audit.limited(party, "calls-per-connection");
@@ -696,7 +715,7 @@ impl Session {
             return Err(RpcError::method_not_found(&request.method));
         }
         let tasks = self.tasks_to_tell(&filter.task_ids, modern)?;
-        self.leave_out_unreadable(&registry, &mut filter, reply);
+        self.leave_out_unreadable(&registry, &mut filter);
         // Others do not exist, as far as this client is concerned.
         filter.task_ids = tasks.iter().map(|task| (*task.id).to_owned()).collect();
         if self.mcp.core.stopping() {
@@ -730,7 +749,7 @@ impl Session {
         Ok(Done::Elsewhere)
     }
 
-    fn notification(&self, text: &Text, own: &str, notification: &Notification<'_>, reply: &Reply) {
+    fn notification(&self, text: &Text, own: &str, notification: &Notification<'_>) {
         let within = self.within_rate();
         match classify_notification(notification, self.revision()) {
             // Always heard: it lightens the load.
@@ -744,22 +763,17 @@ impl Session {
                     }
                 }
             }
-            NotificationHandling::Legacy(_) | NotificationHandling::Ignored => {
-                self.noted(text, own, notification, reply)
-            }
+            NotificationHandling::Legacy(_) | NotificationHandling::Ignored => self.noted(text, own, notification),
         }
     }
 
     /// A notification of the author's own, if it is one.
-    fn noted(&self, text: &Text, own: &str, notification: &Notification<'_>, reply: &Reply) {
+    fn noted(&self, text: &Text, own: &str, notification: &Notification<'_>) {
         let registry = self.mcp.registry();
         let Some(entry) = registry.methods.notification(&notification.method) else { return };
         let says = (&notification.params, notification.repeats);
         let speech = match self.link.legacy() {
-            Some(legacy) => {
-                let (capabilities, principal) = (Arc::clone(&legacy.capabilities), reply.principal().cloned());
-                Speech::new(legacy.revision, capabilities, principal, says)
-            }
+            Some(legacy) => Speech::new(legacy.revision, Arc::clone(&legacy.capabilities), self.sender.clone(), says),
             None => Speech::new(Revision::R2026_07_28, Arc::default(), None, says),
         };
         let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));

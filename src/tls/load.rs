@@ -128,6 +128,10 @@ impl Reader {
                         return None;
                     }
                 }
+                if let Some(refusal) = file_mode::refusal(path) {
+                    self.complain(source, refusal);
+                    return None;
+                }
                 self.digests.insert(path.clone(), Sha256::digest(&bytes).into());
                 bytes.into()
             }
@@ -169,10 +173,6 @@ impl Reader {
 
     fn key(&mut self, source: &Source) -> Option<PrivateKeyDer<'static>> {
         let pem = self.read(source)?;
-        if source.path().is_some_and(file_mode::everybody_writes) {
-            self.complain(source, file_mode::EVERYBODY_WRITES);
-            return None;
-        }
         if has(&pem, b"BEGIN ENCRYPTED PRIVATE KEY") || has(&pem, b"Proc-Type: 4,ENCRYPTED") {
             self.complain(
                 source,

@@ -1,6 +1,7 @@
 //! What the gate answers by itself: where to get a token, and tickets for pages.
 
 use crate::access::{Access, TicketError};
+use crate::audit::Auditor;
 use crate::guard::origin::Origin;
 use crate::http::head::Head;
 use crate::http::refusal::Refusal;
@@ -44,6 +45,7 @@ impl Metadata {
 /// Where tickets are issued over HTTP.
 pub(crate) struct TicketDesk {
     pub(crate) access: Arc<Access>,
+    pub(crate) audit: Arc<Auditor>,
 }
 
 impl TicketDesk {
@@ -66,7 +68,8 @@ impl TicketDesk {
         let origin = origin.ok_or_else(|| Refusal::new(400, "ticket", "a ticket is for a web page: send Origin"))?;
         let principal =
             principal.ok_or_else(|| Refusal::new(403, "ticket", "a ticket is for somebody: authenticate"))?;
-        let ticket = self.access.issue(principal, origin.clone(), certificate).map_err(|error| match error {
+        let issued = self.access.issue(principal, origin.clone(), certificate, &self.audit);
+        let ticket = issued.map_err(|error| match error {
             TicketError::TooMany => Refusal::new(429, "ticket", error.to_string()).header("Retry-After", "5"),
             TicketError::Origin | TicketError::Disabled => Refusal::new(403, "ticket", error.to_string()),
             TicketError::Full | TicketError::Random => {

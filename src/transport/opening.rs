@@ -64,7 +64,7 @@ pub(crate) fn run(link: Link, peer: ClientAddr, mut seat: Seat, accepted: Instan
                 if certificate && !door.gate.proxies.trusts(peer) {
                     door.core.rates.failed_to_log_in(peer);
                 }
-                log_failed_handshake(&door, address, &reason);
+                log_failed_handshake(&door, address, &reason, certificate);
                 outbox.push_last(None, false, Flush::Now);
                 websocket::finish(read, &outbox, limits.close_deadline);
             }
@@ -179,13 +179,14 @@ impl fmt::Display for About<'_> {
     }
 }
 
-/// The same for a client that cannot be answered: its alert has been sent.
-fn log_failed_handshake(door: &Door, address: ClientAddr, reason: &str) {
-    door.core.counters.refuse("tls");
-    door.core.audit.refused(address, "tls", 0, None);
+/// The same for a client that cannot be answered: its alert has been sent. `certificate` says that it has shown one that is not accepted.
+fn log_failed_handshake(door: &Door, address: ClientAddr, reason: &str, certificate: bool) {
+    let label = if certificate { "certificate" } else { "tls" };
+    door.core.counters.refuse(label);
+    door.core.audit.refused(address, label, 0, None);
     if let Some(missed) = door.log.turn() {
         log::warn!(
-            target: "mcp_blocking::gate", address:% = address, reason = "tls";
+            target: "mcp_blocking::gate", address:% = address, reason = label;
             "{address} refused in the TLS handshake: {}{missed}", Escaped::short(reason)
         );
     }
@@ -235,10 +236,11 @@ fn upgraded(read: Box<dyn ReadHalf>, outbox: &Arc<Outbox>, address: ClientAddr, 
     connection.limit_life();
     connection.watch();
     let who = connection.principal.as_ref().map_or("anonymous", |principal| principal.id());
+    let shown = Escaped::short(who).distinct();
     let token = connection.principal.as_ref().and_then(Principal::token_name);
     log::info!(
-        target: "mcp_blocking::connection", connection = id.0, address:% = address, principal:% = Escaped::short(who);
-        "connection {id} from {address} opened by {}{}", Escaped::short(who), About(token)
+        target: "mcp_blocking::connection", connection = id.0, address:% = address, principal:% = shown;
+        "connection {id} from {address} opened by {shown}{}", About(token)
     );
     core.audit.connected(connection.party(), "websocket", &connection.path);
     let mut limits = MessageLimits::from(&core.limits);

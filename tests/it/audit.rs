@@ -23,10 +23,10 @@ const TOKEN: &str = "a-token-that-is-never-written";
 const KEY: [u8; 32] = [9; 32];
 
 /// A directory of its own for each test; gone when dropped.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("audit-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -48,13 +48,13 @@ impl Folder {
         files
     }
 
-    fn audit(&self) -> Audit {
+    pub fn audit(&self) -> Audit {
         Audit::to_file(self.log()).key(KEY)
     }
 
     /// All lines of all files, in the order of their numbers.
     #[track_caller]
-    fn lines(&self) -> Vec<Value> {
+    pub fn lines(&self) -> Vec<Value> {
         let mut lines: Vec<Value> = Vec::new();
         for file in self.files() {
             let text = fs::read_to_string(&file).expect("UTF-8");
@@ -69,7 +69,7 @@ impl Folder {
     }
 
     #[track_caller]
-    fn events(&self, name: &str) -> Vec<Value> {
+    pub fn events(&self, name: &str) -> Vec<Value> {
         let mut lines = self.lines();
         lines.retain(|line| line["event"] == name);
         lines
@@ -80,7 +80,7 @@ impl Folder {
     }
 
     #[track_caller]
-    fn assert_sound(&self) -> Report {
+    pub fn assert_sound(&self) -> Report {
         let report = self.verify(&Expect::nothing());
         assert!(report.is_ok(), "{report:#?}");
         report
@@ -95,7 +95,7 @@ impl Drop for Folder {
 
 /// Ends the server; its log is complete then.
 #[track_caller]
-fn end(running: Running) {
+pub fn end(running: Running) {
     running.shutdown(Duration::from_secs(5)).expect("a good end");
 }
 
@@ -597,6 +597,31 @@ fn a_large_file_is_renamed_and_old_ones_are_deleted() {
     }
 }
 
+#[test]
+fn whenever_lines_have_to_be_on_the_disk_they_are_all_there_in_the_end() {
+    use mcp_blocking::audit::SyncPolicy;
+    let hour = Duration::from_secs(3_600);
+    for sync in [SyncPolicy::Never, SyncPolicy::Every(Duration::ZERO), SyncPolicy::Every(hour), SyncPolicy::Always] {
+        let folder = Folder::new();
+        for _ in 0..2 {
+            let running = serve(demo().audit(folder.audit().sync(sync).file_bytes(0)));
+            let mut peer = Peer::of(&running, MODERN);
+            for _ in 0..30 {
+                peer.call("echo", json!({ "text": "x" }));
+            }
+            // With the operating system at once, whatever the policy.
+            let before = audit_status(&running).seq;
+            wait_written(&running, before.max(30));
+            assert!(folder.lines().len() >= 30, "{sync:?}");
+            drop(peer);
+            end(running);
+        }
+        let report = folder.assert_sound();
+        assert_eq!((report.runs, counts(&folder.lines())["call"]), (2, 60), "{sync:?}");
+        assert!(folder.files().len() > 2 && report.notes.is_empty(), "{sync:?} {report:?}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_that_was_renamed_or_deleted_is_begun_anew() {
@@ -864,6 +889,7 @@ fn it_is_told_which_token_somebody_came_with_and_when_it_ended() {
         json!({ "event": "authentication", "outcome": "ok", "principal": "alice", "token": "laptop" }),
         json!({ "event": "authentication", "outcome": "ended", "reason": "expired", "principal": "alice", "token": "laptop" }),
         json!({ "event": "authentication", "outcome": "refused", "reason": "expired", "about": "bob (token desk)" }),
+        json!({ "event": "authentication", "outcome": "issued", "reason": "ticket", "principal": "carol", "origin": "https://app.example" }),
         json!({ "event": "authentication", "outcome": "ok", "principal": "carol" }),
         json!({ "event": "authentication", "outcome": "refused", "reason": "ticket", "status": 401 }),
         json!({ "event": "reload", "what": "tokens" }),

@@ -166,7 +166,7 @@ fn proxies_hosts_and_pages_that_are_let_in_too_freely_are_told() {
     assert_found(&diagnosis, Severity::Note, "origins", "`https://*.example.com`");
     assert_found(&diagnosis, Severity::Weak, "origins", "`http://app.example.com` come");
     let unasked = server().allow_origin("null").allow_origin("https://*.example.com").doctor();
-    assert_found(&unasked, Severity::Open, "origins", "null");
+    assert_found(&unasked, Severity::Refused, "allow_origin", "null");
     assert_found(&unasked, Severity::Weak, "origins", "`https://*.example.com`");
     let good =
         Settings::new().bearer_token("ada", SECRET).trusted_proxies(["10.0.0.0/8"]).allow_host("mcp.example.com");
@@ -319,7 +319,7 @@ fn files_that_others_can_read_or_write_are_told() {
     assert_found(&diagnose(0o755, 0o644), Severity::Weak, "token file", "every user of this machine can read it");
     assert_found(&diagnose(0o755, 0o640), Severity::Note, "token file", "its group can read it");
     assert_found(&diagnose(0o755, 0o620), Severity::Note, "token file", "its group can change it");
-    assert_found(&diagnose(0o777, 0o600), Severity::Open, "token file", "in its place");
+    assert_found(&diagnose(0o777, 0o600), Severity::Refused, "token file", "in its place");
     assert_found(&diagnose(0o775, 0o600), Severity::Note, "token file", "in its place");
     // What nobody gets to, nobody reads; where nobody can touch what is another's, nobody does.
     assert_nothing(&diagnose(0o700, 0o666), "token file");
@@ -369,11 +369,60 @@ fn an_audit_log_is_asked_for_and_looked_at() {
         folder.write("audit.log", "", 0o646);
         let diagnosis = diagnose(good());
         assert_found(&diagnosis, Severity::Weak, "audit key", "can read it");
-        assert_found(&diagnosis, Severity::Open, "audit log", "can change it");
+        assert_found(&diagnosis, Severity::Refused, "audit log", "may write to it");
         assert_found(&diagnosis, Severity::Weak, "audit log", "can read it");
         folder.set_mode("key", 0o602);
-        assert_found(&diagnose(good()), Severity::Open, "audit key", "can change it");
+        assert_found(&diagnose(good()), Severity::Refused, "audit key", "may write to it");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_setup_with_files_that_everybody_can_write_or_replace_does_not_start() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("inner")).expect("a folder");
+    let tokens = folder.write("inner/tokens", &format!("ada {SECRET}\n"), 0o600);
+    let key = folder.write("inner/key", &"ab".repeat(32), 0o600);
+    let log = folder.path("inner/audit.log");
+    let bind = |settings: Settings| server().settings(settings).bind("127.0.0.1:0").map(drop);
+    let token_file = || Settings::new().token_file(&tokens);
+    let audit = || Settings::new().audit(Audit::to_file(&log).key_file(&key));
+    let beside = || Settings::new().audit(Audit::to_file(&log));
+    let modes = |outer: u32, inner: u32, file: u32| {
+        [("", outer), ("inner", inner), ("inner/tokens", file), ("inner/key", file)]
+            .into_iter()
+            .for_each(|(name, mode)| folder.set_mode(name, mode));
+    };
+    // The folder, or one that it is in; what is not there yet is looked for in its place.
+    for (outer, inner, file, why) in [
+        (0o755, 0o755, 0o602, "may write to it"),
+        (0o755, 0o777, 0o600, "in its place"),
+        (0o757, 0o755, 0o600, "in its place"),
+    ] {
+        modes(outer, inner, file);
+        for (settings, subject) in [(token_file(), "token file"), (audit(), "audit key"), (audit(), "audit log")] {
+            if (file, subject) == (0o602, "audit log") {
+                continue;
+            }
+            let error = bind(settings).expect_err("refused").to_string();
+            assert!(error.contains(subject) && error.contains(why) && error.contains("chmod"), "{error}");
+        }
+    }
+    assert!(bind(beside()).expect_err("refused").to_string().contains("audit log"));
+    assert!(!log.exists());
+    // Nobody gets there, or nobody can touch what is another's.
+    for (outer, inner) in [(0o700, 0o777), (0o755, 0o1777), (0o1777, 0o755), (0o755, 0o775)] {
+        modes(outer, inner, 0o600);
+        for settings in [token_file(), audit(), beside()] {
+            bind(settings).expect("good enough");
+        }
+    }
+    folder.write("inner/audit.log", "", 0o602);
+    modes(0o755, 0o755, 0o600);
+    let error = bind(audit()).expect_err("refused").to_string();
+    assert!(error.contains("audit log") && error.contains("may write to it"), "{error}");
+    // What is no file has nothing that could be changed.
+    bind(Settings::new().audit(Audit::to_file("/dev/null").key_file(&key))).expect("a device");
 }
 
 #[test]
@@ -454,7 +503,8 @@ mod tls {
         folder.set_mode("key.pem", 0o604);
         assert_found(&diagnose(config()), Severity::Weak, "key `", "can read it");
         folder.set_mode("chain.pem", 0o646);
-        assert_found(&diagnose(config()), Severity::Open, "certificates `", "can change it");
+        assert_found(&diagnose(config()), Severity::Refused, "`", "everybody on this machine may write");
+        folder.set_mode("chain.pem", 0o644);
         folder.set_mode("key.pem", 0o602);
         assert_found(&diagnose(config()), Severity::Refused, "`", "everybody on this machine may write");
         let refused = server().tls(config()).bind("127.0.0.1:0").expect_err("refused").to_string();

@@ -219,7 +219,10 @@ fn behind_a_proxy_that_ends_tls_a_plain_page_of_the_same_name_is_foreign() {
 
 #[test]
 fn pages_without_an_origin_of_their_own_come_in_where_the_author_says_so() {
-    let running = serve(demo().allow_origin("null"));
+    let bare = demo().allow_origin("null").bind("127.0.0.1:0").expect_err("every page is nobody's").to_string();
+    assert!(bare.contains("allow_origin: `null` lets in every web page"), "{bare}");
+    // Who asks is known some other way, and what is asked for here is open to all.
+    let running = serve(demo().allow_origin("null").authenticate(|_| Ok(mcp_blocking::Principal::new("somebody"))));
     let answer = knock(&running, None, "null").expect(200);
     assert_eq!(answer.field("Access-Control-Allow-Origin"), Some("null"));
     for origin in ["NULL", "Null", "null null", "https://null", "http://evil.example"] {

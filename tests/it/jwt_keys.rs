@@ -1,12 +1,14 @@
 //! Where an issuer's keys come from: what is fetched and what is not, and who waits for it.
 
+use crate::audit::{Folder, end};
 use crate::certs::{Authority, Files};
+use crate::demo::demo;
 use crate::issuer::{AUDIENCE, Answer, Key, KeyServer, NAME, claims, key_set};
 use crate::jwt::{knock, server, whoami};
 use crate::peer::{MODERN, Peer, serve, until};
 use crate::raw::{Head, Raw};
 use mcp_blocking::jwt::Jwt;
-use mcp_blocking::{Json, NoArgs, Running, Server};
+use mcp_blocking::{Json, NoArgs, Running, Server, Settings};
 use rcgen::date_time_ymd;
 use serde_json::json;
 use std::sync::Barrier;
@@ -37,6 +39,34 @@ fn keys_are_fetched_once_for_all_and_taken_up_when_they_change() {
     assert_eq!(issuer.hits(), 3);
     knock(&running, &old.token(&claims())).expect(401);
     whoami(&running, &new.token(&claims()));
+}
+
+#[test]
+fn each_change_of_the_keys_is_recorded() {
+    let (old, new, files, folder) = (Key::p256("old"), Key::ed25519("new"), Files::new(), Folder::new());
+    let issuer = KeyServer::new(&[&old]);
+    files.write("keys.json", &key_set(&[&old]));
+    let in_file = Jwt::issuer("https://file.example").audience("notes").jwks_file(files.path("keys.json"));
+    let settings = Settings::new().jwt(issuer.jwt().refetch_after(Duration::ZERO)).jwt(in_file).audit(folder.audit());
+    let running = serve(demo().settings(settings));
+    let recorded = |of: &str| {
+        let lines = folder.events("reload");
+        lines.iter().filter(|line| line["what"] == "jwt" && line["issuer"] == of).count()
+    };
+    knock(&running, &old.token(&claims())).expect(101);
+    until("the first ones are recorded", || recorded(NAME) == 1);
+    // The same again is no change.
+    knock(&running, &Key::p256("unknown").token(&claims())).expect(401);
+    issuer.set(Answer::Keys(key_set(&[&old, &new])));
+    knock(&running, &new.token(&claims())).expect(101);
+    until("so are others", || recorded(NAME) == 2);
+    files.write("keys.json", &key_set(&[&old, &new]));
+    let mut of_file = claims();
+    (of_file["iss"], of_file["aud"]) = (json!("https://file.example"), json!("notes"));
+    until("the file is looked at again", || knock(&running, &new.token(&of_file)).status == 101);
+    until("that is recorded", || recorded("https://file.example") == 1);
+    end(running);
+    folder.assert_sound();
 }
 
 #[test]

@@ -50,6 +50,7 @@ mod process;
 mod proxied;
 mod rates;
 mod raw;
+mod recorded;
 mod reports;
 mod resume;
 mod root_dir;

@@ -217,7 +217,7 @@ impl Ctx {
     pub fn once(&self) -> ToolResult<()> {
         let Some((id, lifetime)) = self.flow.lock().state_id() else { return Ok(()) };
         let call = self.call();
-        let payer = Payer::of(call.principal(), call.link.party().address);
+        let payer = Payer::of(call.principal(), call.party().address);
         match call.mcp.replays.note(id, lifetime, payer) {
             Use::First => {
                 self.flow.lock().used();

@@ -8,7 +8,7 @@ pub(crate) mod streams;
 
 use super::Mcp;
 use super::batch::Reply;
-use super::client::Link;
+use super::client::{Link, Sender};
 use super::session::{self, Rate, Session};
 use crate::audit::Party;
 use crate::engine::outbox::Flush;
@@ -207,9 +207,10 @@ impl Conversation {
                     // First: what comes of it, on another connection, may have the client leave at once.
                     exchange.finish(202, Flush::Now);
                 }
-                let request = RequestStream::new(&session.streams, exchange, session.polls(), principal);
+                let request = RequestStream::new(&session.streams, exchange, session.polls());
                 self.part = Some(Part::Request(Arc::clone(&request)));
-                session.session.receive_over(text, incoming, &Reply::Stream(request));
+                let sender = Sender { address: exchange.address(), principal };
+                session.session.sent_by(sender).receive_over(text, incoming, &Reply::Stream(request));
                 if notification {
                     exchange.finish(202, Flush::Later);
                 }
@@ -298,7 +299,8 @@ impl Conversation {
         }
         let session = self.session(principal, exchange)?;
         // What is replayed may be a lot.
-        within(session.session.own_rate(), &self.mcp, session.session.link().party())?;
+        let sender = Sender { address: exchange.address(), principal: principal.cloned() };
+        within(session.session.own_rate(), &self.mcp, session.session.link().party(Some(&sender)))?;
         exchange.hold(session.enter());
         match single(head, LAST_EVENT)? {
             Some(id) => {

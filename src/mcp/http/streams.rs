@@ -13,7 +13,6 @@ use crate::engine::timer::Tick;
 use crate::http::event::Event;
 use crate::http::head::Head;
 use crate::mcp::Mcp;
-use crate::principal::Principal;
 use crate::transport::http::exchange::Exchange;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
@@ -359,23 +358,12 @@ pub(crate) struct RequestStream {
     number: AtomicU64,
     /// The client knows that a server may close a stream and have it come back.
     polls: bool,
-    /// Who has sent it.
-    principal: Option<Principal>,
 }
 
 impl RequestStream {
-    pub(crate) fn new(
-        streams: &Arc<Streams>,
-        exchange: &Arc<Exchange>,
-        polls: bool,
-        principal: Option<Principal>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(streams: &Arc<Streams>, exchange: &Arc<Exchange>, polls: bool) -> Arc<Self> {
         let (streams, exchange) = (Arc::clone(streams), Arc::clone(exchange));
-        Arc::new(Self { streams, exchange, number: AtomicU64::new(GENERAL), polls, principal })
-    }
-
-    pub(crate) fn principal(&self) -> Option<&Principal> {
-        self.principal.as_ref()
+        Arc::new(Self { streams, exchange, number: AtomicU64::new(GENERAL), polls })
     }
 
     /// What the answer will say if it is that these scopes are missing, and it is no stream by then.

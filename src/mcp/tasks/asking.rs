@@ -123,7 +123,7 @@ impl StoredTask {
             self.enter(&mut state, status);
             return Ok(());
         };
-        match self.turn.as_ref().map(|turn| turn.enter(&mcp.core, recipe.link.party())).transpose() {
+        match self.turn.as_ref().map(|turn| turn.enter(&mcp.core, recipe.party())).transpose() {
             Ok(permit) => *self.permit.lock() = permit,
             Err(busy) => {
                 state.take_back(&given);

@@ -2,6 +2,7 @@
 
 use super::stored::{New, StoredTask};
 use super::{Owner, TaskStore};
+use crate::audit::Party;
 use crate::engine::pool::Work;
 use crate::limits::Limits;
 use crate::mcp::Mcp;
@@ -34,6 +35,11 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
+    /// Who has called.
+    pub(super) fn party(&self) -> Party<'_> {
+        self.link.party(self.speech.sender.as_ref())
+    }
+
     /// The memory it holds.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.arguments.cost() + self.id.heap_bytes() + self.speech.bytes()
@@ -69,7 +75,7 @@ impl TaskStore {
     ) -> Result<(), RpcError> {
         let revision = recipe.speech.revision;
         let owner = Owner::of(&recipe.link, revision);
-        let place = self.place(&recipe.link)?;
+        let place = self.place(recipe.party())?;
         let mut random = [0; 24];
         getrandom::fill(&mut random).map_err(|_| RpcError::internal("the system gives no random numbers"))?;
         let session = match owner {

@@ -20,6 +20,7 @@ pub(crate) mod stored;
 pub(crate) mod wait;
 
 use super::client::Link;
+use crate::audit::Party;
 use crate::engine::budget::{Budget, Reservation};
 use crate::engine::lane::Lane;
 use crate::engine::pool::{Busy, Work};
@@ -192,8 +193,8 @@ impl TaskStore {
     ///
     /// # Errors
     /// There is none.
-    fn place(&self, link: &Link) -> Result<Place, RpcError> {
-        let payer = Payer::of(link.principal.as_ref(), link.address);
+    fn place(&self, party: Party<'_>) -> Result<Place, RpcError> {
+        let payer = Payer::of(party.principal, party.address);
         // What is kept no longer than it has to be makes room first.
         self.seat(&payer)
             .or_else(|_| {
@@ -201,7 +202,7 @@ impl TaskStore {
                 self.seat(&payer)
             })
             .map_err(|busy| {
-                self.core.audit.limited(link.party(), "tasks");
+                self.core.audit.limited(party, "tasks");
                 self.busy(busy)
             })
     }

@@ -7,7 +7,7 @@ use crate::engine::outbox::Flush;
 use crate::mcp::ask::flow::Flow;
 use crate::mcp::batch::Reply;
 use crate::mcp::call::Call;
-use crate::mcp::client::Link;
+use crate::mcp::client::{Link, Sender};
 use crate::mcp::registry::Entry;
 use crate::mcp::target::Target;
 use crate::mcp::tool_error::{ToolError, ToolResult};
@@ -21,6 +21,7 @@ use std::time::Duration;
 /// Whose a task is, and what was called.
 pub(super) struct Record {
     link: Arc<Link>,
+    sender: Option<Sender>,
     tool: Arc<Entry>,
     arguments: Digest,
 }
@@ -29,8 +30,9 @@ impl Record {
     /// Tells the audit log of the end of the task.
     pub(super) fn ended(self, task: &StoredTask, outcome: Outcome, took: Duration) {
         let (method, name, arguments) = (method::TOOLS_CALL, Some(self.tool.name()), Some(self.arguments));
-        let call = Called { method, name, known: true, outcome, took, arguments };
-        self.link.core.audit.task_ended(self.link.party(), task.short_id(), &call);
+        let scopes = self.tool.required.scopes();
+        let call = Called { method, name, known: true, scopes, outcome, took, arguments };
+        self.link.core.audit.task_ended(self.link.party(self.sender.as_ref()), task.short_id(), &call);
     }
 }
 
@@ -84,7 +86,8 @@ impl Call {
     pub(super) fn record_of_task(&self) -> Option<Record> {
         let Target::Tool(entry) = &self.target else { return None };
         let digest = self.digest?;
-        Some(Record { link: Arc::clone(&self.link), tool: Arc::clone(entry), arguments: digest })
+        let (link, sender, tool) = (Arc::clone(&self.link), self.speech.sender.clone(), Arc::clone(entry));
+        Some(Record { link, sender, tool, arguments: digest })
     }
 
     /// Its task was given up.
