@@ -1,7 +1,8 @@
 //! What can be done to the HTTP side over raw sockets: each time with an honest client beside it, and nothing left behind.
 
 use crate::demo::demo;
-use crate::peer::{MODERN, PATIENCE, Turnstile, serve, turnstile, until};
+use crate::neighbor::{HONEST, exposed};
+use crate::peer::{MODERN, PATIENCE, Turnstile, dial_from, serve, turnstile, until};
 use crate::raw::Raw;
 use crate::web::Web;
 use mcp_blocking::{NoArgs, Running, Server, ToolError};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 const LEGACY: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 const BOTH_ERAS: [&str; 2] = ["2025-11-25", MODERN];
 
-/// A server under attack, and a client that has nothing to do with it.
+/// A server under attack, and a client that has nothing to do with it: it comes from elsewhere.
 struct Scene {
     running: Running,
     honest: Web,
@@ -21,11 +22,12 @@ struct Scene {
 impl Scene {
     fn of(server: Server) -> Self {
         // However long an attack takes, the honest client is not idle for too long.
-        Self::on(serve(server.limits(|limits| limits.keep_alive = PATIENCE * 10)))
+        Self::on(exposed(server.limits(|limits| limits.keep_alive = PATIENCE * 10)))
     }
 
     fn on(running: Running) -> Self {
-        let honest = Web::of(&running, MODERN);
+        let address = running.addr();
+        let honest = Web::over(Box::new(dial_from(HONEST, address)), address).speaking(MODERN);
         let mut scene = Self { running, honest };
         scene.assert_serves();
         scene

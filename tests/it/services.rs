@@ -269,5 +269,5 @@ fn an_author_may_find_out_who_a_caller_is() {
     head().add("Authorization", "Bearer a-token-of-sixteen").ask(running.addr()).expect(101);
     let mut opened: Vec<_> = told.iter().filter(|event| event.starts_with("open")).take(2).collect();
     opened.sort();
-    assert_eq!(opened, ["open at 127.0.0.1 by ann", "open at 127.0.0.1 by static"]);
+    assert_eq!(opened, ["open at 127.0.0.2 by ann", "open at 127.0.0.2 by static"]);
 }
