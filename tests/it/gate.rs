@@ -205,6 +205,29 @@ fn origins_are_told_apart_to_the_letter_over_both_transports() {
 }
 
 #[test]
+fn names_beyond_ascii_are_let_in_as_browsers_write_them() {
+    let named = |name: &str| demo().allow_host(name).allow_origin(&format!("https://{name}"));
+    let running = exposed(named("xn--bcher-kva.example"));
+    let _honest = beside(&running);
+    let page = "https://xn--bcher-kva.example";
+    for host in [None, Some("xn--bcher-kva.example")] {
+        let answer = knock(&running, host, page).expect(200);
+        assert_eq!(answer.field("Access-Control-Allow-Origin"), Some(page));
+        // A Cyrillic letter in it is another name, and looks the same.
+        for foreign in ["https://b\u{fc}cher.example", "https://xn--bher-kva0w.example", "https://bucher.example"] {
+            knock(&running, host, foreign).expect(403);
+        }
+    }
+    knock(&running, Some("b\u{fc}cher.example"), page).expect(400);
+    // Who writes it as it is read is told how to write it.
+    let error = named("b\u{fc}cher.example").bind("127.0.0.1:0").expect_err("no name as browsers write it").to_string();
+    for setting in ["allow_host", "allow_origin"] {
+        assert!(error.contains(setting), "{error}");
+    }
+    assert_eq!(error.matches("xn--").count(), 2, "{error}");
+}
+
+#[test]
 fn pages_without_an_origin_of_their_own_come_in_where_the_author_says_so() {
     let running = exposed(demo().allow_origin("null"));
     let _honest = beside(&running);
