@@ -1,6 +1,7 @@
 //! The honest client beside an attack: another connection from another address, there before the attack and behind it.
 
 use crate::peer::{MODERN, Peer, dial_from, serve};
+use crate::rates::local;
 use mcp_blocking::{Running, Server};
 use serde_json::json;
 use std::net::SocketAddr;
@@ -11,11 +12,7 @@ pub const HONEST: u8 = 3;
 
 /// Starts a server that limits each address of loopback as it does those beyond.
 pub fn exposed(server: Server) -> Running {
-    serve(limited(server))
-}
-
-pub fn limited(server: Server) -> Server {
-    server.limits(|limits| limits.limit_loopback = true)
+    serve(local(server))
 }
 
 /// Is served when the attack begins, and looks again when it is dropped, at the end of a test: over the connection that it

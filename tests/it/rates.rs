@@ -122,7 +122,7 @@ fn a_principal_has_one_rate_over_all_of_its_connections_and_others_have_their_ow
 }
 
 /// Counts what comes from 127.0.0.1 and its like, too.
-fn local(server: Server) -> Server {
+pub fn local(server: Server) -> Server {
     server.limits(|limits| limits.limit_loopback = true)
 }
 
