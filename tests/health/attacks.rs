@@ -1,4 +1,4 @@
-//! Whatever others do to the health address, an honest probe is answered within a second.
+//! Whatever others do to the health address, an honest probe from elsewhere is answered within a second.
 
 use super::client::{connect, get, probe, probe_address, read_to_end, serve, until};
 use mcp_blocking::Server;

@@ -3,6 +3,7 @@
 use mcp_blocking::crossbeam_channel::{Receiver, Sender, unbounded};
 use mcp_blocking::{NoArgs, Running, Server};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -71,8 +72,17 @@ impl Answer {
     }
 }
 
+/// Connects from 127.0.0.2, where whoever attacks is.
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
+    connect_from(2, address)
+}
+
+/// The same from 127.0.0.`last`.
+pub fn connect_from(last: u8, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).expect("binds");
+    socket.connect_timeout(&address.into(), PATIENCE).expect("connects");
+    let stream = TcpStream::from(socket);
     stream.set_nodelay(true).expect("no delay");
     stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
@@ -113,14 +123,14 @@ pub fn get(address: SocketAddr, target: &str) -> Answer {
     ask(address, "GET", target, &[])
 }
 
-/// An honest probe: how long it took to be answered. One that was cut, because this thread had no turn between connecting
+/// An honest probe, from 127.0.0.3: how long it took to be answered. One that was cut, because this thread had no turn between connecting
 /// and writing, is repeated at once, as supervisors do; its time counts.
 #[track_caller]
 pub fn probe(address: SocketAddr) -> (Duration, usize) {
     let begun = Instant::now();
     let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n");
     for repeats in 0.. {
-        let mut stream = connect(address);
+        let mut stream = connect_from(3, address);
         let bytes = stream.write_all(request.as_bytes()).map(|()| read_to_end(&mut stream)).unwrap_or_default();
         if !bytes.is_empty() {
             let answer = Answer::parse(&bytes);

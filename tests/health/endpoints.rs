@@ -1,6 +1,6 @@
 //! What is said where, in which form, to whom.
 
-use super::client::{Client, ask, exchange, exchange_bytes, get, probe_address, serve};
+use super::client::{Client, ask, exchange, exchange_bytes, get, probe, probe_address, serve};
 use mcp_blocking::{ClosedBy, Error, Listener, Message, Peer, Server, Service, Settings};
 use std::time::Duration;
 
@@ -127,6 +127,7 @@ fn foreign_hosts_and_origins_are_refused_by_the_rules_of_the_main_port() {
     let server = || Server::new("notes", "1").allow_host("probe.example").allow_origin("https://status.example");
     let running = serve(server());
     let address = probe_address(&running);
+    probe(address);
     for host in ["attacker.example", "127.0.0.1.attacker.example", "10.0.0.1"] {
         let answer = exchange(address, &format!("GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert!(matches!(answer.status, 403 | 421), "{host}: {answer:?}");
@@ -136,6 +137,7 @@ fn foreign_hosts_and_origins_are_refused_by_the_rules_of_the_main_port() {
         let answer = ask(address, "GET", "/health", &[&format!("Origin: {origin}")]);
         assert_eq!(answer.status, 403, "{origin}");
     }
+    probe(address);
     for host in [format!("localhost:{}", address.port()), "localhost".into(), "probe.example".into()] {
         assert_eq!(exchange(address, &format!("GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n")).status, 200, "{host}");
     }

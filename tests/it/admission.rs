@@ -1,10 +1,11 @@
 //! How many connections may there be, and are their places given back?
 
 use super::demo::demo;
+use super::neighbor::{HONEST, exposed, from_there};
 use super::peer::{MODERN, Peer, serve, until};
 use super::raw::{Head, Raw};
 use serde_json::json;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 fn status(address: SocketAddr) -> u16 {
     Head::new(address).ask(address).status
@@ -25,10 +26,10 @@ fn connected(address: SocketAddr) -> Raw {
 
 #[test]
 fn connections_beyond_the_cap_are_turned_away_and_a_place_that_is_free_is_given_again() {
-    let running = serve(demo().limits(|limits| limits.connections = 2));
+    let running = exposed(demo().limits(|limits| limits.connections = 2));
     let address = running.addr();
     let handle = running.handle();
-    let mut first = Peer::of(&running, "2025-06-18");
+    let mut first = from_there(address, &[]).speaking("2025-06-18");
     for _ in 0..5 {
         let second = connected(address);
         let mut third = Raw::connect(address);
@@ -44,13 +45,13 @@ fn connections_beyond_the_cap_are_turned_away_and_a_place_that_is_free_is_given_
 
 #[test]
 fn a_crowd_of_silent_ones_keeps_nobody_out() {
-    let running = serve(demo().limits(|limits| limits.half_open = 3));
+    let running = exposed(demo().limits(|limits| limits.half_open = 3));
     let address = running.addr();
-    let mut talking: Vec<_> = (0..5).map(|_| Peer::of(&running, "2025-06-18")).collect();
+    let mut talking: Vec<_> = (0..5).map(|_| from_there(address, &[]).speaking("2025-06-18")).collect();
     let silent: Vec<_> = (0..3).map(|_| Raw::connect(address)).collect();
     until("the silent ones have their places", || running.handle().status().connections_accepted >= 8);
     // Whoever comes then is let in, and the one that has been silent for longest makes room.
-    assert_eq!(status(address), 101);
+    Head::new(address).ask_from(HONEST, address).expect(101);
     let mut silent = silent.into_iter();
     silent.next().expect("three").wait_end();
     talking.iter_mut().for_each(Peer::barrier);
@@ -63,19 +64,18 @@ fn a_crowd_of_silent_ones_keeps_nobody_out() {
 
 #[test]
 fn who_has_most_handshakes_open_makes_room() {
-    let running = serve(demo().limits(|limits| limits.half_open = 4));
+    let running = exposed(demo().limits(|limits| limits.half_open = 4));
     let address = running.addr();
-    let from = |last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
-    let patient = Raw::connect_from(from(2), address);
+    let patient = Raw::connect_from(2, address);
     until("it has its place", || running.handle().status().connections_accepted == 1);
-    let mut crowd: Vec<_> = (0..3).map(|_| Raw::connect_from(from(3), address)).collect();
+    let mut crowd: Vec<_> = (0..3).map(|_| Raw::connect_from(3, address)).collect();
     until("the crowd has its places", || running.handle().status().connections_accepted == 4);
     let mut more = Vec::new();
     for cut in &mut crowd {
-        assert_eq!(status(address), 101);
+        Head::new(address).ask_from(4, address).expect(101);
         cut.wait_end();
         let accepted = running.handle().status().connections_accepted;
-        more.push(Raw::connect_from(from(3), address));
+        more.push(Raw::connect_from(3, address));
         until("it has the place of the one that was cut", || running.handle().status().connections_accepted > accepted);
     }
     // The first is older than all of them, and alone.
@@ -105,12 +105,11 @@ fn loopback_is_not_counted_by_address() {
     let running = serve(demo().limits(|limits| limits.connections_per_address = 1));
     let address = running.addr();
     let _first = [Raw::upgraded(address), Raw::upgraded(address)];
-    let from = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-    let _second = [from, from].map(|from| Raw::connect_from(from, address).upgrade(address));
+    let _second = [3, 3].map(|from| Raw::connect_from(from, address).upgrade(address));
     let handle = running.handle();
     until("all are in the client table", || handle.clients().len() == 4);
     let clients = handle.clients();
-    assert_eq!(clients.iter().filter(|client| client.address().ip() == from).count(), 2);
+    assert_eq!(clients.iter().filter(|client| client.address().ip() == IpAddr::from([127, 0, 0, 3])).count(), 2);
 }
 
 #[test]

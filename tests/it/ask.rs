@@ -1,6 +1,7 @@
 //! Questions in the middle of a handler: the same handlers with clients of both eras.
 
 use crate::demo::demo;
+use crate::neighbor::{beside, beside_with, exposed};
 use crate::peer::{MODERN, PATIENCE, Peer, serve, until};
 use crate::web::Web;
 use mcp_blocking::ask::{Form, Roots, Sampling};
@@ -315,7 +316,8 @@ fn earlier_answers_are_carried_in_the_state_and_count_for_the_same_question_only
 
 #[test]
 fn a_state_that_was_changed_or_belongs_elsewhere_is_refused() {
-    let running = serve(asking().limits(|limits| limits.state_lifetime = Duration::from_secs(3_600)));
+    let running = exposed(asking().limits(|limits| limits.state_lifetime = Duration::from_secs(3_600)));
+    let _honest = beside(&running);
     let mut peer = Peer::able(&running, MODERN, all());
     let state = first_round(&mut peer, "greet")["requestState"].clone();
     let sealed = state.as_str().expect("a text");
@@ -342,7 +344,8 @@ fn a_state_that_was_changed_or_belongs_elsewhere_is_refused() {
 #[test]
 fn a_state_belongs_to_its_principal() {
     let server = asking().bearer_token("ada", "0123456789abcdef-ada").bearer_token("bob", "0123456789abcdef-bob");
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside_with(&running, "0123456789abcdef-ada");
     let of = |token: &str| {
         let header = format!("Bearer {token}");
         let mut peer = Peer::connect_to(running.addr(), &[("Authorization", &header)]);
@@ -375,7 +378,8 @@ fn any_server_with_the_key_takes_the_next_round() {
 
 #[test]
 fn a_state_expires() {
-    let running = serve(asking().limits(|limits| limits.state_lifetime = Duration::from_secs(1)));
+    let running = exposed(asking().limits(|limits| limits.state_lifetime = Duration::from_secs(1)));
+    let _honest = beside(&running);
     let mut peer = Peer::able(&running, MODERN, all());
     let state = first_round(&mut peer, "greet")["requestState"].clone();
     let deadline = Instant::now() + PATIENCE;

@@ -1,6 +1,7 @@
 //! Requests of the server to its clients, and the hooks that tell of clients.
 
 use crate::demo::{Echo, demo};
+use crate::neighbor::{beside, exposed};
 use crate::peer::{ALL, LEGACY, MODERN, Peer, serve, until};
 use crate::web::Web;
 use mcp_blocking::{Client, NoArgs, RequestError, Server, Tool, ToolError, ToolResult};
@@ -199,7 +200,8 @@ fn handlers_that_wait_for_clients_do_not_keep_others_from_working() {
 
 #[test]
 fn one_client_has_a_bounded_number_of_open_questions() {
-    let running = serve(asking().limits(|limits| limits.questions_per_client = 2));
+    let running = exposed(asking().limits(|limits| limits.questions_per_client = 2));
+    let _honest = beside(&running);
     let mut peer = Peer::of(&running, "2025-11-25");
     let calls = [(); 2].map(|()| peer.start_call("ask", json!({})));
     let questions = [(); 2].map(|()| peer.notice("acme/ask"));

@@ -525,7 +525,7 @@ fn a_flood_of_refusals_is_a_few_lines() {
     let count: u64 = refused.iter().map(|line| line["count"].as_u64().unwrap_or(1)).sum();
     assert_eq!(count, 300);
     assert!(refused.len() < 60, "{}", refused.len());
-    assert_eq!(refused.last().expect("lines")["address"], "127.0.0.1");
+    assert_eq!(refused.last().expect("lines")["address"], "127.0.0.2");
 }
 
 #[test]

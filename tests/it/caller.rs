@@ -1,5 +1,6 @@
 //! A caller with credentials of its own, of any revision over any transport that asks for them.
 
+use crate::neighbor::beside_with;
 use crate::peer::{ALL, Peer};
 use crate::schema::Schema;
 use crate::web::{Head, Web};
@@ -25,8 +26,9 @@ enum Way {
     Web(Box<Web>),
 }
 
-/// Runs a test with a caller of each kind who has this token.
+/// Runs a test with a caller of each kind who has this token, beside somebody who may do next to nothing.
 pub fn each(running: &Running, token: &str, test: impl Fn(&mut Caller)) {
+    let _honest = beside_with(running, "none");
     for revision in ALL {
         test(&mut Caller::over_websocket(running, revision, token));
         if revision != "2024-11-05" {

@@ -2,7 +2,8 @@
 
 use crate::certs::{Authority, Client, Files, Identity, VERSIONS};
 use crate::demo::demo;
-use crate::peer::{LEGACY, MODERN, Peer, serve, until};
+use crate::neighbor::{HONEST, Neighbor, beside_over_tls, exposed};
+use crate::peer::{LEGACY, MODERN, Peer, dial_from, serve, until};
 use crate::raw::Head;
 use mcp_blocking::{ClientCertificate, Denied, Error, Listener, Principal, Server, Settings, TlsConfig};
 use rcgen::{CertificateParams, DnType, DnValue, SanType, date_time_ymd};
@@ -57,12 +58,12 @@ fn a_certificate_that_is_no_good_is_refused_by_the_client_and_does_no_harm() {
     for (identity, wanted) in cases {
         // The first is bad; one of another name beside it is good.
         let good = authority.issue(&["good.example"]);
-        let running = serve(server().tls(identity.config().and_pem(&good.chain, &good.key)));
+        let running = exposed(server().tls(identity.config().and_pem(&good.chain, &good.key)));
+        let _honest = beside_over_tls(&running, &Client::new(&authority).named("good.example"));
         for version in VERSIONS {
             let client = Client::with(&authority, &[version], None);
             let refused = client.try_connect(running.addr()).expect_err("it is no good");
             assert!(matches!(&refused, rustls::Error::InvalidCertificate(why) if wanted(why)), "{refused:?}");
-            assert_eq!(whoami(client.named("good.example").peer(&running, MODERN)), "nobody");
         }
         until("the refusals are counted", || running.handle().status().connections_refused == 2);
     }
@@ -78,7 +79,8 @@ fn each_name_gets_its_own_certificate() {
     ];
     let [first, second, third] = &identities;
     let config = first.config().and_pem(&second.chain, &second.key).and_pem(&third.chain, &third.key);
-    let running = serve(server().tls(config));
+    let running = exposed(server().tls(config));
+    let _honest = beside_over_tls(&running, &Client::new(&authority));
     let all = [first, second, third];
     let client = Client::new(&authority);
     for (name, number) in [
@@ -112,7 +114,9 @@ fn only_clients_with_a_good_certificate_come_in_and_are_who_it_says() {
     let (authority, clients, strangers) =
         (Authority::new("server"), Authority::new("clients"), Authority::new("strangers"));
     let identity = authority.issue(&["localhost"]);
-    let running = serve(server().tls(identity.config().client_ca_pem(clients.pem())));
+    let running = exposed(server().tls(identity.config().client_ca_pem(clients.pem())));
+    let _honest =
+        beside_over_tls(&running, &Client::with(&authority, &VERSIONS, Some(&clients.issue(&["honest.example"]))));
     let address = running.addr();
     let alice = clients.issue_with(&[], common_name("alice"));
     let agent = clients.issue_with(&["Agent.example"], common_name("agent"));
@@ -153,7 +157,7 @@ fn a_connection_ends_with_the_certificate_that_it_came_with() {
     let running = serve(server().tls(identity.config().client_ca_pem(clients.pem())));
     let guarded = serve(server().tls(identity.config().client_ca_pem(clients.pem())).bearer_token("ada", TOKEN));
     let lasting = clients.issue_with(&[], common_name("alice"));
-    let mut honest = Client::with(&authority, &VERSIONS, Some(&lasting)).peer(&running, MODERN);
+    let _honest = beside_over_tls(&running, &Client::with(&authority, &VERSIONS, Some(&lasting)));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let soon = clients.issue_with(&[], |params| {
         common_name("bob")(params);
@@ -168,14 +172,15 @@ fn a_connection_ends_with_the_certificate_that_it_came_with() {
         let closed = peer.closed();
         assert!(closed.as_ref().is_some_and(|(code, _)| *code == 1008), "{closed:?}");
     }
-    honest.barrier();
 }
 
 #[test]
 fn sessions_of_http_belong_to_the_certificate_that_opened_them() {
     let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
     let identity = authority.issue(&["localhost"]);
-    let running = serve(server().tls(identity.config().client_ca_pem(clients.pem())));
+    let running = exposed(server().tls(identity.config().client_ca_pem(clients.pem())));
+    let _honest =
+        beside_over_tls(&running, &Client::with(&authority, &VERSIONS, Some(&clients.issue(&["honest.example"]))));
     let [alice, bob] = ["alice", "bob"].map(|name| {
         let own = clients.issue_with(&[], common_name(name));
         Client::with(&authority, &VERSIONS, Some(&own))
@@ -233,7 +238,12 @@ fn a_required_certificate_and_a_token_are_both_asked_for() {
     let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
     let identity = authority.issue(&["localhost"]);
     let alice = Client::with(&authority, &VERSIONS, Some(&clients.issue_with(&[], common_name("alice"))));
-    let running = serve(server().tls(identity.config().client_ca_pem(clients.pem())).bearer_token("carol", TOKEN));
+    let running = exposed(server().tls(identity.config().client_ca_pem(clients.pem())).bearer_token("carol", TOKEN));
+    let (address, honest) = (running.addr(), alice.clone());
+    let _honest = Neighbor::by(move || {
+        let stream = Box::new(honest.over(dial_from(HONEST, address)));
+        Peer::over(stream, "localhost", &[("Authorization", &format!("Bearer {TOKEN}"))])
+    });
     assert_eq!(status(&alice, running.addr(), None), 401);
     assert_eq!(status(&alice, running.addr(), Some(TOKEN)), 426);
     refusal(&Client::new(&authority), running.addr());
@@ -321,7 +331,8 @@ fn files_that_change_are_taken_by_connections_to_come() {
     let identities = [&old, &new, &third];
     let files = Files::new();
     let config = files.put(&old).look_every(Duration::ZERO);
-    let running = serve(server().tls(config));
+    let running = exposed(server().tls(config));
+    let _honest = beside_over_tls(&running, &Client::new(&authority));
     let (address, handle) = (running.addr(), running.handle());
     let client = Client::new(&authority);
     assert_eq!(shown(&client, address, &identities), 0);
@@ -392,7 +403,9 @@ fn a_client_whose_authority_is_taken_away_is_refused_and_no_old_session_helps_it
     let files = Files::new();
     files.write("clients.pem", &[first.pem(), second.pem()].concat());
     let config = identity.config().client_ca_file(files.path("clients.pem")).look_every(Duration::ZERO);
-    let running = serve(server().tls(config));
+    let running = exposed(server().tls(config));
+    let _honest =
+        beside_over_tls(&running, &Client::with(&authority, &VERSIONS, Some(&second.issue(&["honest.example"]))));
     let clients = VERSIONS.map(|version| {
         let [alice, bob] = [(&first, "alice"), (&second, "bob")].map(|(issuer, name)| {
             Client::with(&authority, &[version], Some(&issuer.issue_with(&[], common_name(name))))
@@ -426,7 +439,8 @@ fn a_client_on_a_revocation_list_is_refused() {
     let files = Files::new();
     files.write("revoked.pem", &clients.revoke(&[]));
     let config = identity.config().client_ca_pem(clients.pem()).client_crl_file(files.path("revoked.pem"));
-    let running = serve(server().tls(config.look_every(Duration::ZERO)));
+    let running = exposed(server().tls(config.look_every(Duration::ZERO)));
+    let _honest = beside_over_tls(&running, &own[0]);
     for (number, client) in own.iter().enumerate() {
         assert_eq!(whoami(client.peer(&running, MODERN)), format!("cert:cn:client {}", number + 1));
     }
@@ -552,7 +566,9 @@ fn keys_of_all_supported_kinds_serve() {
 #[test]
 fn names_that_are_odd_do_not_hurt() {
     let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
-    let running = serve(server().tls(authority.issue(&["localhost"]).config().client_ca_pem(clients.pem())));
+    let running = exposed(server().tls(authority.issue(&["localhost"]).config().client_ca_pem(clients.pem())));
+    let _honest =
+        beside_over_tls(&running, &Client::with(&authority, &VERSIONS, Some(&clients.issue(&["honest.example"]))));
     for name in ["new\r\nline", "\u{1b}[31m", "a\0b", ""] {
         let own = clients.issue_with(&[], |params| {
             params.distinguished_name = rcgen::DistinguishedName::new();

@@ -163,7 +163,12 @@ impl Client {
     /// Does the handshake, up to the server's word that it has taken it: a server of TLS 1.3 looks at a client's certificate when
     /// the client believes that all is done.
     pub fn try_connect(&self, address: SocketAddr) -> Result<Secure, rustls::Error> {
-        let mut stream = self.connect(address);
+        self.try_over(dial(address))
+    }
+
+    pub fn try_over(&self, stream: TcpStream) -> Result<Secure, rustls::Error> {
+        let address = stream.peer_addr().expect("connected");
+        let mut stream = self.over(stream);
         match greet(&mut stream, address) {
             Ok(()) => Ok(stream),
             Err(error) => match error.downcast::<rustls::Error>() {

@@ -2,6 +2,7 @@
 
 use crate::ask::play_with;
 use crate::caller::said;
+use crate::neighbor::{beside, exposed};
 use crate::peer::{ALL, MODERN, Peer, serve};
 use crate::tasks::{R4, begin, knowing, reach};
 use crate::web::Web;
@@ -152,7 +153,8 @@ fn the_user_is_shown_what_would_be_done_and_it_is_done_once_when_they_agree() {
 #[test]
 fn whoever_does_not_agree_is_told_that_nothing_was_done() {
     let (server, runs) = disk(asking());
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside(&running);
     let params = json!({ "name": "wipe", "arguments": { "path": "/" } });
     let refusals = [
         (json!({ "action": "decline" }), "denied: the user declined, and wipe was not run"),
@@ -216,7 +218,8 @@ fn only_what_destroys_is_asked_about_and_each_tool_can_say_otherwise() {
 #[test]
 fn a_client_that_cannot_ask_its_user_is_refused() {
     let (server, runs) = disk(asking());
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside(&running);
     for revision in ALL {
         let mut peer = Peer::able(&running, revision, json!({ "sampling": {}, "elicitation": { "url": {} } }));
         let answer = peer.request("tools/call", json!({ "name": "wipe", "arguments": { "path": "/" } }));
@@ -236,7 +239,8 @@ fn a_client_that_cannot_ask_its_user_is_refused() {
 #[test]
 fn an_answer_counts_for_the_call_that_was_asked_about_and_once() {
     let (server, runs) = disk(asking());
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside(&running);
     let mut web = Web::able(&running, MODERN, able());
     let call = |path: &str| json!({ "name": "wipe", "arguments": { "path": path } });
     let with = |mut params: Value, state: Option<&Value>| {

@@ -1,6 +1,7 @@
 //! Pages of other origins: those that are allowed may use the server and read its answers, also those that turn them away.
 
 use crate::demo::demo;
+use crate::neighbor::{beside, exposed};
 use crate::peer::{MODERN, serve};
 use crate::web::{Head, Web};
 use mcp_blocking::Running;
@@ -20,7 +21,7 @@ const SENT: [&str; 9] = [
 ];
 
 fn page() -> Running {
-    serve(demo().allow_origin(PAGE).limits(|limits| limits.message_bytes = 4_096))
+    exposed(demo().allow_origin(PAGE).limits(|limits| limits.message_bytes = 4_096))
 }
 
 fn ask(running: &Running, method: &str, headers: &[(&str, &str)], body: &str) -> Head {
@@ -37,6 +38,7 @@ fn listed(head: &Head, name: &str) -> Vec<String> {
 #[test]
 fn a_browser_is_told_what_a_page_may_send() {
     let running = page();
+    let _honest = beside(&running);
     let asked = format!("{}, mcp-param-x, MCP-FUTURE, x-other, mcp param, mcp-param-\u{e4}", SENT.join(","));
     let preflight = |origin: &str| {
         let headers =
@@ -66,6 +68,7 @@ fn a_browser_is_told_what_a_page_may_send() {
 #[test]
 fn a_page_reads_answers_streams_and_refusals() {
     let running = page();
+    let _honest = beside(&running);
     let json_type = ("Content-Type", "application/json");
     let origin = ("Origin", PAGE);
     let readable = |head: &Head, status: u16| {

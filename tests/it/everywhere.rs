@@ -1,6 +1,7 @@
 //! One test for each revision over each transport that has it; every answer is checked against the protocol's schema.
 
-use crate::peer::{ALL, Peer, serve};
+use crate::neighbor::{beside, exposed};
+use crate::peer::{ALL, Peer};
 use crate::schema::Schema;
 use crate::web::Web;
 use mcp_blocking::Server;
@@ -17,9 +18,10 @@ enum Way {
     Web(Box<Web>),
 }
 
-/// Runs a test with a client of each kind, against one server.
+/// Runs a test with a client of each kind, against one server, which serves somebody else beside it.
 pub fn each(server: Server, capabilities: Value, test: impl Fn(&mut Anyone)) {
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside(&running);
     for revision in ALL {
         test(&mut Anyone::of(Way::Peer(Box::new(Peer::able(&running, revision, capabilities.clone())))));
         if revision != "2024-11-05" {

@@ -1,6 +1,7 @@
 //! How much may one client ask for, and what do the others notice of it?
 
 use super::demo::demo;
+use super::neighbor::{beside, exposed, from_there};
 use super::peer::{ALL, Keeper, LEGACY, MODERN, PATIENCE, Peer, serve, turnstile, until};
 use mcp_blocking::crossbeam_channel::unbounded;
 use mcp_blocking::{Limits, LogLevel, NoArgs, Running, ToolError};
@@ -20,7 +21,7 @@ fn held(limits: impl FnOnce(&mut Limits)) -> (Running, Keeper, Keeper) {
             second.pass();
             Ok("let go")
         });
-    (serve(server), keeper, other)
+    (exposed(server), keeper, other)
 }
 
 #[test]
@@ -38,7 +39,8 @@ fn more_calls_than_a_connection_may_have_are_busy_and_pings_are_still_answered()
         peer.barrier();
         // Quick tools take no worker, and another client has calls of its own.
         assert_eq!(peer.call("quick", json!({ "text": "x" }))["content"][0]["text"], "x");
-        assert_eq!(Peer::of(&running, revision).call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
+        let mut other = from_there(running.addr(), &[]).speaking(revision);
+        assert_eq!(other.call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
         keeper.release();
         keeper.release();
         for id in calls {
@@ -77,7 +79,7 @@ fn slow_calls_of_one_client_do_not_stop_those_of_another() {
     keeper.wait_entered();
     greedy.barrier();
     let begun = Instant::now();
-    let mut modest = Peer::of(&running, MODERN);
+    let mut modest = from_there(running.addr(), &[]).speaking(MODERN);
     for _ in 0..20 {
         modest.call("echo", json!({ "text": "x" }));
     }
@@ -95,7 +97,7 @@ fn one_client_holds_at_most_a_quarter_of_the_workers() {
     let calls = [(); 6].map(|()| greedy.start_call("held", json!({})));
     (0..2).for_each(|_| keeper.wait_entered());
     // Others get workers, of which there were enough for more of the first.
-    let mut others = [Peer::of(&running, MODERN), Peer::of(&running, "2024-11-05")];
+    let mut others = [MODERN, "2024-11-05"].map(|revision| from_there(running.addr(), &[]).speaking(revision));
     for other in &mut others {
         let ids = [other.start_call("other", json!({})), other.start_call("other", json!({}))];
         (0..2).for_each(|_| other_keeper.wait_entered());
@@ -115,7 +117,8 @@ fn one_client_holds_at_most_a_quarter_of_the_workers() {
 
 #[test]
 fn requests_beyond_the_rate_are_refused_with_a_delay() {
-    let running = serve(demo().limits(|limits| (limits.rate, limits.burst) = (2, 10)));
+    let running = exposed(demo().limits(|limits| (limits.rate, limits.burst) = (2, 10)));
+    let _honest = beside(&running);
     for revision in [LEGACY[2], MODERN] {
         let mut peer = Peer::of(&running, revision);
         let error = (0..100)
@@ -129,8 +132,6 @@ fn requests_beyond_the_rate_are_refused_with_a_delay() {
         std::thread::sleep(Duration::from_millis(after));
         assert!(peer.request("tools/list", json!({}))["result"].is_object());
         assert!(running.handle().status().rate_limited > 0);
-        // Another client has a rate of its own.
-        Peer::of(&running, revision).call("quick", json!({ "text": "x" }));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Which handshakes are let in, and what are the others told?
 
 use super::demo::demo;
+use super::neighbor::{beside, beside_with, exposed};
 use super::peer::{Peer, serve};
-use super::rates::dial_from;
 use super::raw::{Answer, Head, Raw};
 use mcp_blocking::{Error, NoArgs, Running, Server};
 use serde_json::json;
@@ -20,7 +20,8 @@ fn hosts_of_loopback_are_let_in() {
 
 #[test]
 fn foreign_hosts_are_refused_by_the_name_of_the_setting() {
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     let address = running.addr();
     let port = address.port();
     for host in [
@@ -46,7 +47,8 @@ fn foreign_hosts_are_refused_by_the_name_of_the_setting() {
 
 #[test]
 fn a_host_is_named_once_and_well() {
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     let address = running.addr();
     let head = Head::new(address);
     head.clone().without("Host").ask(address).expect(400);
@@ -86,7 +88,8 @@ fn hosts_that_the_author_names_are_let_in() {
 
 #[test]
 fn pages_of_other_origins_are_refused_by_the_name_of_the_setting() {
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     let address = running.addr();
     let (own, port) = (format!("http://{address}"), address.port());
     Head::new(address).add("Origin", &own).ask(address).expect(101);
@@ -133,7 +136,7 @@ fn knock(running: &Running, host: Option<&str>, origin: &str) -> Answer {
     let own = address.to_string();
     let head = Head::new(address).set("Host", host.unwrap_or(&own)).add("Origin", origin);
     let ask = |bytes: Vec<u8>| {
-        let mut raw = Raw::connect_from([127, 0, 0, 2].into(), address);
+        let mut raw = Raw::connect(address);
         raw.send(&bytes);
         raw.answer()
     };
@@ -152,10 +155,10 @@ fn knock(running: &Running, host: Option<&str>, origin: &str) -> Answer {
 fn origins_are_told_apart_to_the_letter_over_both_transports() {
     let server = demo().allow_origin("http://localhost:3000").allow_origin("https://*.example.org");
     let server = server.allow_origin("https://[2001:db8::7]:8443").allow_origin("https://xn--bcher-kva.example");
-    let running =
-        serve(server.allow_host("[2001:db8::5]:8443").allow_host("xn--strae-oqa.example").allow_host("*.example.net"));
-    let mut honest = Peer::over(Box::new(dial_from(3, running.addr())), &running.addr().to_string(), &[]);
-    honest.initialize("2025-11-25");
+    let running = exposed(
+        server.allow_host("[2001:db8::5]:8443").allow_host("xn--strae-oqa.example").allow_host("*.example.net"),
+    );
+    let mut honest = beside(&running);
     for origin in [
         "http://localhost:3000",
         "https://a.example.org",
@@ -189,7 +192,7 @@ fn origins_are_told_apart_to_the_letter_over_both_transports() {
     ] {
         let answer = knock(&running, None, origin).expect(403);
         assert_eq!(answer.field("Access-Control-Allow-Origin"), None, "{origin}");
-        assert_eq!(honest.call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
+        honest.assert_served();
     }
     // The server's own pages, by all of its names.
     for host in ["[2001:db8::5]:8443", "[2001:DB8::0:5]:8443", "xn--strae-oqa.example", "a.example.net:8443"] {
@@ -218,11 +221,34 @@ fn behind_a_proxy_that_ends_tls_a_plain_page_of_the_same_name_is_foreign() {
 }
 
 #[test]
+fn names_beyond_ascii_are_let_in_as_browsers_write_them() {
+    let named = |name: &str| demo().allow_host(name).allow_origin(&format!("https://{name}"));
+    let running = exposed(named("xn--bcher-kva.example"));
+    let _honest = beside(&running);
+    let page = "https://xn--bcher-kva.example";
+    for host in [None, Some("xn--bcher-kva.example")] {
+        let answer = knock(&running, host, page).expect(200);
+        assert_eq!(answer.field("Access-Control-Allow-Origin"), Some(page));
+        // A Cyrillic letter in it is another name, and looks the same.
+        for foreign in ["https://b\u{fc}cher.example", "https://xn--bher-kva0w.example", "https://bucher.example"] {
+            knock(&running, host, foreign).expect(403);
+        }
+    }
+    knock(&running, Some("b\u{fc}cher.example"), page).expect(400);
+    // Who writes it as it is read is told how to write it.
+    let error = named("b\u{fc}cher.example").bind("127.0.0.1:0").expect_err("no name as browsers write it").to_string();
+    for setting in ["allow_host", "allow_origin"] {
+        assert!(error.contains(setting), "{error}");
+    }
+    assert_eq!(error.matches("xn--").count(), 2, "{error}");
+}
+
+#[test]
 fn pages_without_an_origin_of_their_own_come_in_where_the_author_says_so() {
     let bare = demo().allow_origin("null").bind("127.0.0.1:0").expect_err("every page is nobody's").to_string();
     assert!(bare.contains("allow_origin: `null` lets in every web page"), "{bare}");
     // Who asks is known some other way, and what is asked for here is open to all.
-    let running = serve(demo().allow_origin("null").authenticate(|_| Ok(mcp_blocking::Principal::new("somebody"))));
+    let running = exposed(demo().allow_origin("null").authenticate(|_| Ok(mcp_blocking::Principal::new("somebody"))));
     let answer = knock(&running, None, "null").expect(200);
     assert_eq!(answer.field("Access-Control-Allow-Origin"), Some("null"));
     for origin in ["NULL", "Null", "null null", "https://null", "http://evil.example"] {
@@ -233,7 +259,9 @@ fn pages_without_an_origin_of_their_own_come_in_where_the_author_says_so() {
 
 #[test]
 fn tokens_open_the_door_and_nothing_else_does() {
-    let running = serve(demo().bearer_token("alice", TOKEN));
+    // Guessing is not slowed down here: each guess is to be told the same.
+    let running = exposed(demo().bearer_token("alice", TOKEN).limits(|limits| limits.failed_logins = 1_000));
+    let _honest = beside_with(&running, TOKEN);
     let address = running.addr();
     let ask = |value: &str| Head::new(address).add("Authorization", value).ask(address);
     ask(&format!("Bearer {TOKEN}")).expect(101);
@@ -289,7 +317,8 @@ fn the_holder_of_a_token_is_the_principal_of_its_calls() {
 
 #[test]
 fn the_checks_come_in_an_order_that_tells_strangers_nothing() {
-    let running = serve(demo().bearer_token("alice", TOKEN));
+    let running = exposed(demo().bearer_token("alice", TOKEN));
+    let _honest = beside_with(&running, TOKEN);
     let address = running.addr();
     let nowhere = Head::new(address).line("POST /nowhere HTTP/1.1");
     nowhere.clone().set("Host", "evil.example").add("Origin", "http://evil.example").ask(address).expect(403);

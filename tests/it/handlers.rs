@@ -1,6 +1,7 @@
 //! What becomes of a call when its handler panics, is late, is cancelled, or its client has gone?
 
 use super::demo::{Echo, demo};
+use super::neighbor::{beside, exposed};
 use super::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, modern_meta, serve, turnstile, until};
 use super::raw::{CLOSE, FIN, Raw, TEXT};
 use super::web::Web;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn a_panic_is_answered_with_an_incident_number_and_the_server_lives() {
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     for (number, revision) in ALL.into_iter().enumerate() {
         let mut peer = Peer::of(&running, revision);
         let error = peer.call_error("panic", json!({}));
@@ -157,7 +159,8 @@ fn a_late_handler_is_answered_at_its_deadline_and_written_off() {
         turnstile.pass();
         Ok("too late")
     });
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside(&running);
     let handle = running.handle();
     let mut peer = Peer::of(&running, "2025-11-25");
     let begun = Instant::now();

@@ -1,13 +1,15 @@
 //! Request heads: too large, too slow, ambiguous, or none at all.
 
 use super::demo::demo;
+use super::neighbor::{beside, exposed};
 use super::peer::{PATIENCE, Peer, serve};
 use super::raw::{FIN, Head, Raw, TEXT, masked};
 use std::time::{Duration, Instant};
 
 #[test]
 fn heads_have_limits() {
-    let running = serve(demo().limits(|limits| (limits.head_bytes, limits.head_lines) = (1_000, 20)));
+    let running = exposed(demo().limits(|limits| (limits.head_bytes, limits.head_lines) = (1_000, 20)));
+    let _honest = beside(&running);
     let address = running.addr();
     let many = |count: usize| (0..count).fold(Head::new(address), |head, at| head.add(&format!("X-{at}"), "x"));
     many(15).ask(address).expect(101);
@@ -27,7 +29,8 @@ fn heads_have_limits() {
 
 #[test]
 fn heads_that_two_readers_could_read_differently_are_refused() {
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     let address = running.addr();
     let good = String::from_utf8(Head::new(address).bytes()).expect("ASCII");
     let ask = |text: &str| {
@@ -66,7 +69,8 @@ fn heads_that_two_readers_could_read_differently_are_refused() {
 
 #[test]
 fn a_slow_head_has_one_deadline_however_it_drips() {
-    let running = serve(demo().limits(|limits| limits.head_deadline = Duration::from_millis(400)));
+    let running = exposed(demo().limits(|limits| limits.head_deadline = Duration::from_millis(400)));
+    let _honest = beside(&running);
     let address = running.addr();
     let begun = Instant::now();
     let mut silent = Raw::connect(address);

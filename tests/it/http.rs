@@ -1,7 +1,8 @@
 //! Streamable HTTP: both eras, sessions, streams, and what is refused.
 
 use crate::demo::{Echo, demo};
-use crate::peer::{MODERN, PATIENCE, Peer, modern_meta, serve, turnstile, until};
+use crate::neighbor::{HONEST, beside, beside_with, exposed};
+use crate::peer::{MODERN, PATIENCE, Peer, dial_from, modern_meta, serve, turnstile, until};
 use crate::web::{BOTH, Web};
 use mcp_blocking::{Answer, NoArgs, Running, Server, Tool, ToolError};
 use schemars::JsonSchema;
@@ -292,7 +293,8 @@ fn a_session_is_found_by_its_id_and_ends_when_it_is_told_to() {
 #[test]
 fn a_session_belongs_to_its_principal() {
     let server = demo().bearer_token("ada", "0123456789abcdef-ada").bearer_token("bob", "0123456789abcdef-bob");
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside_with(&running, "0123456789abcdef-ada");
     let auth = |who: &str| format!("Bearer 0123456789abcdef-{who}");
     let mut web = Web::connect(&running);
     let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
@@ -370,7 +372,8 @@ fn session_of(running: &Running, token: &str) -> Web {
 #[test]
 fn who_opens_many_sessions_pushes_out_his_own() {
     let running = serve(demo().limits(|limits| limits.sessions = 3));
-    let mut honest = Web::of(&running, "2025-11-25");
+    let _honest = beside(&running);
+    let mut honest = Web::over(Box::new(dial_from(HONEST, running.addr())), running.addr()).speaking("2025-11-25");
     // Nobody goes on with these.
     let crowd: Vec<_> = (0..20).map(|_| session_of(&running, "0")).collect();
     assert_eq!(honest.call("echo", json!({ "text": "kept" }))["content"][0]["text"], "kept");
@@ -394,7 +397,8 @@ fn who_opens_many_sessions_pushes_out_his_own() {
 
 #[test]
 fn handshakes_and_streams_count_as_messages_do() {
-    let running = serve(demo().limits(|limits| (limits.rate, limits.burst) = (1, 4)));
+    let running = exposed(demo().limits(|limits| (limits.rate, limits.burst) = (1, 4)));
+    let _honest = beside(&running);
     let mut web = Web::of(&running, "2025-11-25");
     let mut other = web.again();
     let statuses: Vec<_> = (0..8)
@@ -422,7 +426,8 @@ fn handshakes_and_streams_count_as_messages_do() {
 /// Requests beyond the rate have a status of their own.
 #[test]
 fn the_rate_holds_over_http() {
-    let running = serve(demo().limits(|limits| (limits.rate, limits.burst) = (1, 3)));
+    let running = exposed(demo().limits(|limits| (limits.rate, limits.burst) = (1, 4)));
+    let _honest = beside(&running);
     let mut web = Web::of(&running, MODERN);
     let mut statuses = Vec::new();
     for _ in 0..6 {
@@ -685,12 +690,13 @@ fn bodies_that_do_not_come_or_do_not_end_are_given_up() {
 
 #[test]
 fn idle_connections_are_closed() {
-    let running = serve(demo().limits(|limits| limits.keep_alive = Duration::from_millis(40)));
+    let running = exposed(demo().limits(|limits| limits.keep_alive = Duration::from_millis(40)));
+    let _honest = beside(&running);
     let mut web = Web::of(&running, MODERN);
     web.call("echo", json!({ "text": "once" }));
     web.assert_closed();
     let handle = running.handle();
-    until("it is gone", || handle.status().connections == 0);
+    until("it is gone, and the other is not", || handle.status().connections == 1);
 }
 
 #[test]
@@ -715,7 +721,8 @@ fn deadlines_hold_over_http() {
             ctx.sleep(PATIENCE)?;
             Ok("not reached")
         });
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside(&running);
     for revision in ALL {
         let result = Web::of(&running, revision).call("hasty", json!({}));
         assert_eq!(result["isError"], true, "{revision} {result}");
@@ -743,7 +750,8 @@ fn a_stop_answers_what_is_under_way_and_waits_for_no_idle_client() {
 
 #[test]
 fn a_panic_of_a_handler_is_an_answer() {
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     for revision in ALL {
         let mut web = Web::of(&running, revision);
         let answer = web.request("tools/call", json!({ "name": "panic", "arguments": {} }));

@@ -1,7 +1,8 @@
 //! What can be done to the HTTP side over raw sockets: each time with an honest client beside it, and nothing left behind.
 
 use crate::demo::demo;
-use crate::peer::{MODERN, PATIENCE, Turnstile, serve, turnstile, until};
+use crate::neighbor::{HONEST, exposed};
+use crate::peer::{MODERN, PATIENCE, Turnstile, dial_from, serve, turnstile, until};
 use crate::raw::Raw;
 use crate::web::Web;
 use mcp_blocking::{NoArgs, Running, Server, ToolError};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 const LEGACY: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 const BOTH_ERAS: [&str; 2] = ["2025-11-25", MODERN];
 
-/// A server under attack, and a client that has nothing to do with it.
+/// A server under attack, and a client that has nothing to do with it: it comes from elsewhere.
 struct Scene {
     running: Running,
     honest: Web,
@@ -21,11 +22,12 @@ struct Scene {
 impl Scene {
     fn of(server: Server) -> Self {
         // However long an attack takes, the honest client is not idle for too long.
-        Self::on(serve(server.limits(|limits| limits.keep_alive = PATIENCE * 10)))
+        Self::on(exposed(server.limits(|limits| limits.keep_alive = PATIENCE * 10)))
     }
 
     fn on(running: Running) -> Self {
-        let honest = Web::of(&running, MODERN);
+        let address = running.addr();
+        let honest = Web::over(Box::new(dial_from(HONEST, address)), address).speaking(MODERN);
         let mut scene = Self { running, honest };
         scene.assert_serves();
         scene
@@ -318,7 +320,8 @@ fn bodies_have_one_deadline_however_they_drip_and_one_size_however_they_are_cut(
 #[test]
 fn nobody_takes_memory_by_announcing_a_body() {
     let mut scene = Scene::of(demo().limits(|limits| {
-        limits.memory_bytes = (1 << 20) + (64 << 10);
+        // One client has three quarters of it.
+        limits.memory_bytes = 2 << 20;
         limits.message_bytes = 1 << 20;
     }));
     let announced: Vec<_> = (0..50)
@@ -336,7 +339,7 @@ fn nobody_takes_memory_by_announcing_a_body() {
     large.send(" ".repeat((1 << 20) - 1));
     until("it is there", || handle.status().memory_used >= 1 << 20);
     let mut beyond = scene.post("Content-Length: 1048576\r\n\r\n");
-    beyond.send(" ".repeat(80 << 10));
+    beyond.send(" ".repeat(600 << 10));
     let head = beyond.head();
     assert_eq!((head.status, head.header("retry-after")), (503, Some("1")));
     scene.assert_serves();

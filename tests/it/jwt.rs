@@ -3,6 +3,7 @@
 use crate::certs::Files;
 use crate::demo::demo;
 use crate::issuer::{AUDIENCE, Key, NAME, claims, encode, key_set, now};
+use crate::neighbor::{beside_with, exposed};
 use crate::peer::{MODERN, Peer, serve};
 use crate::raw::{Answer, Head};
 use crate::web::Web;
@@ -128,9 +129,12 @@ fn tokens_that_somebody_else_made_or_changed_are_refused_and_the_honest_client_g
     let keys = [Key::p256("a"), Key::ed25519("b"), Key::rsa("c")];
     let [key, ed, rsa] = &keys;
     let (files, stranger) = (Files::new(), Key::p256("a"));
-    let running = serve(server(with_keys(&files, &keys.each_ref())));
+    // Guessing is not slowed down here: each guess is to be told what is wrong.
+    let server = server(with_keys(&files, &keys.each_ref()))
+        .limits(|limits| (limits.failed_logins, limits.connect_rate) = (1_000, 0));
+    let running = exposed(server);
     let good = key.token(&claims());
-    let mut honest = Peer::connect_to(running.addr(), &[("Authorization", &format!("Bearer {good}"))]).speaking(MODERN);
+    let _honest = beside_with(&running, &good);
     let (head, body, signature) = {
         let mut parts = good.split('.');
         let mut next = || parts.next().expect("a part").to_owned();
@@ -241,7 +245,6 @@ fn tokens_that_somebody_else_made_or_changed_are_refused_and_the_honest_client_g
     let none = Head::new(running.addr()).ask(running.addr()).expect(401);
     assert!(none.field("WWW-Authenticate").is_some_and(|challenge| !challenge.contains("error")), "{none:?}");
     Head::new(running.addr()).line(&format!("GET /mcp?access_token={good} HTTP/1.1")).ask(running.addr()).expect(401);
-    assert_eq!(honest.call("whoami", json!({}))["structuredContent"]["id"], format!("jwt:{NAME}#alice"));
     whoami(&running, &good);
 }
 

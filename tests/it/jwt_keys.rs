@@ -5,6 +5,7 @@ use crate::certs::{Authority, Files};
 use crate::demo::demo;
 use crate::issuer::{AUDIENCE, Answer, Key, KeyServer, NAME, claims, key_set};
 use crate::jwt::{knock, server, whoami};
+use crate::neighbor::{beside_with, exposed, from_there};
 use crate::peer::{MODERN, Peer, serve, until};
 use crate::raw::{Head, Raw};
 use mcp_blocking::jwt::Jwt;
@@ -14,9 +15,12 @@ use serde_json::json;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-/// A client that was there before, and goes on.
+/// A token of somebody whom no issuer has to know.
+const STATIC: &str = "a-token-of-good-length";
+
+/// A client that was there before, and goes on; it is elsewhere.
 fn honest(running: &Running, token: &str) -> Peer {
-    Peer::connect_to(running.addr(), &[("Authorization", &format!("Bearer {token}"))]).speaking(MODERN)
+    from_there(running.addr(), &[("Authorization", &format!("Bearer {token}"))]).speaking(MODERN)
 }
 
 #[test]
@@ -86,10 +90,7 @@ fn a_storm_of_made_up_keys_fetches_hardly_anything_and_holds_up_nobody() {
                 for number in 0..25 {
                     let header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": format!("{thread}-{number}") });
                     let token = forger.sign(&header.to_string(), &claims().to_string());
-                    // Not where the honest one is.
-                    let mut raw = Raw::connect_from([127, 0, 0, 2].into(), running.addr());
-                    raw.send(&Head::new(running.addr()).add("Authorization", &format!("Bearer {token}")).bytes());
-                    raw.answer().expect(401);
+                    knock(running, &token).expect(401);
                 }
             });
         }
@@ -159,13 +160,12 @@ fn a_dead_endpoint_hurts_nobody_whose_key_is_there() {
 
 #[test]
 fn a_key_that_is_new_while_the_endpoint_is_dead_is_no_failed_login() {
-    const STATIC: &str = "a-token-of-good-length";
     let (old, new) = (Key::p256("old"), Key::p256("new"));
     let issuer = KeyServer::new(&[&old]);
     let server = server(issuer.jwt().refetch_after(Duration::ZERO)).bearer_token("static", STATIC);
     let running = serve(server.limits(|limits| (limits.limit_loopback, limits.failed_logins) = (true, 10)));
     let ask = |token: &str| {
-        let mut raw = Raw::connect_from([127, 0, 0, 2].into(), running.addr());
+        let mut raw = Raw::connect_from(2, running.addr());
         raw.send(&Head::new(running.addr()).add("Authorization", &format!("Bearer {token}")).bytes());
         raw.answer()
     };
@@ -226,17 +226,19 @@ fn keys_that_are_too_old_are_not_used() {
     let key = Key::p256("a");
     let issuer = KeyServer::new(&[&key]);
     let jwt = issuer.jwt().refetch_after(Duration::ZERO).keys_lifetime_max(Duration::ZERO);
-    let running = serve(server(jwt.keys_usable_for(Duration::from_millis(300))));
+    let running = exposed(server(jwt.keys_usable_for(Duration::from_millis(300))).bearer_token("bob", STATIC));
+    let _honest = beside_with(&running, STATIC);
     let good = key.token(&claims());
     whoami(&running, &good);
     issuer.set(Answer::Raw("HTTP/1.1 500 Oops\r\n\r\n".to_owned()));
     until("the keys are too old", || knock(&running, &good).status == 503);
 }
 
-/// The keys of this issuer are not taken.
+/// The keys of this issuer are not taken; who needs none is served.
 #[track_caller]
 fn refused(jwt: Jwt, key: &Key) {
-    let running = serve(server(jwt.refetch_after(Duration::ZERO)));
+    let running = exposed(server(jwt.refetch_after(Duration::ZERO)).bearer_token("bob", STATIC));
+    let _honest = beside_with(&running, STATIC);
     knock(&running, &key.token(&claims())).expect(503);
 }
 

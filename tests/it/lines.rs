@@ -1,6 +1,7 @@
 //! A message a line: over pipes of this process, in both eras.
 
 use crate::demo::{Echo, demo};
+use crate::neighbor::beside;
 use crate::peer::{ALL, MODERN, PATIENCE, modern_meta, until};
 use mcp_blocking::{Answer, Bound, NoArgs, Running, Server, TextAction, TextPolicy, Tool};
 use schemars::JsonSchema;
@@ -141,7 +142,11 @@ fn a_cancellation_arrives_while_a_handler_runs() {
 
 #[test]
 fn lines_that_are_no_messages_do_not_end_the_session() {
-    let (_running, mut lines) = start(demo().limits(|limits| limits.message_bytes = 2_000));
+    // Somebody else uses the same server over a socket.
+    let ((read, write, mut lines), server) = (pipes(), demo().limits(|limits| limits.message_bytes = 2_000));
+    let bound = server.bind("127.0.0.1:0").map(|bound| bound.pipe(read, write));
+    let running = bound.and_then(Bound::start).expect("it starts");
+    let _honest = beside(&running);
     lines.speak("2025-06-18");
     for (line, code) in [
         (b"{".to_vec(), -32700),

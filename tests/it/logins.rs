@@ -1,8 +1,9 @@
 //! What counts as a failed login, and who is let in while an address waits for some. Attackers and honest clients have addresses of their own: 127.0.0.2 and up.
 
 use crate::demo::demo;
+use crate::peer::dial_from;
 use crate::peer::{MODERN, Peer, serve, until};
-use crate::rates::{dial_from, local};
+use crate::rates::local;
 use crate::raw::{Answer, Head, Raw};
 use crate::web::Web;
 use mcp_blocking::{Denied, Principal, Running, Server, Settings};
@@ -26,7 +27,7 @@ fn guarded(settings: Settings) -> Server {
 /// A handshake from 127.0.0.`last`, with these fields besides.
 fn open(last: u8, address: SocketAddr, fields: &[(&str, &str)]) -> Answer {
     let head = fields.iter().fold(Head::new(address), |head, (name, value)| head.add(name, value));
-    let mut raw = Raw::connect_from([127, 0, 0, last].into(), address);
+    let mut raw = Raw::connect_from(last, address);
     // A connection may be turned away before anything is read.
     let _ = raw.try_send(&head.bytes());
     raw.answer()

@@ -44,6 +44,7 @@ mod messages;
 mod meta;
 mod metadata;
 mod mirrored;
+mod neighbor;
 mod peer;
 #[allow(dead_code, reason = "shared with the tests of the examples, which use all of it")]
 mod process;

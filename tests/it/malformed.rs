@@ -1,6 +1,7 @@
 //! Messages that are wrong in every way: each request gets an error, and the connection lives on.
 
 use super::demo::demo;
+use super::neighbor::{beside, exposed};
 use super::peer::{MODERN, Peer, serve};
 use mcp_blocking::{NoArgs, Running};
 use serde_json::{Value, json};
@@ -49,7 +50,8 @@ fn check(running: &Running, peers: &mut [Peer], text: &str, expected: &Expected)
 }
 
 fn check_all(cases: &[(&str, Expected)]) {
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     let mut peers = [Peer::of(&running, "2024-11-05"), Peer::of(&running, "2025-11-25"), Peer::of(&running, MODERN)];
     for (text, expected) in cases {
         check(&running, &mut peers, text, expected);
@@ -201,7 +203,8 @@ fn deep_nesting_is_refused_before_it_is_parsed() {
     let very = nested(200_000);
     let only_brackets = "[".repeat(900_000);
     let objects = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     let mut peers = [Peer::of(&running, "2025-06-18")];
     check(&running, &mut peers, &fits, &Result(json!(1)));
     check(&running, &mut peers, &deep, &Id(-32600, json!(1)));
@@ -216,7 +219,8 @@ fn deep_nesting_is_refused_before_it_is_parsed() {
 
 #[test]
 fn odd_numbers_in_arguments_do_no_harm() {
-    let running = serve(demo().tool("any", "Takes anything", |_ctx, NoArgs| Ok("taken")));
+    let running = exposed(demo().tool("any", "Takes anything", |_ctx, NoArgs| Ok("taken")));
+    let _honest = beside(&running);
     let mut peer = Peer::of(&running, "2025-11-25");
     for number in ["1e400", "-1e400", "-0", "0.1e-999999", "123456789012345678901234567890", "1E+2"] {
         let text = format!(

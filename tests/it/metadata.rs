@@ -1,7 +1,8 @@
 //! Where clients find out who issues tokens for a server (RFC 9728).
 
 use super::demo::demo;
-use super::peer::serve;
+use super::neighbor::HONEST;
+use super::peer::{USUAL, dial_from, serve};
 use super::raw::Head;
 use super::web::Web;
 use mcp_blocking::{Denied, Error, ProtectedResource, Running, Server, Settings};
@@ -22,7 +23,18 @@ fn server() -> Server {
 }
 
 fn ask(running: &Running, method: &str, path: &str, headers: &[(&str, &str)]) -> (super::web::Head, Vec<u8>) {
-    let mut web = Web::connect(running);
+    ask_from(USUAL, running, method, path, headers)
+}
+
+/// The same from 127.0.0.`last`.
+fn ask_from(
+    last: u8,
+    running: &Running,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> (super::web::Head, Vec<u8>) {
+    let mut web = Web::over(Box::new(dial_from(last, running.addr())), running.addr());
     let mut text = format!("{method} {path} HTTP/1.1\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
         text.push_str("Host: mcp.example.com\r\n");
@@ -61,6 +73,7 @@ fn the_metadata_are_there_for_who_has_no_token_yet() {
         assert_eq!((head.status, head.header("allow")), (405, Some("GET, HEAD")));
         for wrong in [("Origin", "https://evil.example"), ("Host", "evil.example")] {
             assert_eq!(ask(&running, "GET", &path, &[wrong]).0.status, 403);
+            assert_eq!(ask_from(HONEST, &running, "GET", &path, &[]).0.status, 200);
         }
     }
     assert_eq!(ask(&running, "GET", &format!("{AT}/other"), &[]).0.status, 401);

@@ -3,6 +3,7 @@
 use mcp_blocking::crossbeam_channel::{Receiver, Sender, unbounded};
 use mcp_blocking::{Running, Server};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -52,9 +53,32 @@ impl Wire for TcpStream {
     }
 }
 
+/// Where clients come from that do not say otherwise: 127.0.0.2. Whoever attacks comes from there, so that an honest
+/// neighbor can have an address of its own, which is what limits for each address tell them apart by.
+pub const USUAL: u8 = 2;
+
 /// Connects a socket that never waits for longer than a test does.
 pub fn dial(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
+    dial_from(USUAL, address)
+}
+
+/// The same from 127.0.0.`last`; the server is on loopback.
+pub fn dial_from(last: u8, address: SocketAddr) -> TcpStream {
+    connect(bound_to(last, address), address)
+}
+
+/// A socket that has its own address already.
+pub fn bound_to(last: u8, address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+    if address.is_ipv4() {
+        socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).expect("binds");
+    }
+    socket
+}
+
+pub fn connect(socket: Socket, address: SocketAddr) -> TcpStream {
+    socket.connect_timeout(&address.into(), PATIENCE).expect("connects");
+    let stream = TcpStream::from(socket);
     stream.set_nodelay(true).expect("no delay");
     stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");

@@ -1,9 +1,8 @@
 //! Behind a proxy: whose request is it? The proxy of these tests connects from 127.0.0.2.
 
 use crate::demo::demo;
-use crate::peer::{ALL, MODERN, Peer, serve, until};
-use crate::rates::dial_from;
-use crate::raw::{Answer, Head, Raw};
+use crate::peer::{ALL, MODERN, Peer, dial_from, serve, until};
+use crate::raw::{Answer, Head};
 use crate::web::Web;
 use mcp_blocking::{NoArgs, Server, Settings};
 use serde_json::json;
@@ -21,10 +20,7 @@ fn server() -> Server {
 }
 
 fn ask(last: u8, address: SocketAddr, fields: &[(&str, &str)]) -> Answer {
-    let head = fields.iter().fold(Head::new(address), |head, (name, value)| head.set(name, value));
-    let mut raw = Raw::connect_from([127, 0, 0, last].into(), address);
-    let _ = raw.try_send(&head.bytes());
-    raw.answer()
+    fields.iter().fold(Head::new(address), |head, (name, value)| head.set(name, value)).ask_from(last, address)
 }
 
 fn peer(last: u8, address: SocketAddr, headers: &[(&'static str, &str)]) -> Peer {

@@ -1,7 +1,7 @@
 //! How often may whom ask? Attackers and honest clients have addresses of their own: 127.0.0.2 and up.
 
 use crate::demo::demo;
-use crate::peer::{ALL, MODERN, PATIENCE, Peer, serve, turnstile, until};
+use crate::peer::{ALL, MODERN, Peer, dial_from, serve, turnstile, until};
 use crate::raw::{Answer, Head, Raw};
 use crate::tasks::{begin, knowing, reach};
 use crate::web::Web;
@@ -9,7 +9,7 @@ use mcp_blocking::{NoArgs, RateLimit, Running, Server, TaskSupport, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const TOKEN: &str = "a-token-of-good-length";
@@ -23,13 +23,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
-}
-
-/// Connects from 127.0.0.`last`.
-pub fn dial_from(last: u8, address: SocketAddr) -> TcpStream {
-    let stream = Raw::connect_from([127, 0, 0, last].into(), address).stream;
-    stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
-    stream
 }
 
 /// A WebSocket from 127.0.0.`last`.
@@ -47,10 +40,7 @@ fn web(last: u8, address: SocketAddr) -> Web {
 fn handshake(last: u8, address: SocketAddr, token: Option<&str>) -> Answer {
     let head = Head::new(address);
     let head = token.map_or(head.clone(), |token| head.add("Authorization", &bearer(token)));
-    let mut raw = Raw::connect_from([127, 0, 0, last].into(), address);
-    // A connection may be turned away before anything is read.
-    let _ = raw.try_send(&head.bytes());
-    raw.answer()
+    head.ask_from(last, address)
 }
 
 /// Sends pings until one is refused; how many were answered, and the error.
@@ -270,7 +260,7 @@ fn an_address_that_has_to_wait_and_knows_nothing_costs_no_thread() {
     let address = running.addr();
     (0..2).for_each(|_| drop(handshake(BAD, address, Some("a-token-that-is-wrong")).expect(401)));
     // It has sent nothing yet.
-    Raw::connect_from([127, 0, 0, BAD].into(), address).answer().expect(429);
+    Raw::connect_from(BAD, address).answer().expect(429);
     echoes(&mut peer(GOOD, address, Some(TOKEN)).speaking(MODERN));
 }
 
@@ -290,11 +280,8 @@ fn an_authors_own_authentication_is_guarded_too() {
         known.then(|| mcp_blocking::Principal::new("ali")).ok_or(mcp_blocking::Denied)
     });
     let running = serve(server);
-    let ask = |last: u8, key: &str| {
-        let mut raw = Raw::connect_from([127, 0, 0, last].into(), running.addr());
-        let _ = raw.try_send(&Head::new(running.addr()).add("X-Api-Key", key).bytes());
-        raw.answer().status
-    };
+    let ask =
+        |last: u8, key: &str| Head::new(running.addr()).add("X-Api-Key", key).ask_from(last, running.addr()).status;
     assert_eq!(["a", "b", "c", "sesame"].map(|key| ask(BAD, key)), [401, 401, 401, 429]);
     assert_eq!(ask(GOOD, "sesame"), 101);
 }

@@ -1,10 +1,9 @@
 //! A client that may do everything wrong: bytes on a socket, heads and frames of its own making. Every read has a
 //! deadline.
 
-use super::peer::PATIENCE;
-use socket2::{Domain, Socket, Type};
+use super::peer::{PATIENCE, USUAL, bound_to, connect, dial, dial_from};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 pub const CONTINUATION: u8 = 0x0;
@@ -69,8 +68,19 @@ impl Head {
     /// Sends it over a new connection and reads the answer.
     #[track_caller]
     pub fn ask(&self, address: SocketAddr) -> Answer {
-        let mut raw = Raw::connect(address);
-        raw.send(&self.bytes());
+        self.ask_over(Raw::connect(address))
+    }
+
+    /// The same from 127.0.0.`last`.
+    #[track_caller]
+    pub fn ask_from(&self, last: u8, address: SocketAddr) -> Answer {
+        self.ask_over(Raw::connect_from(last, address))
+    }
+
+    #[track_caller]
+    fn ask_over(&self, mut raw: Raw) -> Answer {
+        // A connection may be turned away before anything is read.
+        let _ = raw.try_send(&self.bytes());
         raw.answer()
     }
 }
@@ -107,28 +117,22 @@ pub struct Raw {
 
 impl Raw {
     pub fn connect(address: SocketAddr) -> Self {
-        Self::with(TcpStream::connect_timeout(&address, PATIENCE).expect("connects"))
+        Self::with(dial(address))
     }
 
-    /// Connects from that address of this machine.
-    pub fn connect_from(from: IpAddr, address: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::new(from, 0).into()).expect("binds");
-        socket.connect_timeout(&address.into(), PATIENCE).expect("connects");
-        Self::with(socket.into())
+    /// Connects from 127.0.0.`last`.
+    pub fn connect_from(last: u8, address: SocketAddr) -> Self {
+        Self::with(dial_from(last, address))
     }
 
     /// Connects with a small receive buffer, so that a server notices soon that nobody reads.
     pub fn connect_narrow(address: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        let socket = bound_to(USUAL, address);
         socket.set_recv_buffer_size(4 << 10).expect("a small buffer");
-        socket.connect_timeout(&address.into(), PATIENCE).expect("connects");
-        Self::with(socket.into())
+        Self::with(connect(socket, address))
     }
 
     fn with(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).expect("no delay");
-        stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
         Self { stream, buffer: Vec::new() }
     }
 

@@ -2,8 +2,8 @@
 
 use super::audit::{Folder, end};
 use super::demo::demo;
+use super::peer::dial_from;
 use super::peer::{MODERN, Peer, serve, until};
-use super::rates::dial_from;
 use super::web::Web;
 use mcp_blocking::{NoArgs, Settings, Token, Tool};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! Streams of HTTP sessions that outlive their connections: event ids, what is kept, how a client goes on, and how a handler lets go.
 
 use crate::demo::demo;
+use crate::neighbor::{beside, beside_with, exposed};
 use crate::peer::{MODERN, PATIENCE, Peer, Turnstile, serve, turnstile, until};
 use crate::web::Web;
 use mcp_blocking::{Answer, Ctx, Era, NoArgs, Running, Server, ToolResult};
@@ -401,7 +402,8 @@ fn ids_that_were_never_given_out_are_refused() {
 #[test]
 fn an_id_opens_no_session_of_somebody_else() {
     let server = demo().bearer_token("ada", "0123456789abcdef-ada").bearer_token("bob", "0123456789abcdef-bob");
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside_with(&running, "0123456789abcdef-ada");
     let mut web = Web::connect(&running);
     let ada = ("Authorization", "Bearer 0123456789abcdef-ada");
     web.revision = POLLING;
@@ -463,10 +465,11 @@ fn the_stream_of_what_belongs_to_no_request_can_be_resumed() {
 #[test]
 fn what_is_kept_has_bounds_and_the_answer_is_in_it() {
     let (turnstile, keeper) = turnstile();
-    let running = serve(stepping(turnstile).limits(|limits| {
+    let running = exposed(stepping(turnstile).limits(|limits| {
         limits.events_per_session = 8;
         limits.event_bytes_per_session = 4_096;
     }));
+    let honest = beside(&running);
     let owner = Web::of(&running, POLLING);
     let lost = |params: Value| {
         let mut web = owner.again();
@@ -503,7 +506,8 @@ fn what_is_kept_has_bounds_and_the_answer_is_in_it() {
     let next = lost(step(0));
     assert_unknown(&owner, &large);
     assert_eq!(rest(&mut owner.listen(Some(&next))), ["done"]);
-    running.handle().clients()[0].close(1000, "");
+    drop(honest);
+    handle.clients().iter().for_each(|client| client.close(1000, ""));
     until("nothing is left", || handle.status().memory_used == 0 && handle.clients().is_empty());
 }
 

@@ -2,6 +2,7 @@
 
 use crate::caller::{Caller, each, guarded, said};
 use crate::demo::demo;
+use crate::neighbor::{beside_with, exposed, from_there};
 use crate::peer::{ALL, MODERN, serve};
 use crate::tasks::{R4, reach};
 use mcp_blocking::content::ResourceLink;
@@ -285,7 +286,8 @@ fn challenged(caller: &mut Caller, method: &str, params: Value, scopes: &str) {
 
 #[test]
 fn a_status_that_is_out_is_out_and_the_error_says_it_all() {
-    let running = serve(stepping_up());
+    let running = exposed(stepping_up());
+    let _honest = beside_with(&running, "none");
     let mut caller = Caller::over_http(&running, MODERN, "files.read");
     let mut params = json!({ "name": "copy", "arguments": { "overwrite": true, "report": true } });
     params["_meta"] = json!({ "progressToken": "p" });
@@ -309,7 +311,8 @@ fn a_setting_has_everything_step_up() {
 
 #[test]
 fn in_a_session_over_http_each_request_may_do_what_its_own_token_may() {
-    let running = serve(files());
+    let running = exposed(files());
+    let _honest = beside_with(&running, "none");
     for revision in ALL.into_iter().filter(|revision| *revision != "2024-11-05") {
         let mut caller = Caller::over_http(&running, revision, "none");
         assert_eq!(caller.call("read"), "-32602 unknown tool: read");
@@ -342,7 +345,8 @@ fn a_notification_may_do_what_its_own_token_may() {
     let server = files().notification("acme/seen", move |ctx, NoArgs| {
         sender.lock().expect("not poisoned").send(ctx.has_scope("files.read")).expect("somebody waits");
     });
-    let running = serve(server);
+    let running = exposed(server);
+    let _honest = beside_with(&running, "none");
     let mut caller = Caller::over_http(&running, R4, "none");
     for (token, has) in [("none", false), ("files", true), ("none", false)] {
         caller.with(token).tell("acme/seen");
@@ -383,7 +387,8 @@ fn who_comes_in_without_a_name_where_others_have_one_may_use_what_needs_no_scope
 
 #[test]
 fn an_edit_counts_at_once_for_those_who_are_connected() {
-    let running = serve(files());
+    let running = exposed(files());
+    let _honest = beside_with(&running, "none");
     let handle = running.handle();
     let mut callers: Vec<_> = ALL.iter().map(|revision| Caller::over_websocket(&running, revision, "none")).collect();
     for caller in &mut callers {
@@ -441,7 +446,8 @@ fn an_address_that_fits_a_template_with_a_scope_is_not_read_by_way_of_one_withou
 
 #[test]
 fn notices_of_a_resource_go_to_those_who_may_read_it() {
-    let running = serve(files());
+    let running = exposed(files());
+    let _honest = beside_with(&running, "none");
     let handle = running.handle();
     let listen = |caller: &mut Caller| {
         let uris = json!({ "resourceSubscriptions": ["a://read", "a://open"] });
@@ -490,10 +496,11 @@ struct Name {
 #[test]
 fn scopes_are_looked_at_again_when_an_answer_comes() {
     let tool = Tool::new("greet", "Asks").scope("greet");
-    let running = serve(Server::new("files", "1.0.0").settings(guarded()).tool_with(tool, |ctx, NoArgs| {
+    let running = exposed(Server::new("files", "1.0.0").settings(guarded()).tool_with(tool, |ctx, NoArgs| {
         let Name { name } = ctx.ask("name", "What is your name?")?.accepted()?;
         Ok(name)
     }));
+    let _honest = beside_with(&running, "none");
     let mut caller = Caller::over_http(&running, MODERN, "greet");
     let asked = caller.ask("tools/call", json!({ "name": "greet", "arguments": {} }))["result"].clone();
     let answered = json!({
@@ -584,10 +591,10 @@ fn what_is_no_scope_is_reported_all_at_once() {
 fn what_was_refused_is_counted_and_the_honest_caller_beside_it_goes_on() {
     let running = serve(files());
     let mut curious = Caller::over_websocket(&running, MODERN, "none");
-    let mut honest = Caller::over_websocket(&running, MODERN, "files.read");
+    let mut honest = from_there(running.addr(), &[("Authorization", "Bearer files.read")]).speaking(MODERN);
     for _ in 0..50 {
         assert_eq!(curious.call("read"), "-32602 unknown tool: read");
-        assert_eq!(honest.call("read"), "done");
+        assert_eq!(honest.call("read", json!({}))["content"][0]["text"], "done");
     }
     assert_eq!(running.handle().status().forbidden, 50);
 }

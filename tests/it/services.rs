@@ -247,7 +247,7 @@ fn a_page_comes_by_ticket_and_a_program_by_tokens_that_change() {
     let page = || head().add("Origin", PAGE).add("Sec-WebSocket-Protocol", &offered);
     let answer = page().ask(running.addr()).expect(101);
     assert_eq!(answer.field("Sec-WebSocket-Protocol"), Some("told.v1"));
-    assert_eq!(event(&told), "open at 127.0.0.1 by ada");
+    assert_eq!(event(&told), "open at 127.0.0.2 by ada");
     page().ask(running.addr()).expect(401);
     let mut bob = Raw::connect(running.addr());
     bob.send(&head().add("Authorization", &bearer(TOKEN)).bytes());
@@ -320,5 +320,5 @@ fn an_author_may_find_out_who_a_caller_is() {
     head().add("Authorization", "Bearer a-token-of-sixteen").ask(running.addr()).expect(101);
     let mut opened: Vec<_> = told.iter().filter(|event| event.starts_with("open")).take(2).collect();
     opened.sort();
-    assert_eq!(opened, ["open at 127.0.0.1 by ann", "open at 127.0.0.1 by static"]);
+    assert_eq!(opened, ["open at 127.0.0.2 by ann", "open at 127.0.0.2 by static"]);
 }

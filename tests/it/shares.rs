@@ -1,8 +1,8 @@
 //! What is left for others, however many connections one client opens? It and the others have addresses of their own.
 
 use crate::demo::demo;
+use crate::peer::dial_from;
 use crate::peer::{Keeper, LEGACY, MODERN, Peer, serve, turnstile, until};
-use crate::rates::dial_from;
 use crate::raw::{CONTINUATION, FIN, PING, PONG, Raw, TEXT, head, masked};
 use crate::web::Web;
 use mcp_blocking::{Limits, NoArgs, Running};
@@ -145,7 +145,7 @@ fn messages_that_never_end_leave_memory_to_other_clients() {
         let (last, token) = credentials(tokens, false);
         let mut greedy: Vec<_> = (0..4)
             .map(|_| {
-                let mut raw = Raw::connect_from([127, 0, 0, last].into(), running.addr());
+                let mut raw = Raw::connect_from(last, running.addr());
                 let mut head = crate::raw::Head::new(running.addr());
                 if let Some(token) = token {
                     head = head.add("Authorization", &format!("Bearer {token}"));
@@ -176,13 +176,13 @@ fn a_message_that_does_not_come_to_its_end_closes_its_connection() {
     let limits = |limits: &mut Limits| limits.body_deadline = Duration::from_millis(300);
     let (running, _keeper) = held(false, limits);
     let mut honest = peer(&running, credentials(false, true), MODERN);
-    let mut raw = Raw::connect_from([127, 0, 0, BAD].into(), running.addr()).upgrade(running.addr());
+    let mut raw = Raw::connect_from(BAD, running.addr()).upgrade(running.addr());
     // No frame is late, and the peer shows signs of life.
     raw.send(&[masked(TEXT, b"{\"jsonrpc\""), masked(FIN | PING, b"here"), masked(CONTINUATION, b":")].concat());
     assert_eq!(raw.close_code(), Some(1008));
     honest.barrier();
     // Whoever comes to the end in time may begin another.
-    let mut raw = Raw::connect_from([127, 0, 0, BAD].into(), running.addr()).upgrade(running.addr());
+    let mut raw = Raw::connect_from(BAD, running.addr()).upgrade(running.addr());
     let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }).to_string();
     let (first, rest) = ping.as_bytes().split_at(9);
     for _ in 0..3 {

@@ -1,6 +1,7 @@
 //! Tasks and who may see them, how many there may be, how long they are there, who is told, and what ends them.
 
 use crate::demo::{Echo, demo};
+use crate::neighbor::{beside, beside_with, exposed};
 use crate::peer::{MODERN, PATIENCE, Peer, Turnstile, serve, turnstile, until};
 use crate::schema::Schema;
 use crate::tasks::{Client, R4, begin, call, code, get, knowing, reach};
@@ -64,7 +65,8 @@ fn start(client: &mut (impl Client + ?Sized), tool: &str) -> String {
 #[test]
 fn a_task_belongs_to_its_principal_and_to_nobody_else() {
     let running =
-        serve(plain().bearer_token("ada", "0123456789abcdef-ada").bearer_token("bob", "0123456789abcdef-bob"));
+        exposed(plain().bearer_token("ada", "0123456789abcdef-ada").bearer_token("bob", "0123456789abcdef-bob"));
+    let _honest = beside_with(&running, "0123456789abcdef-ada");
     let of = |name: &str| {
         let header = format!("Bearer 0123456789abcdef-{name}");
         let mut peer = Peer::connect_to(running.addr(), &[("Authorization", &header)]);
@@ -175,6 +177,7 @@ fn one_task_too_many_is_refused_as_busy_until_there_is_room() {
             }
             limits.task_ttl_max = Duration::from_millis(300);
         });
+        let _honest = beside(&running);
         let mut peer = modern(&running);
         let mut session = Peer::of(&running, R4);
         let begun = Instant::now();

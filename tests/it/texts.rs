@@ -1,6 +1,7 @@
 //! Control characters, changes of direction and hidden text: what comes in, and what goes out.
 
 use crate::everywhere::each;
+use crate::neighbor::{beside, exposed};
 use crate::peer::{ALL, MODERN, Peer, serve};
 use crate::tasks::{begin, reach};
 use mcp_blocking::content::{Content, PromptMessage, ToolOutput};
@@ -234,7 +235,8 @@ fn a_server_may_have_other_policies() {
 
 #[test]
 fn an_id_goes_back_as_it_came() {
-    let running = serve(server());
+    let running = exposed(server());
+    let _honest = beside(&running);
     for revision in ALL {
         let mut peer = Peer::of(&running, revision);
         let id = json!("id\u{202e}\u{e0041}");
@@ -265,7 +267,8 @@ fn an_id_goes_back_as_it_came() {
 
 #[test]
 fn answers_to_questions_are_text_too() {
-    let running = serve(server());
+    let running = exposed(server());
+    let _honest = beside(&running);
     let accept = |told: &str| json!({ "action": "accept", "content": { "told": told } });
     for (told, fits) in [("bob", true), (HONEST[0], true), ("b\u{1b}]0;x\u{7}", false), ("b\u{202e}", false)] {
         let mut peer = Peer::able(&running, "2025-11-25", json!({ "elicitation": {} }));

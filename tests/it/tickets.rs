@@ -1,6 +1,7 @@
 //! Web pages, which cannot send an `Authorization` header with a WebSocket: one-time tickets, and tokens as subprotocols.
 
 use super::demo::demo;
+use super::neighbor::{beside_with, exposed};
 use super::peer::{MODERN, Peer, serve, until};
 use super::raw::{Answer, Head};
 use super::web::Web;
@@ -67,7 +68,9 @@ fn a_page_opens_one_websocket_with_a_ticket() {
 
 #[test]
 fn a_ticket_in_the_wrong_hands_opens_nothing_and_hurts_nobody() {
-    let running = serve(server());
+    // Guessing is not slowed down here: each guess is to be told the same.
+    let running = exposed(server().limits(|limits| limits.failed_logins = 1_000));
+    let _honest = beside_with(&running, TOKEN);
     let (stolen, honest) = (issue(&running), issue(&running));
     let before = running.handle().status().connections_refused;
     open(&running, ELSEWHERE, &stolen).expect(401);
@@ -100,7 +103,8 @@ fn a_ticket_in_the_wrong_hands_opens_nothing_and_hurts_nobody() {
 
 #[test]
 fn a_ticket_does_not_live_long() {
-    let running = serve(server().limits(|limits| limits.ticket_lifetime = Duration::from_millis(1)));
+    let running = exposed(server().limits(|limits| limits.ticket_lifetime = Duration::from_millis(1)));
+    let _honest = beside_with(&running, TOKEN);
     let ticket = issue(&running);
     let issued = SystemTime::now();
     until("its time is over", || issued.elapsed().is_ok_and(|time| time > Duration::from_millis(2)));
@@ -119,7 +123,8 @@ fn a_connection_by_ticket_ends_with_its_principal() {
 
 #[test]
 fn a_page_with_a_token_gets_a_ticket_over_http() {
-    let running = serve(server());
+    let running = exposed(server());
+    let _honest = beside_with(&running, TOKEN);
     let bearer = format!("Bearer {TOKEN}");
     let (head, body) = ask(&running, "POST", &[("Origin", PAGE), ("Authorization", &bearer)]);
     assert_eq!(head.status, 200);
@@ -170,7 +175,8 @@ fn a_ticket_is_worth_as_much_as_the_token_it_was_got_with() {
 
 #[test]
 fn tickets_are_bounded_for_each_principal_and_in_all() {
-    let running = serve(server().limits(|limits| (limits.tickets, limits.tickets_per_principal) = (3, 2)));
+    let running = exposed(server().limits(|limits| (limits.tickets, limits.tickets_per_principal) = (3, 2)));
+    let _honest = beside_with(&running, TOKEN);
     let handle = running.handle();
     let mine = issue(&running);
     issue(&running);
@@ -205,7 +211,8 @@ fn tickets_are_taken_where_they_are_turned_on_and_for_pages() {
 fn a_token_as_a_subprotocol_counts_where_that_is_allowed() {
     let encoded = "a-token/with+slash=";
     let settings = Settings::new().bearer_token("ada", TOKEN).bearer_token("bob", encoded);
-    let running = serve(demo().settings(settings.token_as_subprotocol()));
+    let running = exposed(demo().settings(settings.token_as_subprotocol()));
+    let _honest = beside_with(&running, TOKEN);
     let ask = |offered: &str| handshake(&running, &format!("http://{}", running.addr()), offered).ask(running.addr());
     let answer = ask(&format!("mcp.auth.{TOKEN}, mcp")).expect(101);
     assert_eq!(answer.field("Sec-WebSocket-Protocol"), Some("mcp"));

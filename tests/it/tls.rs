@@ -2,7 +2,8 @@
 
 use crate::certs::{Authority, Client, Identity, Secure, VERSIONS};
 use crate::demo::demo;
-use crate::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, dial, serve, until};
+use crate::neighbor::{HONEST, beside_over_tls, exposed};
+use crate::peer::{ALL, LEGACY, MODERN, PATIENCE, Peer, dial, dial_from, serve, until};
 use crate::raw::Raw;
 use crate::web::Web;
 use mcp_blocking::crossbeam_channel::{Receiver, Sender, unbounded};
@@ -24,7 +25,7 @@ fn identity() -> (Authority, Identity) {
 /// A server behind TLS, and a client that trusts it.
 fn secure(change: impl FnOnce(Server) -> Server) -> (Running, Client) {
     let (authority, identity) = identity();
-    (serve(change(demo()).tls(identity.config())), Client::new(&authority))
+    (exposed(change(demo()).tls(identity.config())), Client::new(&authority))
 }
 
 #[test]
@@ -85,7 +86,9 @@ struct Bench {
     running: Running<Peers>,
     client: WebClient,
     peer: mcp_blocking::Peer,
+    opened: Receiver<mcp_blocking::Peer>,
     ended: Receiver<Ended>,
+    tls: Client,
 }
 
 impl Bench {
@@ -104,10 +107,10 @@ impl Bench {
             .limits(change);
         let listener = Listener::new().service("/echo", Echo { peers, ended: tell_ended }).settings(settings);
         let running = listener.bind_listener(socket).and_then(Bound::start).expect("it starts");
-        let stream = Client::with(&authority, &[version], None).connect(running.addr());
-        let (client, _) = tungstenite::client("wss://localhost/echo", stream).expect("let in");
+        let tls = Client::with(&authority, &[version], None);
+        let (client, _) = tungstenite::client("wss://localhost/echo", tls.connect(running.addr())).expect("let in");
         let peer = opened.recv_timeout(PATIENCE).expect("opened");
-        Self { running, client, peer, ended }
+        Self { running, client, peer, opened, ended, tls }
     }
 
     fn send(&mut self, text: &str) {
@@ -134,7 +137,20 @@ impl Bench {
         self.left_nothing();
     }
 
+    /// Somebody else is served, from another address.
+    fn serves_others(&self) {
+        let stream = self.tls.over(dial_from(HONEST, self.running.addr()));
+        let (mut other, _) = tungstenite::client("wss://localhost/echo", stream).expect("let in");
+        self.opened.recv_timeout(PATIENCE).expect("opened");
+        other.send(Sent::text("honest")).expect("sent");
+        assert_eq!(other.read().expect("a message").into_text().expect("a text"), "honest");
+        other.close(None).expect("closes");
+        while other.read().is_ok() {}
+        assert_eq!(self.ended.recv_timeout(PATIENCE), Ok(Ended::ByPeer(None)));
+    }
+
     fn left_nothing(&self) {
+        self.serves_others();
         until("the connection is gone", || self.running.handle().status().connections == 0);
         until("its memory is given back", || self.running.handle().status().memory_used == 0);
     }
@@ -274,28 +290,28 @@ fn half_open_handshakes_keep_nobody_out_and_end_at_the_head_deadline() {
             .limits(|limits| (limits.half_open, limits.head_deadline, limits.close_deadline) = (3, deadline, deadline))
     });
     let address = running.addr();
-    let mut talking = client.peer(&running, MODERN);
+    let mut talking = beside_over_tls(&running, &client);
     let begun = Instant::now();
     let mut silent: Vec<_> = (0..3).map(|_| Raw::connect(address)).collect();
     // One has said a little, as somebody who speaks TLS does.
     silent[0].send(&[22, 3, 1, 2, 0, 1]);
     until("the silent ones have their seats", || running.handle().status().connections_accepted == 4);
     // Whoever comes then is let in: the oldest makes room, and the others have their time.
-    client.try_connect(address).expect("a seat");
+    client.try_over(dial_from(HONEST, address)).expect("a seat");
     silent.remove(0).wait_end();
     assert!(begun.elapsed() < deadline, "after {:?}", begun.elapsed());
-    assert_eq!(talking.call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
+    talking.assert_served();
     for raw in &mut silent {
         raw.wait_end();
     }
     assert!((deadline..deadline * 8).contains(&begun.elapsed()), "after {:?}", begun.elapsed());
-    talking.barrier();
 }
 
 #[test]
 fn a_handshake_may_drip_within_its_deadline_and_no_longer() {
     let deadline = Duration::from_millis(800);
     let (running, client) = secure(|server| server.limits(|limits| limits.head_deadline = deadline));
+    let _honest = beside_over_tls(&running, &client);
     // Each byte by itself.
     let mut client_side = rustls::ClientConnection::new(client.config.clone(), client.name.clone()).expect("a session");
     let mut stream = dial(running.addr());
@@ -343,6 +359,7 @@ fn rest(mut stream: impl Read) -> Vec<u8> {
 #[test]
 fn plain_text_is_told_in_plain_text_that_this_port_speaks_tls() {
     let (running, client) = secure(|server| server);
+    let _honest = beside_over_tls(&running, &client);
     let head = "GET /mcp HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     for text in
@@ -357,12 +374,12 @@ fn plain_text_is_told_in_plain_text_that_this_port_speaks_tls() {
         assert_eq!(rest(&raw.stream), b"");
     }
     until("all are counted", || running.handle().status().connections_refused == 4);
-    client.peer(&running, MODERN).barrier();
 }
 
 #[test]
 fn garbage_and_records_that_are_broken_are_answered_with_an_alert() {
     let (running, client) = secure(|server| server);
+    let _honest = beside_over_tls(&running, &client);
     for bytes in [
         &b"\x16\x03\x01\x00\x05hello"[..],
         &[22, 3, 1, 0, 0],
@@ -384,7 +401,6 @@ fn garbage_and_records_that_are_broken_are_answered_with_an_alert() {
         raw.end_sending();
         assert!(rest(&raw.stream).len() <= 7);
     }
-    client.peer(&running, MODERN).barrier();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![cfg(feature = "validation")]
 
 use crate::everywhere::each;
+use crate::neighbor::{beside, exposed};
 use crate::peer::{ALL, MODERN, PATIENCE, Peer, serve};
 use mcp_blocking::content::ToolOutput;
 use mcp_blocking::{Json, NoArgs, Server, Tool};
@@ -325,7 +326,8 @@ fn nested(levels: usize, innermost: Value) -> Value {
 
 #[test]
 fn a_schema_that_contains_itself_is_checked_and_explained_in_no_time() {
-    let running = serve(raw(expression()));
+    let running = exposed(raw(expression()));
+    let _honest = beside(&running);
     let mut peer = Peer::of(&running, MODERN);
     let begun = Instant::now();
     for levels in [1, 5, 20, 50] {
@@ -352,7 +354,8 @@ fn the_work_of_a_check_is_bounded() {
     }));
     let mut schema = schema;
     schema["$defs"] = json!({ "deep": { "type": "object", "additionalProperties": { "$ref": "#/$defs/deep" } } });
-    let running = serve(raw(schema).limits(|limits| limits.json_nodes = 1 << 20));
+    let running = exposed(raw(schema).limits(|limits| limits.json_nodes = 1 << 20));
+    let _honest = beside(&running);
     let mut peer = Peer::of(&running, MODERN);
     let half = 500_000;
     let (many, words): (Vec<_>, Vec<_>) = (0..half / 4).map(|n| (n % 10, format!("{n:05x}"))).unzip();

@@ -1,6 +1,7 @@
 //! Frames: which end the connection and with which code, which do not, and who keeps it alive.
 
 use super::demo::demo;
+use super::neighbor::{beside, exposed, from_there};
 use super::peer::{PATIENCE, Peer, serve, until};
 use super::raw::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, Raw, TEXT, head, masked};
 use mcp_blocking::{Limits, Running};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 const PING_TEXT: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 fn limited(change: impl FnOnce(&mut Limits)) -> Running {
-    serve(demo().limits(change))
+    exposed(demo().limits(change))
 }
 
 /// Does something wrong on a new connection; the close code it is answered with. The server lives on.
@@ -36,7 +37,8 @@ fn a_binary_message_is_not_for_this_protocol() {
 
 #[test]
 fn text_has_to_be_utf_8() {
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     for bytes in [&b"\xff"[..], b"{\"a\":\"\xc3\x28\"}", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"]
     {
         assert_eq!(code_for(&running, |raw| raw.frame(FIN | TEXT, bytes)), Some(1007), "{bytes:?}");
@@ -58,7 +60,8 @@ fn text_has_to_be_utf_8() {
 
 #[test]
 fn breaches_of_the_framing_are_protocol_errors() {
-    let running = serve(demo());
+    let running = exposed(demo());
+    let _honest = beside(&running);
     let breaches: Vec<(&str, Vec<u8>)> = vec![
         ("unmasked", [head(FIN | TEXT, 2, false), b"{}".to_vec()].concat()),
         ("reserved bit 1", masked(FIN | 0x40 | TEXT, b"{}")),
@@ -150,6 +153,7 @@ fn a_closing_handshake_of_the_server_waits_for_its_answer_but_not_for_ever() {
 #[test]
 fn a_message_over_the_limit_is_refused() {
     let running = limited(|limits| (limits.message_bytes, limits.frame_bytes) = (20_000, Some(15_000)));
+    let _honest = beside(&running);
     let just = format!("{PING_TEXT}{}", " ".repeat(15_000 - PING_TEXT.len()));
     let mut raw = Raw::upgraded(running.addr());
     raw.text(&just);
@@ -173,6 +177,7 @@ fn a_message_over_the_limit_is_refused() {
 #[test]
 fn fragments_over_the_limit_are_refused() {
     let running = limited(|limits| limits.fragments = 4);
+    let _honest = beside(&running);
     let mut raw = Raw::upgraded(running.addr());
     for _ in 0..3 {
         raw.frame(TEXT, &PING_TEXT.as_bytes()[..10]);
@@ -191,6 +196,7 @@ fn fragments_over_the_limit_are_refused() {
 #[test]
 fn a_flood_of_control_frames_is_refused() {
     let running = limited(|limits| limits.control_frames_per_second = 20);
+    let _honest = beside(&running);
     for kind in [PING, PONG] {
         let flood = code_for(&running, |raw| _ = raw.try_send(&masked(FIN | kind, b"x").repeat(200)));
         assert_eq!(flood, Some(1008), "{kind}");
@@ -206,6 +212,7 @@ fn a_flood_of_control_frames_is_refused() {
 #[test]
 fn a_frame_once_begun_is_finished_in_time() {
     let running = limited(|limits| limits.frame_deadline = Duration::from_millis(300));
+    let _honest = beside(&running);
     let whole = masked(FIN | TEXT, &[b' '; 1_000]);
     for part in [1, 3, 6, 500, whole.len() - 1] {
         let begun = Instant::now();
@@ -302,7 +309,7 @@ fn a_client_that_never_reads_is_closed_while_others_are_served() {
         limits.rate = 0;
     });
     let handle = running.handle();
-    let mut reader = Peer::of(&running, "2025-11-25");
+    let mut reader = from_there(running.addr(), &[]).speaking("2025-11-25");
     let mut deaf = Raw::connect_narrow(running.addr()).upgrade(running.addr());
     until("both are known", || handle.status().connections == 2);
     let meta = super::peer::modern_meta(json!({}));

@@ -11,8 +11,17 @@ mod peer;
 #[path = "../it/raw.rs"]
 mod raw;
 
+#[cfg(feature = "jwt")]
+#[allow(dead_code, reason = "likewise")]
+#[path = "../it/issuer.rs"]
+mod issuer;
+
+mod answers;
 mod corpus;
+mod fields;
 mod handshake;
+#[cfg(feature = "jwt")]
+mod issuers;
 mod secrets;
 mod session;
 #[cfg(feature = "tls")]

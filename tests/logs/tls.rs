@@ -2,10 +2,11 @@
 
 use super::{capture, check, lines, server};
 use crate::certs::{self, Authority, Client, Files};
-use crate::corpus::corpus;
+use crate::corpus::{corpus, each};
 use crate::peer::{Peer, serve};
 use crate::raw::Raw;
-use rcgen::{DnType, date_time_ymd};
+use rcgen::string::Ia5String;
+use rcgen::{CertificateParams, DnType, DnValue, SanType, date_time_ymd};
 use std::time::Duration;
 
 #[test]
@@ -105,5 +106,35 @@ fn what_a_client_hello_asks_for_stays_on_its_line() {
             "refused in the TLS handshake: peer misbehaved: ServerNameMustContainOneHostName",
             "refused in the TLS handshake: the client offers protocols (ALPN), and http/1.1 is not one of them",
         ],
+    );
+}
+
+#[test]
+fn whom_a_certificate_names_stays_on_its_line() {
+    let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
+    let tls = authority.issue(&["localhost"]).config().client_ca_pem(clients.pem());
+    each(
+        || serve(server().tls(tls.clone())),
+        |running, _, text| {
+            let shows = |change: &dyn Fn(&mut CertificateParams)| {
+                let own = clients.issue_with(&[], change);
+                let client = Client::with(&authority, &certs::VERSIONS, Some(&own));
+                // What is no name is none; whose certificate cannot be read is turned away.
+                if let Ok(stream) = client.try_connect(running.addr()) {
+                    drop(stream);
+                    Peer::over(Box::new(client.connect(running.addr())), "localhost", &[]).barrier();
+                }
+            };
+            for kind in [DnType::CommonName, DnType::OrganizationName] {
+                shows(&|params| params.distinguished_name.push(kind.clone(), DnValue::Utf8String(text.to_owned())));
+            }
+            // These hold ASCII only.
+            if let Ok(name) = Ia5String::try_from(text) {
+                for kind in [SanType::DnsName, SanType::URI, SanType::Rfc822Name] {
+                    shows(&|params| params.subject_alt_names.push(kind(name.clone())));
+                }
+            }
+        },
+        &["opened by cert:cn:\\u{202e}evil", "opened by cert:sha256:"],
     );
 }
