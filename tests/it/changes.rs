@@ -287,6 +287,9 @@ fn notices_that_wait_for_a_slow_client_are_one_of_each_kind() {
             })
             .collect();
         told.sort();
+        // What the writer has taken by then, behind the large answer, nothing replaces any more.
+        assert!(told.windows(3).all(|same| same[0] != same[2]), "{revision}: {told:?}");
+        told.dedup();
         assert_eq!(
             told,
             [
