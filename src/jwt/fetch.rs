@@ -5,7 +5,6 @@
 
 use crate::guard::authority::{Authority, Host};
 use crate::guard::public::is_public;
-use crate::guard::text::Escaped;
 use crate::http::chunked::{ChunkReader, Chunks};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -279,7 +278,7 @@ fn read_head(bytes: &[u8]) -> Result<Option<(usize, Body, Option<Duration>)>, St
         named.map(|header| std::str::from_utf8(header.value).unwrap_or_default().trim())
     };
     if let Some(coding) = values("content-encoding").find(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        return Err(format!("its answer is encoded as {}, which was not asked for", Escaped::short(coding)));
+        return Err(format!("its answer is encoded as {coding:.60}, which was not asked for"));
     }
     let mut lengths = values("content-length");
     let body = match (values("transfer-encoding").collect::<Vec<_>>().as_slice(), lengths.next(), lengths.next()) {
