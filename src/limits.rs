@@ -110,8 +110,8 @@ pub struct Limits {
     /// Requests of one connection that may be under way at once; beyond it a request is answered "busy" at once and
     /// the connection goes on being read, so that answers and cancellations still arrive. Default 128.
     pub calls_per_connection: usize,
-    /// Requests waiting for a worker, over all clients; beyond it they are answered "busy", and so are those of one client (a
-    /// principal, or else an address) beyond three quarters of it. Default 4,096.
+    /// Requests waiting for a worker, over all clients; beyond it they are answered "busy", and so are those of one client
+    /// beyond three quarters of it. Default 4,096.
     pub queued_calls: usize,
     /// Open `subscriptions/listen` requests of one connection; beyond it -32603. Default 64.
     pub listens_per_connection: usize,
@@ -170,18 +170,18 @@ pub struct Limits {
     /// the memory of the process, from its start. Default 0.
     pub calls_per_day: u64,
     /// Whether what is limited for each address is limited for 127.0.0.1 and the other addresses of loopback, too: connections, their rate, messages,
-    /// failed logins. Default false: all local clients share them, and so does a proxy on this machine (for that, see
+    /// failed logins, and one client's share of [`workers`](Self::workers), of the queue and of memory. Default false: all local clients share them, and so does a proxy on this machine (for that, see
     /// [`Settings::trusted_proxies`](crate::Settings::trusted_proxies)).
     pub limit_loopback: bool,
     /// Log messages a second that one client is sent ([`Ctx::log`](crate::Ctx::log)), with a burst of ten times as many; more are dropped. 0 means no limit. A client is a
     /// connection, a session, or over HTTP in 2026-07-28 one request. Default 100: more than anybody reads.
     pub log_rate: u32,
     /// Worker threads for handlers. They are started when work waits and end when they are idle; a single connection or session
-    /// holds at most a quarter of them, and all those of one client (a principal, or else an address) three quarters; never more than half of the threads that the machine allows. Default 64.
+    /// holds at most a quarter of them, and all those of one client (a principal, or else an address, but see [`limit_loopback`](Self::limit_loopback)) three quarters; never more than half of the threads that the machine allows. Default 64.
     pub workers: usize,
     /// Handlers that may wait for a client's answer at once ([`Client::request`](crate::Client::request)); beyond it the question fails as
     /// "busy" at once. Such a handler does not count as a worker, so that questions nobody answers do not stop the others; but it
-    /// has a thread. One client has at most three quarters of them. Default 256.
+    /// has a thread. One client has at most three quarters of them. Tasks have as many of their own. Default 256.
     pub parked_calls: usize,
     /// Requests to one client that may be unanswered at once; beyond it the question fails as "busy". Default 64.
     pub questions_per_client: usize,
@@ -208,8 +208,8 @@ pub struct Limits {
     /// The longest such time, whoever asks for it. Default 24 h.
     pub task_ttl_max: Duration,
     /// Bytes of queued requests, outgoing frames and what HTTP sessions keep, over all clients. Beyond it new work is answered "busy" and the client
-    /// with the fullest queue is closed. Messages that have not come completely hold a quarter of it at most, and one client (a principal,
-    /// or else an address) three quarters of what there is for those, and for calls that wait. Default 256 MiB, or a quarter of the
+    /// with the fullest queue is closed. Messages that have not come completely and have more than 16 KiB hold half of it at most; a client has three quarters of that
+    /// half, and of the whole for calls that wait. Default 256 MiB, or a quarter of the
     /// machine's (or container's) memory if that is less.
     pub memory_bytes: usize,
     /// Items on one page of a list. Default 250: many clients do not ask for a second page.

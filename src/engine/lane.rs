@@ -23,8 +23,10 @@ pub(super) struct LaneState {
     pub(super) live: Vec<Option<Arc<dyn Work>>>,
     vacant: Vec<usize>,
     pub(super) running: usize,
-    /// A ticket of this lane is in the channel, or kept by the share of whom its next work is for.
+    /// A ticket of this lane is in the channel.
     pub(super) ticket: bool,
+    /// The shares that wake the lane when there is room for work of theirs that waits here.
+    pub(super) kept: Vec<Arc<Share>>,
     /// Of whom the next work will be.
     share: Arc<Share>,
 }
@@ -42,7 +44,7 @@ impl Lane {
     /// A lane of that client, which takes no more than `most` pieces of work at once.
     pub(crate) fn new(most: usize, share: Arc<Share>) -> Arc<Self> {
         let (waiting, live, vacant) = (VecDeque::new(), Vec::new(), Vec::new());
-        let state = Mutex::new(LaneState { waiting, live, vacant, running: 0, ticket: false, share });
+        let state = Mutex::new(LaneState { waiting, live, vacant, running: 0, ticket: false, kept: Vec::new(), share });
         Arc::new(Self { state, here: Here::default(), most })
     }
 
@@ -98,6 +100,28 @@ impl Lane {
 impl LaneState {
     pub(super) fn live(&self) -> usize {
         self.live.len() - self.vacant.len()
+    }
+
+    /// Takes the first work of which its client may have more: several clients may have come over one connection. The lane is kept by
+    /// the shares of the others.
+    pub(super) fn take(&mut self, lane: &Arc<Lane>) -> Option<Waiting> {
+        let at = self.waiting.iter().position(|next| {
+            if self.kept.iter().any(|share| Arc::ptr_eq(share, &next.share)) {
+                return false;
+            }
+            let enters = next.share.enter(lane);
+            if !enters {
+                self.kept.push(Arc::clone(&next.share));
+            }
+            enters
+        });
+        at.and_then(|at| self.waiting.remove(at))
+    }
+
+    /// Whether something waits that no share keeps the lane for.
+    pub(super) fn may_go_on(&self) -> bool {
+        let is_kept = |next: &Waiting| self.kept.iter().any(|share| Arc::ptr_eq(share, &next.share));
+        self.waiting.iter().any(|next| !is_kept(next))
     }
 
     pub(super) fn insert(&mut self, work: Arc<dyn Work>) -> usize {

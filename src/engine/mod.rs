@@ -4,7 +4,7 @@
 //! a task's birth (MCP) → all that its call takes; the table of tasks → a task's state, the lanes; a call's state → its task's state → its link's
 //! pending requests, its batch, its session's streams (HTTP), its exchange (HTTP), the outbox's queue, and through a full queue the client table (read), the
 //! timer and the logger, and for memory the session table (read) and one session's streams, each alone; a
-//! session's streams → their exchanges → the outbox's queue; an exchange → the seats of the listeners; the outbox's writer → its queue; a worker's seat → its client's share; a lane → the share of its next work, alone; what holds a connection or a session → the table of shares; the tokens' change → the tokens that are known, alone; what is
+//! session's streams → their exchanges → the outbox's queue; an exchange → the seats of the listeners; the outbox's writer → its queue; a worker's seat → its client's share and its lane, each alone; a lane → a share of its work, alone; what holds a connection or a session → the table of shares; the tokens' change → the tokens that are known, alone; what is
 //! known of a call's questions → the logger; the outbox's writer and its queue → the state machine of its TLS; the watch over certificates' files → those
 //! that are served, and the logger; the watch over a file of keys → the keys, and the logger. Everything else is taken alone. No lock is held while a handler, a layer or a hook runs; socket calls run under the outbox's writer only, which
 //! nobody waits for and whose calls never block.

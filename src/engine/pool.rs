@@ -319,7 +319,7 @@ impl Pool {
     }
 
     fn wants_ticket(&self, state: &mut LaneState) -> bool {
-        let wants = !state.ticket && !state.waiting.is_empty() && state.running < self.share();
+        let wants = !state.ticket && state.running < self.share() && state.may_go_on();
         state.ticket |= wants;
         wants
     }
@@ -331,10 +331,20 @@ impl Pool {
 
     /// One worker fewer works for that client: a lane of it that has waited for this goes on.
     fn leave_share(&self, share: &Share) {
-        if let Some(lane) = share.leave()
-            && !self.send_ticket(&lane)
-        {
-            share.forget_lanes();
+        share.leave();
+        while let Some(lane) = share.next_lane() {
+            let ticket = {
+                let mut state = lane.state.lock();
+                state.kept.retain(|by| !std::ptr::eq(&**by, share));
+                self.wants_ticket(&mut state)
+            };
+            // Without it the lane has nothing to do now, and another may.
+            if ticket {
+                if !self.send_ticket(&lane) {
+                    share.forget_lanes();
+                }
+                return;
+            }
         }
     }
 
@@ -429,15 +439,12 @@ impl Pool {
         // For a moment there may be one worker more than may run: the first that has nothing to do ends.
         self.size.fetch_add(1, Ordering::AcqRel);
         self.parked.fetch_sub(1, Ordering::AcqRel);
-        let (lane, share) = match &mut *seat.state.lock() {
-            SeatState::Running { lane, share, parked, .. } => {
-                *parked = false;
-                (Arc::clone(lane), Arc::clone(share))
-            }
-            SeatState::Free | SeatState::WrittenOff => return,
-        };
-        share.unpark();
-        lane.state.lock().running += 1;
+        // Under the lock: whoever writes the worker off from here on takes away what is counted here.
+        if let SeatState::Running { lane, share, parked, .. } = &mut *seat.state.lock() {
+            share.unpark();
+            lane.state.lock().running += 1;
+            *parked = false;
+        }
     }
 
     /// A worker does not count for its lane and its client any more: for the time being, or for good if its work is over.
@@ -508,14 +515,8 @@ impl Pool {
     fn serve(&self, seat: &Arc<Seat>, lane: Arc<Lane>) -> bool {
         let (waiting, ticket) = {
             let mut state = lane.state.lock();
-            if let Some(next) = state.waiting.front()
-                && !next.share.enter(&lane)
-            {
-                // Its ticket comes back when a worker of this client comes free.
-                return true;
-            }
             state.ticket = false;
-            let waiting = state.waiting.pop_front();
+            let waiting = state.take(&lane);
             state.running += usize::from(waiting.is_some());
             (waiting, self.wants_ticket(&mut state))
         };

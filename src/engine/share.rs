@@ -14,6 +14,9 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
+/// What has come of a message that is smaller counts for nothing: it is part of what a connection costs anyway, and must always be heard.
+pub(crate) const SMALL: usize = 16 << 10;
+
 /// What a share has of a whole: enough for a server whose clients all have one token, and not everything.
 fn most_of(whole: usize) -> usize {
     (whole - whole / 4).max(1)
@@ -57,14 +60,14 @@ struct Held {
     running: usize,
     queued: usize,
     parked: usize,
-    /// Lanes whose turn came when as many workers ran as may, with their tickets.
+    /// Lanes whose turn came when as many workers ran as may. Each is here once, and knows it.
     lanes: VecDeque<Arc<Lane>>,
 }
 
 impl Shares {
     pub(crate) fn new(limits: &Limits, memory: &Arc<Budget>) -> Arc<Self> {
         // One message has to have room, and a second one beside it.
-        let reading = (limits.memory_bytes / 4).max(limits.message_bytes.saturating_mul(2)).min(limits.memory_bytes);
+        let reading = (limits.memory_bytes / 2).max(limits.message_bytes.saturating_mul(2)).min(limits.memory_bytes);
         let sizes = Sizes {
             running: most_of(limits.workers),
             queued: most_of(limits.queued_calls),
@@ -119,10 +122,20 @@ impl Shares {
 }
 
 impl Share {
-    /// Of somebody whose share is counted elsewhere.
-    pub(crate) fn whole(memory: &Arc<Budget>) -> Arc<Self> {
+    /// Of somebody whose workers and memory are counted elsewhere: of the handlers that wait for answers it has as many as may be.
+    pub(crate) fn of_tasks(limits: &Limits, memory: &Arc<Budget>) -> Arc<Self> {
+        Self::open(most_of(limits.parked_calls), memory)
+    }
+
+    /// Of somebody who may have everything.
+    #[cfg(test)]
+    pub(super) fn whole(memory: &Arc<Budget>) -> Arc<Self> {
+        Self::open(usize::MAX, memory)
+    }
+
+    fn open(parked: usize, memory: &Arc<Budget>) -> Arc<Self> {
         let most = usize::MAX;
-        let sizes = Sizes { running: most, queued: most, parked: most, memory: most, reading: most };
+        let sizes = Sizes { running: most, queued: most, parked, memory: most, reading: most };
         let (memory, reading) = (Arc::clone(memory), Arc::clone(memory));
         Arc::new(Self { sizes, held: Mutex::default(), memory, reading, client: None })
     }
@@ -150,7 +163,7 @@ impl Share {
         held.queued = held.queued.saturating_sub(1);
     }
 
-    /// Takes a worker, or keeps the lane until one comes free.
+    /// Takes a worker, or keeps the lane, which it does not keep yet, until one comes free.
     pub(super) fn enter(&self, lane: &Arc<Lane>) -> bool {
         let mut held = self.held.lock();
         let enters = held.running < self.sizes.running;
@@ -162,10 +175,15 @@ impl Share {
         enters
     }
 
-    /// Gives a worker back; the lane that is to go on now.
-    pub(super) fn leave(&self) -> Option<Arc<Lane>> {
+    /// Gives a worker back.
+    pub(super) fn leave(&self) {
         let mut held = self.held.lock();
         held.running = held.running.saturating_sub(1);
+    }
+
+    /// The lane that has waited for longest, if there is room for its work now.
+    pub(super) fn next_lane(&self) -> Option<Arc<Lane>> {
+        let mut held = self.held.lock();
         if held.running < self.sizes.running { held.lanes.pop_front() } else { None }
     }
 

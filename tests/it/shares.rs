@@ -113,6 +113,62 @@ fn requests_over_many_http_connections_leave_workers_to_other_clients() {
 }
 
 #[test]
+fn work_that_one_client_has_left_on_a_connection_does_not_keep_the_next_one_who_uses_it() {
+    // As a proxy does it that keeps its connections for whoever comes next.
+    let (turnstile, keeper) = turnstile();
+    let server = demo()
+        .limits(|limits| limits.workers = 4)
+        .bearer_token("greedy", GREEDY)
+        .bearer_token("honest", HONEST)
+        .notification("acme/noted", |_ctx, _params: Value| {})
+        .tool("held", "Waits to be let go", move |_ctx, NoArgs| {
+            turnstile.pass();
+            Ok("let go")
+        });
+    let running = serve(server);
+    let mut greedy: Vec<_> = (0..3).map(|_| web(&running, credentials(true, false), MODERN)).collect();
+    for web in &mut greedy {
+        web.start("tools/call", json!({ "name": "held", "arguments": {} }));
+        keeper.wait_entered();
+    }
+    let mut kept = web(&running, credentials(true, false), MODERN);
+    kept.post(&json!({ "jsonrpc": "2.0", "method": "acme/noted", "params": {} }), &[]);
+    assert_eq!(kept.empty(), 202);
+    kept.fields = vec![("Authorization", format!("Bearer {HONEST}"))];
+    assert_eq!(kept.call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
+    let handle = running.handle();
+    until("the notification and the three calls are left", || handle.status().calls_in_flight == 4);
+    drop(keeper);
+    for web in &mut greedy {
+        let head = web.head();
+        assert_eq!(web.messages(&head).last().expect("an answer")["result"]["content"][0]["text"], "let go");
+    }
+    until("the notification is done, too", || handle.status().calls_in_flight == 0);
+}
+
+#[test]
+fn small_messages_are_heard_though_no_memory_is_left_for_those_under_way() {
+    const MIB: usize = 1 << 20;
+    let (running, _keeper) = held(false, |limits| (limits.memory_bytes, limits.message_bytes) = (4 * MIB, MIB));
+    let _greedy: Vec<_> = [(BAD, MIB), (BAD, MIB / 2), (4, MIB / 2)]
+        .into_iter()
+        .map(|(last, length)| {
+            let mut raw = Raw::connect_from(last, running.addr()).upgrade(running.addr());
+            raw.send(&[masked(TEXT, &vec![b' '; length]), masked(FIN | PING, b"here")].concat());
+            assert_eq!(raw.read_frame(), Some((FIN | PONG, b"here".to_vec())));
+            raw
+        })
+        .collect();
+    let good = credentials(false, true);
+    assert_served(peer(&running, good, MODERN));
+    assert_eq!(web(&running, good, MODERN).call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
+    // A large one is told to come back.
+    let mut large = web(&running, good, MODERN);
+    large.start("tools/call", json!({ "name": "echo", "arguments": { "text": "x".repeat(100_000) } }));
+    assert_eq!(large.status(), 503);
+}
+
+#[test]
 fn waiting_calls_of_many_connections_leave_places_in_the_queue_to_other_clients() {
     for tokens in [false, true] {
         let (running, keeper) = held(tokens, |limits| (limits.workers, limits.queued_calls) = (4, 8));

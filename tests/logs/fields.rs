@@ -1,16 +1,16 @@
 //! What is read of a head only where a setting wants it, and what is said to the health address.
 
-use super::server;
+use super::{server, server_with, settings};
 use crate::corpus::{each, http};
 use crate::peer::{serve, until};
-use mcp_blocking::{Running, Settings};
+use mcp_blocking::Running;
 
 const PAGE: &str = "https://app.example";
 const PING: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 fn start() -> Running {
-    let settings = Settings::new().trusted_proxies(["127.0.0.2"]).ticket_endpoint().allow_origin(PAGE);
-    serve(server().settings(settings.bearer_token("alice", "a-token-of-good-length")))
+    let settings = settings().trusted_proxies(["127.0.0.2"]).ticket_endpoint().allow_origin(PAGE);
+    serve(server_with(settings.bearer_token("alice", "a-token-of-good-length")))
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! What access tokens say, and what an issuer answers to who asks it for keys.
 
-use super::server;
+use super::{server_with, settings};
 use crate::certs::Files;
 use crate::corpus::each;
 use crate::issuer::{AUDIENCE, Answer, Key, KeyServer, NAME, claims, key_set};
 use crate::peer::serve;
 use crate::raw::Head;
+use mcp_blocking::Running;
 use mcp_blocking::jwt::Jwt;
-use mcp_blocking::{Running, Settings};
 use serde_json::json;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn what_a_token_says_stays_on_its_line() {
     files.write("keys.json", &key_set(&[&key]));
     let jwt = Jwt::issuer(NAME).audience(AUDIENCE).jwks_file(files.path("keys.json"));
     each(
-        || serve(server().settings(Settings::new().jwt(jwt.clone()))),
+        || serve(server_with(settings().jwt(jwt.clone()))),
         |running, _, text| {
             // As much as a token may hold.
             let text: String = text.chars().take(1_000).collect();
@@ -55,7 +55,7 @@ fn what_an_issuer_answers_stays_on_its_line() {
     let issuer = KeyServer::new(&[&key]);
     let jwt = issuer.jwt().refetch_after(Duration::ZERO).keys_lifetime_max(Duration::ZERO);
     each(
-        || serve(server().settings(Settings::new().jwt(jwt.clone().keys_usable_for(Duration::ZERO)))),
+        || serve(server_with(settings().jwt(jwt.clone().keys_usable_for(Duration::ZERO)))),
         |running, _, text| {
             let ok = "HTTP/1.1 200 OK\r\n";
             let keys = key_set(&[&key]);

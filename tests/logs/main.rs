@@ -147,11 +147,20 @@ fn promising() -> Tool {
     Tool::new(format!("promise-{}", "x".repeat(60)), "Sends its arguments back").output_schema(schema)
 }
 
-fn server() -> Server {
+/// What all of these servers are set to.
+fn settings() -> Settings {
     // All of it is to reach the handlers, and what they make of it.
     let open = TextPolicy::all(TextAction::Allow);
+    Settings::new().text_in(open).text_out(open).redact_key("pin").redact_pattern("acme_live_*")
+}
+
+fn server() -> Server {
+    server_with(settings())
+}
+
+fn server_with(settings: Settings) -> Server {
     Server::new("logged", "1")
-        .settings(Settings::new().text_in(open).text_out(open).redact_key("pin").redact_pattern("acme_live_*"))
+        .settings(settings)
         .limits(|limits| limits.close_deadline = Duration::from_millis(200))
         .tool("panic", "Panics with the text", |_ctx, Text { text }| -> ToolResult<String> { panic!("{text}") })
         .tool("fail", "Fails with the text", |_ctx, Text { text }| -> ToolResult<String> {

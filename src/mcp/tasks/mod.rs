@@ -221,7 +221,7 @@ impl TaskStore {
         let limits = &self.core.limits;
         let (count, memory) = (Budget::new(limits.tasks_per_client), Budget::new(limits.task_bytes / 4));
         // Every task can wait in there: how many there may be is counted elsewhere.
-        let (lane, number) = (Lane::new(usize::MAX, Share::whole(&self.core.memory)), self.core.next_id());
+        let (lane, number) = (Lane::new(usize::MAX, Share::of_tasks(limits, &self.core.memory)), self.core.next_id());
         self.core.add_lane(number, &lane);
         Arc::new(Account { count, memory, lane, number })
     }

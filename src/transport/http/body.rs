@@ -2,6 +2,7 @@
 
 use crate::engine::budget::{Budget, Reservation};
 use crate::engine::link::ReadHalf;
+use crate::engine::share::SMALL;
 use crate::http::chunked::{ChunkReader, Chunks};
 use crate::http::framing::BodyLength;
 use crate::http::refusal::Refusal;
@@ -18,10 +19,10 @@ pub(crate) struct Body {
 impl Body {
     /// Makes room for `more` bytes, of `most` in all: as they come, so that nobody takes memory by announcing a body.
     fn make_room(&mut self, more: usize, most: usize) -> Result<(), Refusal> {
-        let (needed, held) = (self.bytes.len() + more, self.memory.amount());
-        if needed > held {
-            let amount = (held * 2).min(most).max(needed);
-            if !self.memory.grow(amount - held) {
+        let (needed, has) = (self.bytes.len() + more, self.bytes.capacity());
+        if needed > has {
+            let amount = (has * 2).min(most).max(needed);
+            if amount > SMALL && !self.memory.grow(amount - self.memory.amount()) {
                 return Err(no_memory());
             }
             self.bytes.reserve_exact(amount - self.bytes.len());

@@ -6,6 +6,7 @@ use crate::engine::connection::Connection;
 use crate::engine::link::ReadHalf;
 use crate::engine::outbox::{Flush, Frame};
 use crate::engine::settle::settle;
+use crate::engine::share::SMALL;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +59,6 @@ impl Half {
     /// Takes the memory of a larger message from the budget as its frames begin, and gives it back when it is whole: then it is
     /// its receiver's to account for.
     fn account(&mut self) -> io::Result<()> {
-        /// Smaller messages are part of what a connection costs anyway.
-        const SMALL: usize = 16 << 10;
         let message = usize::try_from(self.tracker.message()).unwrap_or(usize::MAX);
         // What is beyond the limit is refused by tungstenite, before it takes any memory.
         let within = SMALL + 1..=self.config.max_message_size.unwrap_or(usize::MAX);
