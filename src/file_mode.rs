@@ -5,10 +5,6 @@ use std::path::Path;
 
 /// What to say of a file that decides who is let in, or what is known of it afterwards, if everybody may write to it.
 const EVERYBODY_WRITES: &str = "everybody on this machine may write to it, so nothing in it can be trusted: `chmod o-w` it, and look at what is in it";
-/// Or may put another one in its place.
-const EVERYBODY_REPLACES: &str = "everybody on this machine may put another one in its place, as a folder that it lies in can be written to by all: \
-    `chmod o-w` the folder, or `chmod +t` it, or use another, and look at what is in the file";
-
 /// Who beside a file's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Others {
@@ -26,48 +22,36 @@ pub(crate) struct Reach {
     pub(crate) replace: Others,
 }
 
-impl Reach {
-    /// What to say of it if everybody may change or replace the file: nothing that is worth a secret or a record is kept in such a place.
-    pub(crate) fn refusal(&self) -> Option<&'static str> {
-        match (self.write, self.replace) {
-            (Others::Everybody, _) => Some(EVERYBODY_WRITES),
-            (_, Others::Everybody) => Some(EVERYBODY_REPLACES),
-            _ => None,
-        }
-    }
-}
-
-/// The same for the file at that path, or the place that it will have.
+/// What stands against using the file at that path. A folder on the way that everybody may write to is none: volumes of containers and what other systems share
+/// look like that, whoever can get there. The [doctor](crate::doctor) tells of it.
 pub(crate) fn refusal(path: &Path) -> Option<&'static str> {
-    match reach(path) {
-        Some(reach) => reach.refusal(),
-        // A device or a pipe has nothing that could be changed.
-        None if path.exists() => None,
-        None => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let folder = folder.canonicalize().ok()?;
-            (ways_in(&folder).1 == Others::Everybody).then_some(EVERYBODY_REPLACES)
-        }
-    }
+    (reach(path)?.write == Others::Everybody).then_some(EVERYBODY_WRITES)
 }
 
-/// Who may do what with that file; `None` if there is none. Links are followed.
+/// Who may do what with that file, or with the place that it will have; `None` if there is no such place, or something that is no file. Links are followed.
 pub(crate) fn reach(path: &Path) -> Option<Reach> {
-    let file = path.metadata().ok().filter(Metadata::is_file)?;
-    let path = path.canonicalize().ok()?;
-    let (pass, replace) = ways_in(path.parent()?);
-    Some(Reach { read: others(&file, 0o4).min(pass), write: others(&file, 0o2).min(pass), replace })
+    let given = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A link can be replaced as well as what it leads to.
+    let (_, replace) = ways_in(&given.canonicalize().ok()?);
+    let Ok(file) = path.metadata() else {
+        return Some(Reach { read: Others::Nobody, write: Others::Nobody, replace });
+    };
+    let target = path.canonicalize().ok().filter(|_| file.is_file())?;
+    let (pass, target_replace) = ways_in(target.parent()?);
+    let [read, write] = [0o4, 0o2].map(|right| others(&file, right).min(pass));
+    Some(Reach { read, write, replace: replace.max(target_replace) })
 }
 
 /// Who gets to what is in that folder, and who may put something else in its place: there, or by another folder for one on the way.
 fn ways_in(folder: &Path) -> (Others, Others) {
     let (mut pass, mut replace) = (Others::Everybody, Others::Nobody);
-    let folders: Vec<_> = folder.ancestors().filter_map(|folder| folder.metadata().ok()).collect();
-    for folder in folders.iter().rev() {
+    let folders: Vec<_> = folder.ancestors().filter_map(|folder| Some((folder, folder.metadata().ok()?))).collect();
+    for (path, folder) in folders.into_iter().rev() {
         // Who may not pass through a folder reaches nothing in it.
-        pass = pass.min(others(folder, 0o1));
-        if !is_sticky(folder) {
-            replace = replace.max(others(folder, 0o2).min(pass));
+        pass = pass.min(others(&folder, 0o1));
+        let by_this = others(&folder, 0o2).min(pass);
+        if by_this > replace && !is_sticky(&folder) && !is_read_only(path) {
+            replace = by_this;
         }
     }
     (pass, replace)
@@ -90,6 +74,13 @@ fn is_sticky(folder: &Metadata) -> bool {
     folder.mode() & 0o1000 != 0
 }
 
+/// Where nothing can be written, whatever the modes say.
+#[cfg(unix)]
+fn is_read_only(folder: &Path) -> bool {
+    use rustix::fs::{StatVfsMountFlags, statvfs};
+    statvfs(folder).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
 #[cfg(not(unix))]
 fn others(_: &Metadata, _: u32) -> Others {
     Others::Nobody
@@ -98,4 +89,9 @@ fn others(_: &Metadata, _: u32) -> Others {
 #[cfg(not(unix))]
 fn is_sticky(_: &Metadata) -> bool {
     true
+}
+
+#[cfg(not(unix))]
+fn is_read_only(_: &Path) -> bool {
+    false
 }

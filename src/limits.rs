@@ -159,7 +159,7 @@ pub struct Limits {
     /// Of other headers than `Authorization` those count that [`authenticate`](crate::Settings::authenticate) looks at.
     ///
     /// Credentials that were accepted from the same address before go on being looked at, so that an attacker behind the same NAT
-    /// does not lock others out (16 for each principal, 4,096 in all); so do tickets that were issued and not used, and signed tokens (feature `jwt`) that name a principal who was let in from there before, 20 at
+    /// does not lock others out (4,096 in all, of which 16 are each principal's own when there are no free ones); so do tickets that were issued and not used, and signed tokens (feature `jwt`) that name a principal who was let in from there before, 20 at
     /// once and 5 a second for each address: nobody guesses those. Who comes for the first time waits with the attacker, as does a new token that is not signed. Default 10: a person who mistypes, a program that was left
     /// with an old token.
     pub failed_logins: u32,

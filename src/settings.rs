@@ -123,7 +123,7 @@ impl Settings {
     /// bob  sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     /// ```
     ///
-    /// At most 10,000 lines. A file that everybody on this machine may write to, or put another one in the place of, is refused (Unix). Callers are asked for a token also if there is none in the file.
+    /// At most 10,000 lines. A file that everybody on this machine may write to is refused (Unix); of one that everybody may put another one in the place of, the [doctor](crate::doctor) tells. Callers are asked for a token also if there is none in the file.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
         Arc::make_mut(&mut self.authenticator.access).add_file(path.into());
         self

@@ -63,7 +63,7 @@ enum Kind {
 }
 
 fn file(found: &mut Findings, what_it_is: &str, path: &Path, kind: Kind, option: &str) {
-    // What is not there, or cannot be read, is a problem of its own; so is what everybody may change.
+    // What is not there, or cannot be read, is a problem of its own; so is a file that everybody may change.
     let Some(Reach { read, write, replace }) = file_mode::reach(path) else { return };
     let mut add = |severity, what: &str, remedy: &str| {
         found.add(severity, format!("{what_it_is} `{}`", path.display()), what, format!("{remedy} (option {option})"));
@@ -71,9 +71,17 @@ fn file(found: &mut Findings, what_it_is: &str, path: &Path, kind: Kind, option:
     if write == Others::Group {
         add(Severity::Note, "its group can change it", "`chmod go-w` it");
     }
-    if replace == Others::Group {
-        let what = "the group of a folder that it is in can put another one in its place";
-        add(Severity::Note, what, "`chmod go-w` the folder, or use another");
+    match replace {
+        Others::Nobody => {}
+        Others::Group => {
+            let what = "the group of a folder that it is in can put another one in its place";
+            add(Severity::Note, what, "`chmod go-w` the folder, or use another");
+        }
+        Others::Everybody => {
+            let what = "everybody on this machine can put another one in its place, as all can write to a folder that it is in, or a link to it";
+            let remedy = "`chmod o-w` the folder, or `chmod +t` it, or use another, or mount it read-only, and look at what is in the file";
+            add(Severity::Open, what, remedy);
+        }
     }
     let (severity, who) = match (kind, read) {
         (Kind::Public, _) | (_, Others::Nobody) => return,

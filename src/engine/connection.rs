@@ -258,12 +258,12 @@ impl Connection {
 
     /// Who is on the other side, for the audit log.
     pub(crate) fn party(&self) -> Party<'_> {
-        self.party_of(self.principal.as_ref())
+        self.party_of(self.principal.as_ref(), self.address)
     }
 
-    /// The same for who is known otherwise.
-    pub(super) fn party_of<'a>(&'a self, principal: Option<&'a Principal>) -> Party<'a> {
-        Party { id: self.id, address: self.address, principal }
+    /// The same for who is known otherwise: over HTTP each request may be somebody else's, from elsewhere.
+    pub(crate) fn party_of<'p>(&self, principal: Option<&'p Principal>, address: ClientAddr) -> Party<'p> {
+        Party { id: self.id, address, principal }
     }
 
     /// The timer takes an interest from here on.

@@ -3,6 +3,8 @@
 use super::connection::{Connection, Mark};
 use super::outbox::Flush;
 use super::pool::Abandon;
+use crate::audit::Party;
+use crate::guard::address::ClientAddr;
 use crate::principal::{Principal, RightEnded};
 use parking_lot::Mutex;
 use std::hash::{BuildHasher, RandomState};
@@ -20,8 +22,8 @@ const NEVER: u64 = u64::MAX / 4;
 /// What is known of a connection's end.
 #[derive(Debug)]
 pub(super) struct Ending {
-    /// Whom the request is of that is under way, over HTTP.
-    tenant: Mutex<Option<Principal>>,
+    /// Whom the request is of that is under way, over HTTP, and where it comes from.
+    tenant: Mutex<Option<(Principal, ClientAddr)>>,
     /// When it has lived long enough, in milliseconds on the core's clock.
     retires: AtomicU64,
     /// Nothing more is begun for it.
@@ -71,14 +73,14 @@ impl Connection {
     /// connection's age.
     pub(crate) fn may_begin(&self) -> bool {
         if let Some(ended) = self.principal.as_ref().and_then(|principal| principal.ended(SystemTime::now())) {
-            self.end_right(ended);
+            self.end_right(ended, self.party());
         }
         !self.ending.over.load(Ordering::Acquire)
     }
 
-    /// A request of that caller is under way (HTTP), or none is.
-    pub(crate) fn set_tenant(&self, tenant: Option<Principal>) {
-        let ends = tenant.as_ref().and_then(Principal::expiry);
+    /// A request of that caller, from there, is under way (HTTP), or none is.
+    pub(crate) fn set_tenant(&self, tenant: Option<(Principal, ClientAddr)>) {
+        let ends = tenant.as_ref().and_then(|(principal, _)| principal.expiry());
         *self.ending.tenant.lock() = tenant;
         let left = ends.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
         // The regular look comes in time for what is further away.
@@ -89,7 +91,7 @@ impl Connection {
 
     /// Why the request under way was ended by the timer, if so.
     pub(crate) fn right_ended(&self) -> Option<(Principal, RightEnded)> {
-        let tenant = self.ending.tenant.lock().clone().filter(|_| self.mark() == Mark::RightEnded)?;
+        let (tenant, _) = self.ending.tenant.lock().clone().filter(|_| self.mark() == Mark::RightEnded)?;
         let ended = tenant.ended(SystemTime::now())?;
         Some((tenant, ended))
     }
@@ -111,9 +113,13 @@ impl Connection {
         let now = SystemTime::now();
         let tenant = self.ending.tenant.lock().clone();
         let mut next = NEVER;
-        if let Some(principal) = self.principal.as_ref().or(tenant.as_ref()) {
+        let party = match &tenant {
+            Some((principal, address)) if self.principal.is_none() => self.party_of(Some(principal), *address),
+            _ => self.party(),
+        };
+        if let Some(principal) = party.principal {
             if let Some(ended) = principal.ended(now) {
-                self.end_right(ended);
+                self.end_right(ended, party);
                 return NEVER;
             }
             let left = principal.expiry().and_then(|at| at.duration_since(now).ok());
@@ -124,7 +130,7 @@ impl Connection {
     }
 
     /// The client may not be here any more: nothing more is begun for it, and what is under way is given up.
-    fn end_right(&self, ended: RightEnded) {
+    fn end_right(&self, ended: RightEnded, party: Party<'_>) {
         if self.ending.over.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -132,13 +138,11 @@ impl Connection {
             target: "mcp_blocking::connection", connection = self.id.0, reason = ended.label();
             "connection {}: ended, {}", self.id, ended.reason()
         );
+        self.core.audit.right_ended(party, ended.label());
         if self.principal.is_none() {
             // Its own thread says so, to the request that is under way, and ends it.
-            let tenant = self.ending.tenant.lock().clone();
-            self.core.audit.right_ended(self.party_of(tenant.as_ref()), ended.label());
             return self.set_mark(Mark::RightEnded, Shutdown::Read);
         }
-        self.core.audit.right_ended(self.party(), ended.label());
         self.close(1008, ended.reason(), Flush::Elsewhere);
         self.lane.abandon(Abandon::Disconnected);
     }

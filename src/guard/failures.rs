@@ -24,7 +24,7 @@ const FORGIVEN: Duration = Duration::from_secs(30);
 const DOUBLINGS: u32 = 20;
 /// Things that are remembered of each kind; newer ones take the places of older ones.
 const REMEMBERED: usize = 4_096;
-/// Of these, the places that one principal may take, with however many credentials and addresses.
+/// Of these, the places that are a principal's own, whatever others bring. Where more are free, he may take them: one token of many clients is good from many addresses.
 const OWN: usize = 16;
 /// Signed tokens that were not there before, of principals that were: looked at from one address that waits, a second and at once.
 const RENEWED: (u64, u64) = (5, 20);
@@ -166,8 +166,8 @@ impl Failed {
 
 /// Whether something was there before: a fixed number of keyed hashes. It may forget, and takes no more memory.
 ///
-/// Each is somebody's, who has [`OWN`] places for all that is his: so nobody can have what is others' forgotten by bringing more and more. While one of these is
-/// free, or his, he takes no other.
+/// Each is somebody's, who takes the next free place behind where his own [`OWN`] begin. When there is no free one, he gets only one of those, and what others have
+/// put there because they needed more than their own goes first: so nobody can have what is others' forgotten by bringing more and more.
 #[derive(Debug, Default)]
 struct Remembered {
     hasher: RandomState,
@@ -187,21 +187,22 @@ impl Remembered {
             self.places = vec![Place::default(); REMEMBERED];
         }
         let (owner, what) = (self.hasher.hash_one(owner) | 1, self.hasher.hash_one(what));
-        let begin = usize::try_from((owner >> 8) % REMEMBERED as u64).unwrap_or(0);
-        let all = || (begin..begin + OWN).map(|place| place % REMEMBERED);
-        let at = |place: usize| self.places.get(place).copied().unwrap_or_default();
         let new = Place { owner, what };
-        if all().any(|place| at(place) == new) {
-            return;
-        }
-        let own: Vec<_> = all().filter(|place| at(*place).owner == owner).collect();
-        let free = all().find(|place| at(*place).owner == 0);
-        // Which one of several gives way does not matter, only that it is another one each time.
-        let one_of = |places: &[usize]| {
-            let count = u64::try_from(places.len()).unwrap_or(1).max(1);
-            places.get(usize::try_from(what % count).unwrap_or(0)).copied()
-        };
-        let place = free.or_else(|| one_of(&own)).or_else(|| one_of(&all().collect::<Vec<_>>()));
+        // Places are taken in this order and never given back: behind a free one there is nothing that belongs before it.
+        let (before, behind) = self.places.split_at(begin(owner));
+        let mut way = behind.iter().chain(before);
+        let place =
+            way.position(|place| *place == new || place.owner == 0).map(|steps| (begin(owner) + steps) % REMEMBERED);
+        let place = place.or_else(|| {
+            let rank = |at: &usize| match self.places.get(*at).map_or(0, |place| place.owner) {
+                other if !own(other).any(|own| own == *at) => 0,
+                other if other == owner => 1,
+                _ => 2,
+            };
+            // Which one of several gives way does not matter, only that it is another one each time.
+            let turn = usize::try_from(what % OWN as u64).unwrap_or(0);
+            own(owner).cycle().skip(turn).take(OWN).min_by_key(rank)
+        });
         if let Some(place) = place.and_then(|place| self.places.get_mut(place)) {
             *place = new;
         }
@@ -212,6 +213,17 @@ impl Remembered {
         let what = self.hasher.hash_one(what);
         self.places.iter().any(|place| place.what == what && place.owner != 0)
     }
+}
+
+/// Where the places of that owner begin.
+fn begin(owner: u64) -> usize {
+    usize::try_from((owner >> 8) % REMEMBERED as u64).unwrap_or(0)
+}
+
+/// Those that are its own.
+fn own(owner: u64) -> impl Iterator<Item = usize> + Clone {
+    let begin = begin(owner);
+    (begin..begin + OWN).map(|place| place % REMEMBERED)
 }
 
 #[cfg(test)]
@@ -300,13 +312,42 @@ mod tests {
         (0..5).for_each(|_| failures.failed(group(1), s(0)));
         assert!(names.iter().all(|name| failures.knows(group(1), name)));
         assert!(failures.check_address(group(1), s(0)).is_ok());
-        for remembered in [&failures.credentials, &failures.principals, &failures.addresses] {
-            let most = names.len() + OWN;
-            assert!(remembered.places.iter().filter(|place| place.owner != 0).count() <= most);
-        }
         // Of his own he is known with the newest.
         let last = IpAddr::from((19_999 | 0x0a00_0000_u32).to_be_bytes());
         assert!(failures.knows(last, &19_999_u32));
+    }
+
+    #[test]
+    fn one_token_of_many_addresses_is_known_at_all_of_them() {
+        let mut failures = failures(1);
+        let all: Vec<_> = (0..1_000_u32).map(|number| IpAddr::from((number | 0x0a00_0000).to_be_bytes())).collect();
+        for _ in 0..2 {
+            all.iter().for_each(|from| failures.passed(*from, "shared", Some(&"token")));
+        }
+        assert!(all.iter().all(|from| failures.knows(*from, &"token") && failures.addresses.knows(from)));
+        let taken = failures.credentials.places.iter().filter(|place| place.owner != 0).count();
+        assert_eq!(taken, all.len(), "each is there once");
+    }
+
+    #[test]
+    fn who_comes_to_a_full_table_has_places_of_his_own() {
+        let mut failures = failures(1);
+        for number in 0..5_000_u32 {
+            failures.passed(IpAddr::from((number | 0x0a00_0000).to_be_bytes()), "eve", Some(&number));
+        }
+        // Names and places are keyed anew each time: some of these may share theirs.
+        let names = ["ada", "bob", "carol", "dan"];
+        let at = |name: usize, last: u8| IpAddr::from([198, 51, u8::try_from(name).unwrap_or(0), last]);
+        for last in 0..16 {
+            (0..4).for_each(|name| failures.passed(at(name, last), names[name], Some(&names[name])));
+        }
+        let known = (0..4).map(|name| (0..16).filter(|last| failures.knows(at(name, *last), &names[name])).count());
+        assert!(known.sum::<usize>() >= 32);
+        for number in 5_000..6_000_u32 {
+            failures.passed(IpAddr::from((number | 0x0a00_0000).to_be_bytes()), "eve", Some(&number));
+        }
+        let known = (0..4).map(|name| (0..16).filter(|last| failures.knows(at(name, *last), &names[name])).count());
+        assert!(known.sum::<usize>() >= 32, "nor does she have them forgotten");
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl Jwt {
     }
 
     /// The issuer's keys in a file, as JSON Web Key Set. It is looked at every 10 s when callers come, and when a token names a key that is not in it; a file that cannot be
-    /// used leaves the old keys where they are, and tokens of others are answered 503. Replace it by renaming.
+    /// used leaves the old keys where they are, is read again each time, and tokens of others are answered 503. Replace it by renaming.
     pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.sources.push(Source::File(path.into()));
         self

@@ -135,10 +135,11 @@ impl FileKeys {
         if let Some(mut watch) = self.watch.try_lock().filter(|watch| watch.0.elapsed() >= every) {
             watch.0 = Instant::now();
             let stamp = stamp(&self.path);
-            if stamp != watch.1 {
+            // What stood against using it need not be seen in it: a folder on the way, or that no more files could be opened.
+            if stamp != watch.1 || self.broken.load(Ordering::Relaxed) {
                 watch.1 = stamp;
                 let loaded = load(&self.path);
-                self.broken.store(loaded.is_err(), Ordering::Relaxed);
+                let failed_before = self.broken.swap(loaded.is_err(), Ordering::Relaxed);
                 match loaded {
                     Ok(keys) if keys == **self.current.read() => {}
                     Ok(keys) => {
@@ -147,7 +148,8 @@ impl FileKeys {
                         log::info!(target: "mcp_blocking::jwt", "new keys are in use, from `{}`", self.path.display());
                     }
                     Err(problem) => {
-                        log::error!(target: "mcp_blocking::jwt", "the old keys stay: `{}`: {problem}", self.path.display());
+                        let level = if failed_before { log::Level::Debug } else { log::Level::Error };
+                        log::log!(target: "mcp_blocking::jwt", level, "the old keys stay: `{}`: {problem}", self.path.display());
                     }
                 }
             }

@@ -323,6 +323,34 @@ fn a_file_of_keys_is_taken_up_when_it_changes_and_kept_when_it_breaks() {
     knock(&running, &old.token(&claims())).expect(401);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_of_keys_that_could_not_be_used_is_taken_up_when_it_can_though_it_has_not_changed() {
+    use std::os::unix::fs::PermissionsExt;
+    let (old, new, files) = (Key::p256("old"), Key::p256("new"), Files::new());
+    std::fs::create_dir(files.path("inner")).expect("a folder");
+    let mode = |name: &str, mode: u32| {
+        std::fs::set_permissions(files.path(name), std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    mode("inner", 0o700);
+    let put = |text: &str| {
+        files.write("inner/next.json", text);
+        mode("inner/next.json", 0o666);
+        std::fs::rename(files.path("inner/next.json"), files.path("inner/keys.json")).expect("renamed");
+    };
+    put(&key_set(&[&old]));
+    let running = serve(server(Jwt::issuer(NAME).audience(AUDIENCE).jwks_file(files.path("inner/keys.json"))));
+    whoami(&running, &old.token(&claims()));
+    // Everybody gets to a file that everybody can write; its folder is not part of what it looks like.
+    mode("inner", 0o755);
+    put(&key_set(&[&new]));
+    until("somebody looks", || knock(&running, &new.token(&claims())).status == 503);
+    whoami(&running, &old.token(&claims()));
+    mode("inner", 0o700);
+    until("the new key is there", || knock(&running, &new.token(&claims())).status == 101);
+    knock(&running, &old.token(&claims())).expect(401);
+}
+
 #[test]
 fn a_token_reaches_no_handler_and_no_answer() {
     let key = Key::p256("a");

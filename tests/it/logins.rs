@@ -111,6 +111,20 @@ fn one_credential_in_many_spellings_does_not_have_those_of_others_forgotten() {
     assert_eq!(refused, 0, "those were good from there");
 }
 
+#[test]
+fn a_token_that_many_addresses_share_is_good_at_each_of_them_while_it_waits() {
+    let settings = Settings::new().bearer_token("shared", TOKEN);
+    let running = serve(guarded(settings.limits(|limits| limits.principal_rate = 0)));
+    let addresses = 10..=60;
+    for last in addresses.clone() {
+        assert_eq!(login(last, &running, TOKEN), 101);
+    }
+    for last in addresses {
+        until("it has to wait", || login(last, &running, WRONG) == 429);
+        assert_eq!(login(last, &running, TOKEN), 101, "it was good from 127.0.0.{last}");
+    }
+}
+
 /// Asks for a ticket with that token.
 fn ticket(last: u8, running: &Running, token: &str) -> (u16, String) {
     let mut web = Web::over(Box::new(dial_from(last, running.addr())), running.addr());

@@ -1,11 +1,12 @@
 //! Behind a proxy: whose request is it? The proxy of these tests connects from 127.0.0.2.
 
+use crate::audit::{Folder, end};
 use crate::demo::demo;
-use crate::peer::{ALL, MODERN, Peer, dial_from, serve, until};
+use crate::peer::{ALL, MODERN, Peer, dial_from, serve, turnstile, until};
 use crate::raw::{Answer, Head};
 use crate::web::Web;
 use mcp_blocking::{NoArgs, Server, Settings};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 
 const TOKEN: &str = "a-token-of-good-length";
@@ -59,6 +60,51 @@ fn each_request_of_a_proxys_connection_may_be_somebody_elses() {
         let (status, answer) = web.json();
         assert_eq!((status, answer["result"]["content"][0]["text"].as_str()), (200, Some(client)));
     }
+}
+
+#[test]
+fn the_audit_log_names_the_address_of_each_request_of_a_proxys_connection() {
+    const OTHER: &str = "another-token-of-good-length";
+    let folder = Folder::new();
+    let (turn, keeper) = turnstile();
+    let settings = Settings::new().trusted_proxies(["127.0.0.2"]).bearer_token("alice", TOKEN);
+    let settings = settings.bearer_token("bob", OTHER).audit(folder.audit());
+    let running = serve(demo().settings(settings).tool("wait", "Waits", move |_ctx, NoArgs| {
+        turn.pass();
+        Ok("done")
+    }));
+    let mut web = Web::over(Box::new(dial_from(PROXY, running.addr())), running.addr());
+    web.revision = MODERN;
+    let ask = |web: &mut Web, tool: &str, arguments: Value, client: &str, token: &str| {
+        let call = web.make("tools/call", json!({ "name": tool, "arguments": arguments }));
+        web.post(&call, &[("X-Forwarded-For", client), ("Authorization", &format!("Bearer {token}"))]);
+    };
+    let requests = [(HONEST, TOKEN), (HONEST, TOKEN), (ATTACKER, OTHER), (ATTACKER, TOKEN), (ATTACKER, TOKEN)];
+    for (client, token) in requests {
+        ask(&mut web, "echo", json!({ "text": "x" }), client, token);
+        assert_eq!(web.json().0, 200);
+    }
+    ask(&mut web, "wait", json!({}), "192.0.2.9", OTHER);
+    keeper.wait_entered();
+    running.handle().set_tokens([]).expect("none");
+    assert_eq!(web.status(), 401);
+    web.assert_closed();
+    keeper.release();
+    end(running);
+    folder.assert_sound();
+    let told = |event: &str| {
+        let lines = folder.events(event);
+        let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        lines
+            .iter()
+            .map(|line| ["outcome", "principal", "address"].map(|name| text(line, name)).join(" ").trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let wanted =
+        ["ok alice 192.0.2.7", "ok bob 192.0.2.66", "ok alice 192.0.2.66", "ok bob 192.0.2.9", "ended bob 192.0.2.9"];
+    assert_eq!(told("authentication"), wanted);
+    assert_eq!(told("connection"), ["alice 192.0.2.7"]);
+    assert_eq!(told("disconnection"), ["bob 192.0.2.9"]);
 }
 
 #[test]

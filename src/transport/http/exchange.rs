@@ -124,7 +124,7 @@ impl Exchange {
 
     /// Who asks, for the audit log.
     pub(crate) fn party<'p>(&self, principal: Option<&'p Principal>) -> Party<'p> {
-        Party { id: self.connection.id, address: self.address, principal }
+        self.connection.party_of(principal, self.address)
     }
 
     /// What an answer of 429 or 503 says of when to come back, in seconds; 1 unless this was called.

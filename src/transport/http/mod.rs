@@ -7,7 +7,6 @@ pub(crate) mod exchange;
 use super::accept::{Claim, Door, Seat};
 use super::gate::{Admitted, HttpPassed};
 use super::{opening, websocket};
-use crate::audit::Party;
 use crate::engine::connection::{Connection, Mark};
 use crate::engine::ending::LULL;
 use crate::engine::framing::Framing;
@@ -105,15 +104,18 @@ pub(crate) fn serve(
     connection.watch();
     let id = connection.id;
     log::debug!(target: "mcp_blocking::connection", connection = id.0, address:% = address; "connection {id} from {address} speaks HTTP");
-    // Each request may come from somebody else; told is who is new.
-    let mut known = first.1.principal.clone();
-    core.audit.connected(Party { principal: known.as_ref(), ..connection.party() }, "http", &connection.path);
+    // Each request may come from somebody else, and from elsewhere; told is who is new, or new from there.
+    let mut known = (first.1.principal.clone(), address);
+    core.audit.connected(connection.party_of(known.0.as_ref(), known.1), "http", &connection.path);
     let mut service = first.1.service.connection();
     let mut next = Some(first);
     while let Some((head, passed)) = next.take() {
-        if passed.principal.as_ref().map(Principal::id) != known.as_ref().map(Principal::id) {
-            known.clone_from(&passed.principal);
-            core.audit.authenticated(Party { principal: known.as_ref(), ..connection.party() });
+        let was = (known.0.as_ref().map(Principal::id), known.1.ip());
+        if (passed.principal.as_ref().map(Principal::id), address.ip()) != was {
+            known = (passed.principal.clone(), address);
+            if known.0.is_some() {
+                core.audit.authenticated(connection.party_of(known.0.as_ref(), known.1));
+            }
         }
         let cors = passed.headers.clone();
         let from = (address, seat.take_claim());
@@ -158,7 +160,7 @@ pub(crate) fn serve(
     websocket::finish(read, outbox, core.limits.close_deadline);
     drop(entered);
     log::debug!(target: "mcp_blocking::connection", connection = id.0; "connection {id} ended");
-    core.audit.disconnected(Party { principal: known.as_ref(), ..connection.party() }, "ended");
+    core.audit.disconnected(connection.party_of(known.0.as_ref(), known.1), "ended");
 }
 
 /// Answers a request that is not served, and behind which the connection ends.
@@ -197,7 +199,7 @@ fn request(
     }
     let size = bytes.capacity();
     // Whoever may not be here any more before it is answered gets no answer.
-    connection.set_tenant(passed.principal.clone());
+    connection.set_tenant(passed.principal.clone().map(|principal| (principal, address)));
     let exchange = Exchange::new(Arc::clone(connection), head, address, passed.headers, passed.challenge);
     claim.into_iter().for_each(|claim| exchange.hold(claim));
     let served = catch_unwind(AssertUnwindSafe(|| service.request(passed.principal, bytes, &exchange)));
