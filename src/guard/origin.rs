@@ -30,12 +30,6 @@ pub(crate) struct HostPolicy {
 }
 
 impl HostPolicy {
-    /// Loopback only.
-    #[must_use]
-    pub(crate) const fn new() -> Self {
-        Self { allowed: Vec::new() }
-    }
-
     /// Adds a pattern; see [`HostPattern::parse`].
     ///
     /// # Errors
@@ -209,12 +203,6 @@ pub(crate) struct OriginPolicy {
 }
 
 impl OriginPolicy {
-    /// No origin but the server's own.
-    #[must_use]
-    pub(crate) const fn new() -> Self {
-        Self { allowed: Vec::new(), over_tls: false }
-    }
-
     /// Adds a pattern; see [`OriginPattern::parse`].
     ///
     /// # Errors

@@ -69,7 +69,7 @@ pub(crate) type Rate = Arc<Mutex<TokenBucket>>;
 /// Who is asking, for a method that both eras have.
 pub(crate) enum Caller<'a> {
     Legacy(&'a Legacy),
-    Modern(ModernRequest<'a>),
+    Modern(ModernRequest),
 }
 
 impl Caller<'_> {
@@ -316,7 +316,7 @@ impl Session {
             self.layered(request, revision, || match handling {
                 Handling::Handshake => self.initialize(request).map(Done::Answer),
                 Handling::Modern(modern) => self.modern(text, own, request, modern, reply),
-                Handling::Legacy(_) => match self.link.legacy() {
+                Handling::Legacy => match self.link.legacy() {
                     Some(legacy) => self.legacy(text, own, request, legacy, reply),
                     None => Err(RpcError::before_initialize()),
                 },
@@ -458,7 +458,7 @@ impl Session {
         text: &Text,
         own: &str,
         request: &Request<'_>,
-        modern: ModernRequest<'_>,
+        modern: ModernRequest,
         reply: &Reply,
     ) -> Result<Done, RpcError> {
         match &*request.method {
@@ -706,7 +706,7 @@ impl Session {
         }
     }
 
-    fn listen(&self, request: &Request<'_>, modern: &ModernRequest<'_>, reply: &Reply) -> Result<Done, RpcError> {
+    fn listen(&self, request: &Request<'_>, modern: &ModernRequest, reply: &Reply) -> Result<Done, RpcError> {
         let mut filter = ListenFilter::parse(request.params.notifications)?;
         let registry = self.mcp.registry();
         let capabilities = self.mcp.capabilities(&registry);
@@ -755,7 +755,7 @@ impl Session {
             // Always heard: it lightens the load.
             NotificationHandling::Cancelled => self.cancelled(&notification.params),
             _ if !within => {}
-            NotificationHandling::Legacy(_) if notification.method == method::INITIALIZED => {
+            NotificationHandling::Legacy if notification.method == method::INITIALIZED => {
                 if let Some(legacy) = self.link.legacy() {
                     // Once, however often it is said.
                     if legacy.set_initialized() {
@@ -763,7 +763,7 @@ impl Session {
                     }
                 }
             }
-            NotificationHandling::Legacy(_) | NotificationHandling::Ignored => self.noted(text, own, notification),
+            NotificationHandling::Legacy | NotificationHandling::Ignored => self.noted(text, own, notification),
         }
     }
 

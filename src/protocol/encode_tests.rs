@@ -1,7 +1,8 @@
 use super::*;
 use crate::protocol::capabilities::LogLevel;
 use crate::protocol::capabilities::*;
-use crate::protocol::content::Content;
+use crate::protocol::content::{Content, ToolInfo};
+use crate::protocol::convert::encode_tool_info;
 use crate::protocol::error::RpcError;
 use crate::protocol::notify::*;
 use crate::protocol::revision::Era;
@@ -22,6 +23,21 @@ fn server() -> Implementation {
 
 const INFO: &str = "io.modelcontextprotocol/serverInfo";
 const SUB: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// Appends the result of `tools/list`.
+pub(crate) fn encode_tools_page<'t>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = &'t ToolInfo>,
+    next_cursor: Option<&str>,
+    revision: Revision,
+    ttl_ms: u64,
+    scope: CacheScope,
+    server: Option<&Implementation>,
+) {
+    encode_page(out, Page { key: "tools", next_cursor, revision, ttl_ms, scope, server }, items, |out, tool| {
+        encode_tool_info(out, tool, revision);
+    });
+}
 
 #[test]
 fn responses_echo_the_id() {
@@ -59,7 +75,6 @@ fn requests_notifications_and_batches_are_framed() {
         json!({"jsonrpc": "2.0", "method": "a\"", "params": {"a": 1}})
     );
     assert_eq!(written(|out| write_notification(out, "a", None)), json!({"jsonrpc": "2.0", "method": "a"}));
-    assert_eq!(written(|out| write_notification_of(out, "a", &[1]).unwrap())["params"], json!([1]));
     assert_eq!(written(|out| assert!(write_batch(out, [&b"1"[..], b"2"]))), json!([1, 2]));
     let mut out = Vec::new();
     assert!(!write_batch::<&[u8]>(&mut out, []) && out.is_empty());

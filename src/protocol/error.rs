@@ -23,8 +23,6 @@ pub(crate) mod codes {
     pub(crate) const INTERNAL_ERROR: i64 = -32603;
     /// No such resource, in the legacy era only (2025-11-25, server/resources).
     pub(crate) const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
-    /// The user must open a URL first, in 2025-11-25 only (client/elicitation).
-    pub(crate) const URL_ELICITATION_REQUIRED: i64 = -32042;
     /// A header and the body disagree (2026-07-28, basic/transports/streamable-http).
     pub(crate) const HEADER_MISMATCH: i64 = -32020;
     /// The work needs a client capability that was not declared (2026-07-28, basic/index).

@@ -98,15 +98,6 @@ impl ListenFilter {
         }
     }
 
-    /// Whether it asks for nothing at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.tools_list_changed
-            && !self.prompts_list_changed
-            && !self.resources_list_changed
-            && self.resource_subscriptions.is_empty()
-            && self.task_ids.is_empty()
-    }
-
     /// Whether it watches exactly this resource.
     pub(crate) fn watches(&self, uri: &str) -> bool {
         self.resource_subscriptions.iter().any(|watched| watched == uri)
@@ -165,7 +156,7 @@ mod tests {
             serde_json::to_value(&filter).unwrap(),
             json!({"toolsListChanged": true, "resourceSubscriptions": ["a://1", "a://2"], "taskIds": ["x"]})
         );
-        assert!(read("{}").unwrap().is_empty());
+        assert_eq!(read("{}").unwrap(), ListenFilter::default());
         assert_eq!(serde_json::to_value(ListenFilter::default()).unwrap(), json!({}));
     }
 
@@ -205,7 +196,7 @@ mod tests {
     #[test]
     fn only_what_is_offered_is_honoured() {
         let filter = read(r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"resourceSubscriptions":["a"]}"#).unwrap();
-        assert!(filter.honoured(&ServerCapabilities::default()).is_empty());
+        assert_eq!(filter.honoured(&ServerCapabilities::default()), ListenFilter::default());
         let capabilities = ServerCapabilities {
             tools: Some(ListCapability { list_changed: true }),
             prompts: Some(ListCapability { list_changed: false }),

@@ -82,7 +82,7 @@ fn has_tasks(legacy: &Legacy) -> bool {
     legacy.revision == Revision::R2025_11_25 && legacy.offered.tasks
 }
 
-fn knows_tasks(modern: &ModernRequest<'_>) -> bool {
+fn knows_tasks(modern: &ModernRequest) -> bool {
     modern.capabilities.has_extension(tasks::EXTENSION)
 }
 
@@ -116,7 +116,7 @@ impl Session {
     }
 
     /// `tasks/get`, `tasks/update` and `tasks/cancel` of the extension.
-    pub(crate) fn modern_task(&self, request: &Request<'_>, modern: &ModernRequest<'_>) -> Result<Done, RpcError> {
+    pub(crate) fn modern_task(&self, request: &Request<'_>, modern: &ModernRequest) -> Result<Done, RpcError> {
         let mcp = self.mcp();
         if !mcp.offers_tasks() {
             return Err(RpcError::method_not_found(&request.method));
@@ -250,7 +250,7 @@ impl Session {
     pub(crate) fn tasks_to_tell(
         &self,
         ids: &[String],
-        modern: &ModernRequest<'_>,
+        modern: &ModernRequest,
     ) -> Result<Vec<Arc<StoredTask>>, RpcError> {
         if ids.is_empty() || !self.mcp().offers_tasks() {
             return Ok(Vec::new());
