@@ -109,9 +109,12 @@ mod tls;
 mod token;
 mod transport;
 
-/// What a tool can return, and how tools and servers are described.
+/// What a tool can return, a resource hold and a prompt say.
 pub mod content {
-    pub use crate::protocol::content::*;
+    pub use crate::protocol::content::{
+        Annotations, Blob, Content, EmbeddedResource, Icon, MediaContent, MetaMap, ResourceBody, ResourceContents,
+        ResourceLink, Role, TextContent, Theme, ToolOutput,
+    };
     pub use crate::protocol::prompt::{PromptMessage, PromptOutput};
 }
 

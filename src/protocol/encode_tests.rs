@@ -87,7 +87,7 @@ fn result(output: &ToolOutput, revision: Revision) -> Value {
 #[test]
 fn only_modern_results_have_a_type_and_say_who_answers() {
     let modern = json!({"resultType": "complete", "_meta": {INFO: {"name": "demo", "version": "1.0"}}});
-    for revision in Revision::ALL {
+    for &revision in Revision::ALL {
         let expected = if revision.is_modern() { modern.clone() } else { json!({}) };
         assert_eq!(written(|out| encode_empty_result(out, revision, Some(&server()))), expected);
         let expected = if revision.is_modern() { json!({"resultType": "complete"}) } else { json!({}) };
@@ -104,7 +104,7 @@ fn structured_content_comes_with_a_text_and_as_data_where_it_can() {
     let object = ToolOutput::structured(&json!({"n": 1.5})).unwrap();
     let list = ToolOutput::structured(&json!([1])).unwrap();
     let null = ToolOutput::structured(&Value::Null).unwrap();
-    for revision in Revision::ALL {
+    for &revision in Revision::ALL {
         let value = result(&object, revision);
         assert_eq!(value["content"], json!([{"type": "text", "text": "{\"n\":1.5}"}]));
         assert_eq!(value.get("structuredContent"), (revision >= R3).then_some(&json!({"n": 1.5})));
@@ -188,7 +188,7 @@ fn notices_of_a_subscription_carry_its_id_with_its_type() {
 #[test]
 fn progress_has_a_message_from_the_second_revision_on() {
     let token = RequestId::from("t");
-    for revision in Revision::ALL {
+    for &revision in Revision::ALL {
         let value = written(|out| write_progress(out, &token, 1.0, Some(2.5), Some("half"), revision, None));
         let mut expected = json!({"progressToken": "t", "progress": 1, "total": 2.5, "message": "half"});
         if revision == R1 {
