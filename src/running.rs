@@ -8,7 +8,6 @@ use crate::error::{Error, Problem};
 use crate::health::listener::HealthListener;
 use crate::health::ready::Checks;
 use crate::health::{Health, Identity};
-use crate::jwt::Issuers;
 use crate::limits::clamp_time;
 use crate::mcp::Mcp;
 use crate::mcp::client::{Client, NotifyError, notification};
@@ -73,20 +72,15 @@ impl<H> Bound<H> {
     pub(crate) fn new(
         mut settings: Settings,
         offered: Offered,
-        mut problems: Vec<Problem>,
+        problems: Vec<Problem>,
         identity: Identity,
         make: impl FnOnce(&Arc<Core>) -> (Vec<Route>, H) + Send + 'static,
     ) -> Result<Self, Error> {
-        problems.extend(settings.take_problems());
-        problems.extend(offered.problems(&settings.limits));
+        let mut problems = settings.prepare(&offered, problems);
         let tls = settings.tls.clone().and_then(|(config, location)| {
             let wrong = |wrong: Vec<Problem>| problems.extend(wrong.into_iter().map(|problem| problem.at(location)));
             Tls::new(config).map_err(wrong).ok()
         });
-        match Issuers::new(&settings.jwt) {
-            Ok(issuers) => settings.authenticator.issuers = issuers,
-            Err(wrong) => problems.extend(wrong),
-        }
         if !problems.is_empty() {
             return Err(Error::Setup(problems));
         }
@@ -245,6 +239,7 @@ impl<H> Bound<H> {
     pub fn start(self) -> Result<Running<H>, Error> {
         let system = |what| move |source| Error::System { what, source };
         self.log_diagnosis();
+        let certificate_suffices = self.settings.certificate_suffices();
         let Settings {
             limits,
             hosts,
@@ -262,7 +257,7 @@ impl<H> Bound<H> {
         } = self.settings;
         // A proxy in front ends TLS: its pages have come over it, too.
         origins.over_tls = tls.is_some() || plaintext;
-        authenticator.certificate_suffices = tls.is_some_and(|(tls, _)| tls.certificate_suffices());
+        authenticator.certificate_suffices = certificate_suffices;
         let audit = audit.map(|audit| audit.start(&self.identity.name, &self.identity.version)).transpose()?;
         let (core, threads) = Core::start(limits, self.tls).map_err(system("a thread"))?;
         audit.into_iter().for_each(|audit| core.audit.set(audit));
