@@ -202,20 +202,14 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Total { limit } => {
-                write!(
-                    f,
-                    "{limit} connections are open, which is the limit (`limits.connections`, option --max-connections)"
-                )
+                write!(f, "{limit} connections are open, which is the limit (`limits.connections`)")
             }
             Self::HalfOpen { limit } => {
-                write!(
-                    f,
-                    "{limit} handshakes are under way, which is the limit (`limits.half_open`, option --max-half-open)"
-                )
+                write!(f, "{limit} handshakes are under way, which is the limit (`limits.half_open`)")
             }
             Self::PerAddress { limit } => write!(
                 f,
-                "{limit} connections are open from this address, which is the limit (`limits.connections_per_address`, option --max-connections-per-address)"
+                "{limit} connections are open from this address, which is the limit (`limits.connections_per_address`)"
             ),
         }
     }

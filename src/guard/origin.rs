@@ -67,7 +67,7 @@ impl HostPolicy {
             403,
             "host",
             format!(
-                "this server does not answer to the host {shown}; if it should: allow_host(\"{shown}\"), option --allow-host {shown}",
+                "this server does not answer to the host {shown}; if it should: allow_host(\"{shown}\")",
                 shown = Escaped::short(&authority.to_string()),
             ),
         ))
@@ -243,7 +243,7 @@ impl OriginPolicy {
             403,
             "origin",
             format!(
-                "pages of {shown} may not use this server; if they should: allow_origin(\"{shown}\"), option --allow-origin {shown}",
+                "pages of {shown} may not use this server; if they should: allow_origin(\"{shown}\")",
                 shown = Escaped::short(&origin.to_string()),
             ),
         ))

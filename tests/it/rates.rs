@@ -202,7 +202,7 @@ fn an_address_opens_so_many_connections_and_no_more_and_its_neighbour_is_let_in(
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
     assert!(answers.iter().filter(|answer| answer.status == 101).count() >= 20 && !refused.is_empty());
     assert!(refused.iter().all(|answer| answer.field("Retry-After").is_some()), "{refused:?}");
-    assert!(refused[0].body.contains("--connect-rate"), "{refused:?}");
+    assert!(refused[0].body.contains("limits.connect_rate"), "{refused:?}");
     for revision in ALL {
         echoes(&mut peer(GOOD, address, None).speaking(revision));
     }
@@ -249,7 +249,7 @@ fn who_fails_to_log_in_has_to_wait_and_learns_of_no_guess() {
     // Right or wrong, over both transports.
     for token in [TOKEN, "a-token-that-is-wrong"] {
         let answer = handshake(BAD, address, Some(token)).expect(429);
-        assert!(answer.field("Retry-After").is_some() && answer.body.contains("--failed-logins"), "{answer:?}");
+        assert!(answer.field("Retry-After").is_some() && answer.body.contains("limits.failed_logins"), "{answer:?}");
         let head = post(token);
         assert!(head.status == 429 && head.header("retry-after").is_some(), "{head:?}");
     }
