@@ -79,6 +79,7 @@ mod file_mode;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+mod handle;
 mod health;
 mod http;
 #[cfg(feature = "jwt")]
@@ -133,6 +134,7 @@ pub use engine::{ConnectionId, Reloaded};
 pub use error::{Error, Problem};
 pub use guard::address::ClientAddr;
 pub use guard::policy::{TextAction, TextClass, TextPolicy};
+pub use handle::Handle;
 pub use limits::Limits;
 pub use listener::{Listener, Peers};
 pub use mcp::asked::RequestError;
@@ -157,7 +159,7 @@ pub use protocol::content::TaskSupport;
 pub use protocol::encode::CacheScope;
 pub use protocol::revision::{Era, Revision};
 pub use root_dir::{PathError, RootDir};
-pub use running::{Bound, Handle, Running};
+pub use running::{Bound, Running};
 pub use schemars;
 pub use serde;
 pub use serde_json;
