@@ -71,6 +71,7 @@
 mod access;
 pub mod audit;
 mod cancel;
+mod clock;
 pub mod doctor;
 mod engine;
 mod error;
@@ -94,6 +95,7 @@ mod metrics;
 mod principal;
 mod protected_resource;
 mod protocol;
+mod random;
 mod root_dir;
 mod running;
 mod server;

@@ -124,9 +124,7 @@ impl Session {
         self.leave_out_unreadable(&registry, &mut filter);
         // Others do not exist, as far as this client is concerned.
         filter.task_ids = tasks.iter().map(|task| (*task.id).to_owned()).collect();
-        if self.mcp().core.stopping() {
-            return Err(self.busy(Busy::Stopping));
-        }
+        self.refuse_if_stopping()?;
         if self.link().listens().len() >= self.mcp().limits().listens_per_connection {
             return Err(RpcError::internal("too many open subscriptions on this connection; cancel one first"));
         }

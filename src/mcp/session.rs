@@ -6,6 +6,7 @@ use super::batch::{Batch, Reply};
 use super::cache::{self, Cacheable};
 use super::call::{Call, http_status};
 use super::client::{Legacy, Link, Pending, Sender};
+use super::features;
 use super::http::headers;
 use super::speech::Speech;
 use super::target::{Arguments, Job, Target};
@@ -480,20 +481,9 @@ impl Session {
         });
         let revision = caller.revision();
         let (ttl_ms, scope) = cache::narrowed(registry.cache.of(Cacheable::Tools), registry.has_guarded_tools());
-        let mut json =
-            Vec::with_capacity(256 + page.iter().map(|entry| entry.listed(revision).len() + 1).sum::<usize>());
-        encode::write_response(&mut json, &request.id, |out| {
-            let page_of = encode::Page {
-                key: "tools",
-                next_cursor: next.as_deref(),
-                revision,
-                ttl_ms,
-                scope,
-                server: Some(&self.mcp.identity),
-            };
-            encode::encode_page(out, page_of, page, |out, entry| out.extend_from_slice(entry.listed(revision)));
-        });
-        Ok(json)
+        let server = Some(&self.mcp.identity);
+        let page_of = encode::Page { key: "tools", next_cursor: next.as_deref(), revision, ttl_ms, scope, server };
+        Ok(features::answer(request, page_of, page.iter().map(|entry| entry.listed(revision))))
     }
 
     fn call_tool(
@@ -564,9 +554,7 @@ impl Session {
         }
         let entry = entry.or_else(|| registry.methods.unknown(&request.method).filter(|_| !known));
         let entry = entry.ok_or_else(|| RpcError::method_not_found(&request.method))?;
-        if self.mcp.core.stopping() {
-            return Err(self.busy(Busy::Stopping));
-        }
+        self.refuse_if_stopping()?;
         let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));
         let (target, layers) = (Target::Method(entry), Arc::clone(&registry.layers));
         let call = self.call(request, caller, Job { target, layers, arguments, reply: reply.clone() })?;

@@ -19,6 +19,7 @@ use crate::protocol::encode;
 use crate::protocol::error::RpcError;
 use crate::protocol::id::RequestId;
 use crate::protocol::tasks;
+use crate::random;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -77,8 +78,7 @@ impl TaskStore {
         let revision = recipe.speech.revision;
         let owner = Owner::of(&recipe.link, revision);
         let place = self.place(recipe.party())?;
-        let mut random = [0; 24];
-        getrandom::fill(&mut random).map_err(|_| RpcError::internal("the system gives no random numbers"))?;
+        let id = random::text::<24>().map_err(|_| RpcError::internal("the system gives no random numbers"))?;
         let session = match owner {
             Owner::Session(_) => Arc::downgrade(&recipe.link),
             // It outlives whatever way its client has come.
@@ -88,7 +88,7 @@ impl TaskStore {
             }
         };
         let new = New {
-            id: data_encoding::BASE64URL_NOPAD.encode(&random).into(),
+            id: id.into(),
             revision,
             session,
             ttl: kept(mcp.limits(), recipe.entry.deadline, ttl),
