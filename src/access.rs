@@ -230,7 +230,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The ticket: 43 letters of base64url, 256 random bits. A secret until it is used.
+    /// The ticket: 43 characters of base64url, 256 random bits. A secret until it is used.
     pub fn as_str(&self) -> &str {
         &self.text
     }

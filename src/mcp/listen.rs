@@ -133,7 +133,7 @@ impl Session {
         {
             return Err(RpcError::invalid_request("a subscription is a stream: accept text/event-stream"));
         }
-        let filter = filter.honoured(&capabilities);
+        let filter = filter.honored(&capabilities);
         let cost = size_of::<Listen>() + request.id.heap_bytes() + filter.heap_bytes();
         let memory = self.mcp().core.memory.reserve(cost).ok_or_else(|| self.busy(Busy::Overloaded))?;
         let listen = Listen::new(self.link(), request.id.clone(), filter, self.mcp().next_key(), reply.clone(), memory);

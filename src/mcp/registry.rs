@@ -447,7 +447,7 @@ fn entry(
 fn check_name(name: &str) -> Result<(), String> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
     if name.is_empty() || name.len() > 128 {
-        return Err("its name has to have 1 to 128 letters".into());
+        return Err("its name has to have 1 to 128 characters".into());
     }
     if !name.bytes().all(letter) {
         return Err("its name may hold only letters and digits of ASCII and _ . - /".into());

@@ -85,7 +85,7 @@ impl ListenFilter {
     /// The part of this filter that a server with these capabilities can deliver: what the acknowledgement names. Which tasks there are is not among
     /// them.
     #[must_use]
-    pub(crate) fn honoured(&self, capabilities: &ServerCapabilities) -> Self {
+    pub(crate) fn honored(&self, capabilities: &ServerCapabilities) -> Self {
         let resources = capabilities.resources.unwrap_or_default();
         let changes =
             |list: Option<crate::protocol::capabilities::ListCapability>| list.is_some_and(|list| list.list_changed);
@@ -194,18 +194,18 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_offered_is_honoured() {
+    fn only_what_is_offered_is_honored() {
         let filter = read(r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"resourceSubscriptions":["a"]}"#).unwrap();
-        assert_eq!(filter.honoured(&ServerCapabilities::default()), ListenFilter::default());
+        assert_eq!(filter.honored(&ServerCapabilities::default()), ListenFilter::default());
         let capabilities = ServerCapabilities {
             tools: Some(ListCapability { list_changed: true }),
             prompts: Some(ListCapability { list_changed: false }),
             resources: Some(ResourcesCapability { subscribe: true, list_changed: false }),
             ..Default::default()
         };
-        let honoured = filter.honoured(&capabilities);
+        let honored = filter.honored(&capabilities);
         assert_eq!(
-            serde_json::to_value(honoured).unwrap(),
+            serde_json::to_value(honored).unwrap(),
             json!({"toolsListChanged": true, "resourceSubscriptions": ["a"]})
         );
     }

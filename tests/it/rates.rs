@@ -75,7 +75,7 @@ fn assert_delayed(error: &Value) {
 }
 
 #[test]
-fn a_websocket_that_sends_far_too_much_is_closed_and_its_neighbour_is_not_hurt() {
+fn a_websocket_that_sends_far_too_much_is_closed_and_its_neighbor_is_not_hurt() {
     let running = serve(demo().limits(|limits| (limits.rate, limits.burst) = (1, 20)));
     let address = running.addr();
     for revision in ["2025-11-25", MODERN] {
@@ -154,7 +154,7 @@ pub fn local(server: Server) -> Server {
 }
 
 #[test]
-fn an_address_has_one_rate_whatever_it_sends_and_its_neighbour_is_not_hurt() {
+fn an_address_has_one_rate_whatever_it_sends_and_its_neighbor_is_not_hurt() {
     let server = local(demo()).limits(|limits| (limits.address_rate, limits.address_burst) = (1, 100));
     let running = serve(server);
     let address = running.addr();
@@ -194,7 +194,7 @@ fn an_address_has_one_rate_whatever_it_sends_and_its_neighbour_is_not_hurt() {
 }
 
 #[test]
-fn an_address_opens_so_many_connections_and_no_more_and_its_neighbour_is_let_in() {
+fn an_address_opens_so_many_connections_and_no_more_and_its_neighbor_is_let_in() {
     let server = local(demo()).limits(|limits| (limits.connect_rate, limits.connect_burst) = (1, 20));
     let running = serve(server);
     let address = running.addr();
