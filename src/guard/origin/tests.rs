@@ -304,10 +304,7 @@ fn over_tls_a_plain_page_of_the_same_name_is_foreign() {
 fn refusals_name_the_setting_and_are_safe_to_show() {
     let policy = HostPolicy::default();
     let refusal = policy.check_host(&head(&["GET / HTTP/1.1", "Host: Evil.com:80"])).unwrap_err();
-    assert!(
-        refusal.reason.contains("allow_host(\"evil.com:80\")") && refusal.reason.contains("--allow-host evil.com:80"),
-        "{refusal}"
-    );
+    assert!(refusal.reason.contains("allow_host(\"evil.com:80\")"), "{refusal}");
     assert_eq!(refusal.label, "host");
 
     let long = format!("Origin: https://{}", "evil.".repeat(1000));
