@@ -75,7 +75,7 @@ fn main() -> Result<(), Failure> {
         let base: Vec<f64> = measured[0].iter().map(|round| round.0).collect();
         for (candidate, results) in CANDIDATES.iter().zip(&measured) {
             let rate = median(results.iter().map(|round| round.0));
-            // Round by round, for these are neighbours in time.
+            // Round by round, for these are neighbors in time.
             let ratio = median(results.iter().zip(&base).map(|(round, base)| round.0 / base));
             let cpu = median(results.iter().map(|round| round.1));
             println!("{:<18} {:<8} {rate:>10.0} {ratio:>8.2} {cpu:>14.2}", load.name, candidate.name);

@@ -8,6 +8,7 @@ use crate::guard::config::ConfigError;
 use crate::guard::origin::Origin;
 use crate::guard::ticket::{Holder, NoTicket, TicketLimits, Tickets};
 use crate::principal::Principal;
+use crate::random;
 use crate::token::{self, Token};
 use parking_lot::{Mutex, RwLock};
 use std::fmt;
@@ -177,9 +178,7 @@ impl Access {
         if origin == Origin::Null {
             return Err(TicketError::Origin);
         }
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|_| TicketError::Random)?;
-        let text = data_encoding::BASE64URL_NOPAD.encode(&random);
+        let text = random::text::<32>().map_err(|_| TicketError::Random)?;
         let (hash, page) = (bearer::hash(&text), origin.to_string());
         let holder =
             Holder { principal: principal.clone(), origin, certificate: certificate.map(Principal::shared_id) };
@@ -231,7 +230,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The ticket: 43 letters of base64url, 256 random bits. A secret until it is used.
+    /// The ticket: 43 characters of base64url, 256 random bits. A secret until it is used.
     pub fn as_str(&self) -> &str {
         &self.text
     }

@@ -75,7 +75,6 @@ pub fn forwarded(bytes: &[u8]) {
     let head = |name: &str, lines: &[&[u8]]| Head {
         method: "GET".to_owned(),
         target: "/".to_owned(),
-        minor: 1,
         headers: lines.iter().map(|line| (name.to_owned(), line.to_vec())).collect(),
     };
     let client = |name, lines: &[&[u8]]| proxies.client(peer, &head(name, lines)).expect("one header").address;

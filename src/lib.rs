@@ -71,6 +71,7 @@
 mod access;
 pub mod audit;
 mod cancel;
+mod clock;
 pub mod doctor;
 mod engine;
 mod error;
@@ -79,6 +80,7 @@ mod file_mode;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+mod handle;
 mod health;
 mod http;
 #[cfg(feature = "jwt")]
@@ -93,6 +95,7 @@ mod metrics;
 mod principal;
 mod protected_resource;
 mod protocol;
+mod random;
 mod root_dir;
 mod running;
 mod server;
@@ -109,9 +112,12 @@ mod tls;
 mod token;
 mod transport;
 
-/// What a tool can return, and how tools and servers are described.
+/// What a tool can return, a resource hold and a prompt say.
 pub mod content {
-    pub use crate::protocol::content::*;
+    pub use crate::protocol::content::{
+        Annotations, Blob, Content, EmbeddedResource, Icon, MediaContent, MetaMap, ResourceBody, ResourceContents,
+        ResourceLink, Role, TextContent, Theme, ToolOutput,
+    };
     pub use crate::protocol::prompt::{PromptMessage, PromptOutput};
 }
 
@@ -130,6 +136,7 @@ pub use engine::{ConnectionId, Reloaded};
 pub use error::{Error, Problem};
 pub use guard::address::ClientAddr;
 pub use guard::policy::{TextAction, TextClass, TextPolicy};
+pub use handle::Handle;
 pub use limits::Limits;
 pub use listener::{Listener, Peers};
 pub use mcp::asked::RequestError;
@@ -154,7 +161,7 @@ pub use protocol::content::TaskSupport;
 pub use protocol::encode::CacheScope;
 pub use protocol::revision::{Era, Revision};
 pub use root_dir::{PathError, RootDir};
-pub use running::{Bound, Handle, Running};
+pub use running::{Bound, Running};
 pub use schemars;
 pub use serde;
 pub use serde_json;

@@ -17,6 +17,7 @@ use crate::token::Token;
 use crate::transport::gate::Route;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,14 +67,16 @@ impl Listener {
     }
 
     /// Serves a protocol at a path, say `/chat`.
+    #[track_caller]
     pub fn service(mut self, path: impl Into<String>, service: impl Service) -> Self {
         let path = path.into();
+        let location = Location::caller();
+        let problem = |what| Problem::new(format!("path `{}`", path.escape_debug()), what).at(location);
         if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
-            self.problems.push(Problem::new(format!("path `{}`", path.escape_debug()), "write it as `/name`"));
+            self.problems.push(problem("write it as `/name`"));
         }
         if self.services.iter().any(|(other, _)| *other == path) {
-            self.problems
-                .push(Problem::new(format!("path `{}`", path.escape_debug()), "it is taken by another service"));
+            self.problems.push(problem("it is taken by another service"));
         }
         self.services.push((path, Arc::new(service)));
         self

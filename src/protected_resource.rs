@@ -159,10 +159,10 @@ fn check_url(url: &str) -> Result<(), &'static str> {
         return Err("has a user name in it: leave it away");
     }
     if url.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'"' | b'\\' | b'<' | b'>')) {
-        return Err("has letters that a URL has not: percent-encode them, and write the host's name as `xn--…`");
+        return Err("has characters that a URL has not: percent-encode them, and write the host's name as `xn--…`");
     }
     if scheme.bytes().chain(authority.bytes()).any(|byte| byte.is_ascii_uppercase()) {
-        return Err("has capital letters in its scheme or host: clients compare it letter by letter");
+        return Err("has capital letters in its scheme or host: clients compare it character by character");
     }
     let host = Authority::parse(authority).map_err(|_| ABSOLUTE)?;
     if path.ends_with('/') {

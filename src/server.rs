@@ -4,6 +4,7 @@ use crate::audit::Audit;
 use crate::doctor::{Diagnosis, Offered};
 use crate::error::{Error, Problem};
 use crate::guard::scopes::Required;
+use crate::handle::Handle;
 use crate::health::Identity;
 use crate::limits::Limits;
 use crate::mcp::access::Access;
@@ -30,7 +31,8 @@ use crate::protocol::encode::CacheScope;
 use crate::protocol::meta_key;
 use crate::protocol::method as protocol_method;
 use crate::protocol::sealed::{self, Keys};
-use crate::running::{Bound, Handle};
+use crate::random;
+use crate::running::Bound;
 use crate::service::{AnyService, Ended};
 use crate::settings::Settings;
 use crate::transport::gate::Route;
@@ -700,10 +702,9 @@ impl Server {
         let access = Access::of(&settings);
         let problems = std::mem::take(&mut self.problems);
         if self.keys.is_empty() {
-            let mut key = vec![0; sealed::MIN_KEY];
-            getrandom::fill(&mut key)
+            let key = random::bytes::<{ sealed::MIN_KEY }>()
                 .map_err(|error| Error::System { what: "random numbers", source: std::io::Error::other(error) })?;
-            self.keys.add(key);
+            self.keys.add(key.to_vec());
         }
         let reported = Identity { name: self.identity.name.clone(), version: self.identity.version.clone() };
         let offered = Offered::Mcp(Box::new(self.registry.clone()));

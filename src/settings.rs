@@ -345,14 +345,6 @@ impl Settings {
         self
     }
 
-    /// Whether callers are asked who they are.
-    pub(crate) fn asks(&self) -> bool {
-        let by_certificate = |tls: &TlsConfig| tls.authenticates() || tls.certificate_suffices();
-        self.authenticator.asks()
-            || !self.jwt.is_empty()
-            || self.tls.as_ref().is_some_and(|(tls, _)| by_certificate(tls))
-    }
-
     /// What is done with control characters, changes of direction and hidden text in what clients send: arguments of tools, prompts, completions and
     /// methods, answers to questions, addresses of resources. Default [`TextPolicy::incoming`]: such text is refused, and the model is told which
     /// character stands where. A tool may have a policy [of its own](crate::Tool::text_in).
@@ -405,16 +397,25 @@ impl Settings {
         offered: &Offered,
         addresses: &[SocketAddr],
         health: Option<SocketAddr>,
-        mut problems: Vec<Problem>,
+        problems: Vec<Problem>,
     ) -> Diagnosis {
-        problems.extend(self.take_problems());
-        problems.extend(offered.problems(&self.limits));
-        problems.extend(Issuers::new(&self.jwt).err().into_iter().flatten());
+        let problems = self.prepare(offered, problems);
         doctor::examine(Case { settings: &self, offered, addresses, health, problems })
     }
 
-    /// All that stands against starting.
-    pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
+    /// Reads what is named in them, apart from certificates. Returns these problems and all others that stand against starting.
+    pub(crate) fn prepare(&mut self, offered: &Offered, mut problems: Vec<Problem>) -> Vec<Problem> {
+        problems.extend(self.take_problems());
+        problems.extend(offered.problems(&self.limits));
+        match Issuers::new(&self.jwt) {
+            Ok(issuers) => self.authenticator.issuers = issuers,
+            Err(wrong) => problems.extend(wrong),
+        }
+        problems
+    }
+
+    /// All that stands against starting with them.
+    fn take_problems(&mut self) -> Vec<Problem> {
         let limits = self.limits.problems().into_iter().map(|what| Problem::new("limits", what));
         let audit = self.audit.as_mut().map(Audit::take_problems).unwrap_or_default();
         let nobodys_page = self.origins.allowed.iter().any(OriginPattern::is_null) && self.lets_anybody_in();
@@ -445,6 +446,11 @@ impl Settings {
     pub(crate) fn lets_anybody_in(&self) -> bool {
         let certificates = self.tls.as_ref().is_some_and(|(tls, _)| tls.authenticates());
         !self.authenticator.asks() && self.jwt.is_empty() && !certificates
+    }
+
+    /// Whether callers are asked who they are, also if they need not say it.
+    pub(crate) fn asks(&self) -> bool {
+        !self.lets_anybody_in() || self.certificate_suffices()
     }
 
     /// Whether a certificate may stand for a token.

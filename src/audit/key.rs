@@ -1,6 +1,7 @@
 //! Where does the key of a log come from? From the author, or from a file that holds it in hexadecimal.
 
 use super::MIN_KEY;
+use crate::random;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -44,16 +45,13 @@ pub(super) fn read_or_create(path: &Path) -> io::Result<Vec<u8>> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_key(path),
         Err(error) => Err(error),
         Ok(mut file) => {
-            let mut key = vec![0; MIN_KEY];
-            let written = getrandom::fill(&mut key)
-                .map_err(io::Error::other)
-                .and_then(|()| writeln!(file, "{}", super::chain::hex(&key)))
-                .and_then(|()| file.sync_all());
-            if let Err(error) = written {
-                // The half of a key would be in the way the next time.
-                let _ = fs::remove_file(path);
-                return Err(error);
-            }
+            let written = random::bytes::<MIN_KEY>().map_err(io::Error::other).and_then(|key| {
+                writeln!(file, "{}", super::chain::hex(&key))?;
+                file.sync_all()?;
+                Ok(key.to_vec())
+            });
+            // The half of a key would be in the way the next time.
+            let key = written.inspect_err(|_| drop(fs::remove_file(path)))?;
             log::warn!(
                 target: "mcp_blocking::audit",
                 "a new key for the audit log is in {}: keep it where this program cannot write", path.display()

@@ -84,6 +84,7 @@ pub use verify::{Expect, verify, verify_files};
 use crate::error::{Error, Problem};
 use crate::file_mode;
 use crate::protocol::sealed;
+use crate::random;
 use chain::{Chain, Master, NO_LINE, RunId};
 use event::Event;
 use file::LogFile;
@@ -265,8 +266,7 @@ impl Audit {
         };
         let (file, tail) = LogFile::open(self.path.clone()).map_err(failed(&self.path))?;
         let master = self.master(tail.head.is_some())?;
-        let mut id = RunId::default();
-        getrandom::fill(&mut id).map_err(io::Error::other).map_err(failed(&self.path))?;
+        let id: RunId = random::bytes().map_err(io::Error::other).map_err(failed(&self.path))?;
         let (seq, origin) = tail.head.map_or((0, NO_LINE), |head| head);
         let run = Run { id, origin, first: seq + 1 };
         let key = master.run(&id, &origin, run.first);

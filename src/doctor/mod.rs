@@ -46,7 +46,7 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 3_600);
 pub enum Severity {
     /// To know of; nothing has to be done.
     Note,
-    /// A defence is missing or lowered that the others make up for, or that is needed when something else goes wrong.
+    /// A defense is missing or lowered that the others make up for, or that is needed when something else goes wrong.
     Weak,
     /// Somebody can do now what nobody has allowed.
     Open,

@@ -1,8 +1,8 @@
 //! Over which ways do callers come: TLS, proxies, web pages, names of hosts, probes?
 
 use super::{Case, Findings, Severity, names};
+use crate::clock;
 use crate::tls::Term;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) fn look(case: &Case<'_>, certificates: &[Term], found: &mut Findings) {
     terms(certificates, found);
@@ -24,8 +24,7 @@ pub(super) fn look(case: &Case<'_>, certificates: &[Term], found: &mut Findings)
 
 /// From when to when certificates are good.
 fn terms(certificates: &[Term], found: &mut Findings) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let now = clock::seconds_since_1970();
     let soon = i64::try_from(super::SOON.as_secs()).unwrap_or(i64::MAX);
     for term in certificates {
         let (severity, what) = match term.fault(now) {

@@ -2,6 +2,7 @@
 //!
 //! Every lock here is taken alone and for one look into a table.
 
+use crate::clock;
 use crate::guard::address::ClientAddr;
 use crate::guard::buckets::{Buckets, Table};
 use crate::guard::failures::Failures;
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Clients that each table has a place for: some 2 MiB in all when every table is full. What happens beyond: see `guard/buckets.rs`.
 pub(crate) const CLIENTS: usize = 16_384;
@@ -181,8 +182,7 @@ impl Rates {
     /// Takes `n` from a client's calls of this day, if there is a limit; then also which day it is.
     pub(crate) fn take_of_day(&self, payer: impl FnOnce() -> Payer, n: u64) -> Result<Option<u64>, UsedUp> {
         let Some(quota) = &self.quota else { return Ok(None) };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        quota.take(payer(), since, n).map(Some)
+        quota.take(payer(), clock::since_1970(), n).map(Some)
     }
 
     /// What was taken of that day is not used after all.

@@ -277,7 +277,7 @@ fn track(stream: &[u8], sizes: &[u8], limits: &MessageLimits, counted: &Counted)
         let mut tracker = FrameTracker::new(bounds);
         let mut finished = false;
         for piece in stream.chunks(step.max(1)) {
-            finished |= tracker.follow(piece, 0)?;
+            finished |= tracker.follow(piece, 0)?.frame.finished;
             assert!(tracker.allowance() > 0);
         }
         Ok((tracker.in_frame(), tracker.message(), finished))

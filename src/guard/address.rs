@@ -69,12 +69,6 @@ pub(crate) struct AddressLimits {
     pub loopback: bool,
 }
 
-impl Default for AddressLimits {
-    fn default() -> Self {
-        Self { total: 4096, half_open: 512, per_address: 100, loopback: false }
-    }
-}
-
 /// Counts connections. A plain struct: the caller locks it.
 ///
 /// Its memory is bounded by `total`, since an address is forgotten with its last connection.
@@ -170,18 +164,6 @@ impl AddressCounter {
         self.open = self.open.saturating_sub(1);
         self.leave(seat.group.take());
     }
-
-    /// Connections in all.
-    #[must_use]
-    pub(crate) const fn open(&self) -> usize {
-        self.open
-    }
-
-    /// Connections whose handshake is not finished.
-    #[must_use]
-    pub(crate) const fn half_open(&self) -> usize {
-        self.half_open
-    }
 }
 
 /// Which cap was reached. `Display` names the setting that raises it.
@@ -220,20 +202,14 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Total { limit } => {
-                write!(
-                    f,
-                    "{limit} connections are open, which is the limit (`limits.connections`, option --max-connections)"
-                )
+                write!(f, "{limit} connections are open, which is the limit (`limits.connections`)")
             }
             Self::HalfOpen { limit } => {
-                write!(
-                    f,
-                    "{limit} handshakes are under way, which is the limit (`limits.half_open`, option --max-half-open)"
-                )
+                write!(f, "{limit} handshakes are under way, which is the limit (`limits.half_open`)")
             }
             Self::PerAddress { limit } => write!(
                 f,
-                "{limit} connections are open from this address, which is the limit (`limits.connections_per_address`, option --max-connections-per-address)"
+                "{limit} connections are open from this address, which is the limit (`limits.connections_per_address`)"
             ),
         }
     }
@@ -269,12 +245,12 @@ mod tests {
         assert_eq!(counter.try_admit(from("127.0.0.1")).unwrap_err(), Refused::HalfOpen { limit: 2 });
         counter.established(&mut first);
         counter.established(&mut first);
-        assert_eq!(counter.half_open(), 1);
+        assert_eq!(counter.half_open, 1);
         let third = counter.try_admit(from("127.0.0.1")).unwrap();
         counter.release(second);
         counter.release(first);
         counter.release(third);
-        assert_eq!((counter.open(), counter.half_open()), (0, 0));
+        assert_eq!((counter.open, counter.half_open), (0, 0));
     }
 
     #[test]
@@ -303,7 +279,7 @@ mod tests {
             counter.established(&mut seat);
             counter.release(seat);
         }
-        assert_eq!((counter.open(), counter.half_open(), counter.per_address.len()), (0, 0, 0));
+        assert_eq!((counter.open, counter.half_open, counter.per_address.len()), (0, 0, 0));
     }
 
     #[test]
@@ -318,7 +294,7 @@ mod tests {
         let again = counter.count(Some(from("192.0.2.1"))).unwrap();
         [again, other].into_iter().for_each(|group| counter.leave(group));
         counter.release(seat);
-        assert_eq!((counter.open(), counter.per_address.len()), (0, 0));
+        assert_eq!((counter.open, counter.per_address.len()), (0, 0));
     }
 
     #[test]
@@ -328,7 +304,7 @@ mod tests {
         for _ in 0..100 {
             assert!(counter.try_admit(from("10.0.0.1")).is_err());
         }
-        assert_eq!((counter.open(), counter.half_open(), counter.per_address.len()), (1, 1, 1));
+        assert_eq!((counter.open, counter.half_open, counter.per_address.len()), (1, 1, 1));
     }
 
     #[test]

@@ -25,11 +25,6 @@
 //! | [`sanitize`] | is there any in this text, and what is it without them? |
 //! | [`config`] | what is wrong with a setting of the author's? |
 
-#![allow(
-    dead_code,
-    reason = "complete and tested as a unit; what nothing asks for yet stands ready for the transports to come"
-)]
-
 pub(crate) mod address;
 pub(crate) mod authority;
 pub(crate) mod bearer;

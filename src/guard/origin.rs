@@ -30,12 +30,6 @@ pub(crate) struct HostPolicy {
 }
 
 impl HostPolicy {
-    /// Loopback only.
-    #[must_use]
-    pub(crate) const fn new() -> Self {
-        Self { allowed: Vec::new() }
-    }
-
     /// Adds a pattern; see [`HostPattern::parse`].
     ///
     /// # Errors
@@ -73,7 +67,7 @@ impl HostPolicy {
             403,
             "host",
             format!(
-                "this server does not answer to the host {shown}; if it should: allow_host(\"{shown}\"), option --allow-host {shown}",
+                "this server does not answer to the host {shown}; if it should: allow_host(\"{shown}\")",
                 shown = Escaped::short(&authority.to_string()),
             ),
         ))
@@ -209,12 +203,6 @@ pub(crate) struct OriginPolicy {
 }
 
 impl OriginPolicy {
-    /// No origin but the server's own.
-    #[must_use]
-    pub(crate) const fn new() -> Self {
-        Self { allowed: Vec::new(), over_tls: false }
-    }
-
     /// Adds a pattern; see [`OriginPattern::parse`].
     ///
     /// # Errors
@@ -255,7 +243,7 @@ impl OriginPolicy {
             403,
             "origin",
             format!(
-                "pages of {shown} may not use this server; if they should: allow_origin(\"{shown}\"), option --allow-origin {shown}",
+                "pages of {shown} may not use this server; if they should: allow_origin(\"{shown}\")",
                 shown = Escaped::short(&origin.to_string()),
             ),
         ))

@@ -136,12 +136,6 @@ impl TokenBucket {
     pub(crate) fn give_back(&mut self, n: u64) {
         self.debt.give_back(self.pace, n);
     }
-
-    /// Whether the bucket is full at time `now`.
-    #[must_use]
-    pub(crate) fn is_full(&mut self, now: Duration) -> bool {
-        self.debt.is_paid(self.pace, now)
-    }
 }
 
 /// How long to wait before trying again.
@@ -244,8 +238,8 @@ mod tests {
         assert_eq!(bucket.take(ms(0), 20), Err(RetryAfter(ms(100))));
         assert_eq!(bucket.take(ms(100), 20), Ok(()));
         assert_eq!(bucket.take(ms(100), 1), Err(RetryAfter(ms(1600))));
-        assert!(!bucket.is_full(ms(2099)));
-        assert!(bucket.is_full(ms(2100)));
+        assert!(!bucket.debt.is_paid(bucket.pace, ms(2099)));
+        assert!(bucket.debt.is_paid(bucket.pace, ms(2100)));
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn render(core: &Core, identity: &Identity) -> String {
         let failing = u8::from(audit.failing);
         page.single("mcp_server_audit_failing", Gauge, "1 while it cannot be written.", failing);
         // A series for each head that is seen: that is the price of having it kept by somebody else.
-        page.family("mcp_server_audit_head", Gauge, "The number of its last line, labelled with the MAC of that line.");
+        page.family("mcp_server_audit_head", Gauge, "The number of its last line, labeled with the MAC of that line.");
         page.sample("mcp_server_audit_head", &[("head", &audit.head)], audit.seq);
     }
     page.0

@@ -241,7 +241,7 @@ impl Desk {
     /// The life of a probe's thread.
     fn serve(&self, mut read: Noting, probe: &Probe, address: SocketAddr) {
         let limits = &self.door.core.limits;
-        let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
+        let head_limits = HeadLimits::from(limits);
         let head = read_head(&mut read, head_limits, probe.since + HEAD.min(limits.head_deadline), &self.log);
         let head = head.and_then(|read| match read {
             Some((_, ahead)) if !ahead.is_empty() => Err(early_bytes()),

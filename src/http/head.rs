@@ -1,12 +1,10 @@
 //! What does a request head say?
 //!
-//! A [`Head`] only exists after [`HeadReader`] has checked every byte
+//! A [`Head`] only exists after [`HeadReader`](super::reader::HeadReader) has checked every byte
 //! of it, so the accessors here can be simple. What may occur once is asked for with
 //! [`Head::single`], which refuses duplicates; what is a list with [`Head::list`].
 
 use std::fmt;
-
-use super::reader::{HeadLimits, HeadReader, Progress};
 
 /// One request head, checked and owned.
 ///
@@ -18,28 +16,11 @@ pub(crate) struct Head {
     pub method: String,
     /// The request target as sent: origin-form (`/path?query`), or `*` for `OPTIONS`.
     pub target: String,
-    /// The minor version of HTTP/1; always 1, since every other version is refused.
-    pub minor: u8,
     /// Field names in lower case with their values, outer blanks removed, in order.
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Head {
-    /// Reads one head from the start of `buffer` and says how many bytes it took.
-    ///
-    /// `None` means that the end of the head is not in `buffer` yet. This starts from the
-    /// beginning each time; for bytes that arrive in pieces use [`HeadReader`].
-    ///
-    /// # Errors
-    ///
-    /// The head breaks a rule or a limit; see [`HeadError`].
-    pub(crate) fn parse(buffer: &[u8], limits: HeadLimits) -> Result<Option<(Self, usize)>, HeadError> {
-        match HeadReader::new(limits).push(buffer)? {
-            Progress::More => Ok(None),
-            Progress::Done { head, used } => Ok(Some((head, used))),
-        }
-    }
-
     /// The first value of a field; `name` must be in lower case.
     ///
     /// Use [`Head::single`] wherever two different values would be a way around a check.
@@ -166,7 +147,7 @@ pub(crate) struct HeadError {
 pub(crate) enum HeadErrorKind {
     /// The bytes are not a request head, or one that two readers could read differently.
     Malformed,
-    /// A limit of [`HeadLimits`] or of the target was passed.
+    /// A limit of [`HeadLimits`](super::reader::HeadLimits) or of the target was passed.
     TooLarge,
     /// Correct HTTP that is not served here: another version, transfer coding or method.
     Unsupported,
@@ -236,7 +217,7 @@ pub(crate) mod tests {
     /// A head from request line and header lines, for tests of other files too.
     pub(crate) fn head(lines: &[&str]) -> Head {
         let text = format!("{}\r\n\r\n", lines.join("\r\n"));
-        let (head, used) = Head::parse(text.as_bytes(), HeadLimits::default()).unwrap().unwrap();
+        let (head, used) = Head::parse(text.as_bytes(), super::super::reader::HeadLimits::default()).unwrap().unwrap();
         assert_eq!(used, text.len());
         head
     }

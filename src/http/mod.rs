@@ -14,11 +14,6 @@
 //! | [`refusal`] | why is a request turned away, and what would allow it? |
 //! | [`upgrade`] | is this a correct WebSocket opening handshake? |
 
-#![allow(
-    dead_code,
-    reason = "complete and tested as a unit; what nothing asks for yet stands ready for the transports to come"
-)]
-
 pub(crate) mod chunked;
 pub(crate) mod event;
 pub(crate) mod framing;

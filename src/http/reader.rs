@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::limits::Limits;
+
 use super::head::{Head, HeadError, HeadErrorKind, is_token_byte, trim_blanks};
 
 /// The longest method that is read; the longest registered one has 17 letters.
@@ -48,9 +50,16 @@ pub(crate) struct HeadLimits {
     pub lines: usize,
 }
 
+impl From<&Limits> for HeadLimits {
+    fn from(limits: &Limits) -> Self {
+        Self { bytes: limits.head_bytes, lines: limits.head_lines }
+    }
+}
+
+#[cfg(any(test, feature = "_fuzz"))]
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self { bytes: 8192, lines: 64 }
+        Self::from(&Limits::default())
     }
 }
 
@@ -128,8 +137,8 @@ impl HeadReader {
         outcome
     }
 
-    /// Whether no byte of a head has come yet: the connection is idle, not half-open.
-    #[must_use]
+    /// Whether no byte of a head has come yet.
+    #[cfg(any(test, feature = "_fuzz"))]
     pub(crate) const fn is_idle(&self) -> bool {
         matches!(self.state, State::Start)
     }
@@ -248,7 +257,7 @@ fn parse(bytes: &[u8], lines: usize) -> Result<Head, HeadError> {
         .iter()
         .map(|field| (field.name.to_ascii_lowercase(), trim_blanks(field.value).to_vec()))
         .collect();
-    let head = Head { method: method.to_owned(), target: target.to_owned(), minor: 1, headers };
+    let head = Head { method: method.to_owned(), target: target.to_owned(), headers };
     head.body()?;
     Ok(head)
 }
@@ -280,6 +289,24 @@ fn request_line(bytes: &[u8]) -> Result<(&str, &str), HeadError> {
     // bring a second host into the request, beside the one that is checked.
     let origin_form = target.starts_with('/') && !target.contains('#');
     if origin_form || (target == "*" && method == "OPTIONS") { Ok((method, target)) } else { Err(TARGET) }
+}
+
+#[cfg(any(test, feature = "_fuzz"))]
+impl Head {
+    /// Reads one head from the start of `buffer` and says how many bytes it took.
+    ///
+    /// `None` means that the end of the head is not in `buffer` yet. This starts from the
+    /// beginning each time; for bytes that arrive in pieces use [`HeadReader`].
+    ///
+    /// # Errors
+    ///
+    /// The head breaks a rule or a limit; see [`HeadError`].
+    pub(crate) fn parse(buffer: &[u8], limits: HeadLimits) -> Result<Option<(Self, usize)>, HeadError> {
+        match HeadReader::new(limits).push(buffer)? {
+            Progress::More => Ok(None),
+            Progress::Done { head, used } => Ok(Some((head, used))),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -93,12 +93,6 @@ impl Response {
         self
     }
 
-    /// The status code.
-    #[must_use]
-    pub(crate) const fn status(&self) -> u16 {
-        self.status
-    }
-
     /// The whole answer.
     #[must_use]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {

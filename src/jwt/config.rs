@@ -64,7 +64,7 @@ impl Algorithm {
 /// - its signature is that of the key that its `kid` names (or of the only key that fits, if it names none);
 /// - its `typ` is `at+jwt` (RFC 9068, 4), unless [`untyped`](Self::untyped) says otherwise; it has no `crit`, no name twice, and no odd
 ///   spelling;
-/// - `iss` is this issuer, letter by letter; `aud` names one of the [`audience`](Self::audience)s;
+/// - `iss` is this issuer, character by character; `aud` names one of the [`audience`](Self::audience)s;
 /// - `exp` is there and to come; `nbf` and `iat`, if there, have passed; all with some [`leeway`](Self::leeway);
 /// - it has no `cnf`: a token that is bound to a key of its holder's (DPoP, mutual TLS) would be good for a thief if it were taken without asking for that key.
 ///

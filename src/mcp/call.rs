@@ -1,17 +1,17 @@
 //! One call of a tool or of a custom method: from its arguments to exactly one answer, or none if it was cancelled.
 
 use super::Mcp;
-use super::ask::flow::{Flow, Given, Round, arguments_of};
+use super::ask::flow::{Flow, Round, arguments_of};
 use super::batch::Reply;
 use super::bounds::Permit;
-use super::client::{Link, Sender};
+use super::client::Link;
 use super::complete::encode_completion;
 use super::ctx::Ctx;
 use super::fault::Faults;
 use super::layer::{self, Layers};
-use super::meta::RequestMeta;
 use super::product::Product;
 use super::registry::Entry;
+use super::speech::Speech;
 use super::target::{Arguments, Job, Target};
 use super::tasks::stored::End;
 use super::texts;
@@ -25,13 +25,11 @@ use crate::guard::scopes::{Grant, Required};
 use crate::guard::text::{Escaped, logged_id};
 use crate::metrics::{Method, Outcome};
 use crate::principal::Principal;
-use crate::protocol::capabilities::{ClientCapabilities, LogLevel};
 use crate::protocol::content::{Implementation, ToolOutput};
 use crate::protocol::encode;
 use crate::protocol::error::{BusyReason, RpcError, codes};
-use crate::protocol::id::{ProgressToken, RequestId};
-use crate::protocol::notify;
-use crate::protocol::params::{Params, meta_keys};
+use crate::protocol::id::RequestId;
+use crate::protocol::params::meta_keys;
 use crate::protocol::prompt::encode_prompt_result;
 use crate::protocol::revision::Revision;
 use crate::protocol::sealed::Binding;
@@ -44,54 +42,6 @@ use std::time::{Duration, Instant};
 
 /// How long after a stop, and for want of memory, a caller is asked to wait before it tries again.
 const AFTER_STOP: u64 = 1_000;
-
-/// What the request said about itself, or its session did.
-#[derive(Clone)]
-pub(crate) struct Speech {
-    pub(crate) revision: Revision,
-    pub(crate) capabilities: Arc<ClientCapabilities>,
-    /// From which level on log messages are wanted; for legacy sessions that is found in the session.
-    pub(crate) level: Option<LogLevel>,
-    pub(crate) progress: Option<ProgressToken>,
-    /// Who has sent it, where that may be another than whose the session is: the same caller with other scopes, from another place.
-    pub(crate) sender: Option<Sender>,
-    /// What the request brings of earlier rounds.
-    pub(crate) given: Given,
-    /// What else it says of itself.
-    pub(crate) meta: Option<Arc<RequestMeta>>,
-    /// Its arguments say something twice.
-    pub(crate) repeats: bool,
-}
-
-impl Speech {
-    /// Without anything that a request says of its progress, its log messages and earlier rounds.
-    pub(crate) fn new(
-        revision: Revision,
-        capabilities: Arc<ClientCapabilities>,
-        sender: Option<Sender>,
-        (params, repeats): (&Params<'_>, bool),
-    ) -> Self {
-        let meta = RequestMeta::read(params);
-        Self { revision, capabilities, level: None, progress: None, sender, given: Given::default(), meta, repeats }
-    }
-
-    /// What of it holds for a task that the request has begun.
-    pub(crate) fn of_task(&self) -> Self {
-        let given = Given::default();
-        if self.revision.is_modern() {
-            // The extension has neither progress nor log messages of tasks.
-            return Self { level: None, progress: None, given, ..self.clone() };
-        }
-        Self { given, ..self.clone() }
-    }
-
-    /// The memory it holds.
-    pub(crate) fn bytes(&self) -> usize {
-        let token = self.progress.as_ref().map_or(0, RequestId::heap_bytes);
-        let capabilities = size_of::<ClientCapabilities>() + self.capabilities.heap_bytes();
-        token + capabilities + self.given.bytes() + self.meta.as_ref().map_or(0, |meta| meta.bytes())
-    }
-}
 
 pub(crate) struct Call {
     pub(crate) mcp: Arc<Mcp>,
@@ -115,14 +65,14 @@ pub(crate) struct Call {
     cancel: Cancel,
     pub(super) state: Mutex<State>,
     /// What coalesces its progress reports; taken when the first is sent.
-    key: AtomicU64,
+    pub(super) key: AtomicU64,
 }
 
 #[derive(Default)]
 pub(super) struct State {
     /// The answer is out, or there will be none: nothing may be sent for this request any more.
     pub(super) over: bool,
-    progress: Option<f64>,
+    pub(super) progress: Option<f64>,
 }
 
 impl Call {
@@ -581,70 +531,8 @@ impl Call {
         ToolError::rpc(codes::INTERNAL_ERROR, format!("internal error, incident {incident}"))
     }
 
-    /// Sends a notification that belongs to this request, if it is still under way.
-    pub(crate) fn notify(&self, key: u64, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let state = self.state.lock();
-        if state.over {
-            return false;
-        }
-        self.send_notice(key, write);
-        true
-    }
-
-    fn send_notice(&self, key: u64, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut json = Vec::with_capacity(128);
-        write(&mut json);
-        self.reply.notice(&self.link, json, key);
-    }
-
-    /// Reports progress, if the client asked for it; gives the handler its time anew in any case.
-    pub(crate) fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
-        self.extend();
-        let message = message.map(|message| texts::notice(&self.mcp.core, message));
-        let message = message.as_deref();
-        if let (Some(task), Some(message)) = (self.task(), message) {
-            task.say(message);
-        }
-        let Some(token) = &self.speech.progress else { return };
-        let mut state = self.state.lock();
-        // The value MUST increase (2025-11-25, basic/utilities/progress).
-        if state.over || !progress.is_finite() || state.progress.is_some_and(|last| progress <= last) {
-            return;
-        }
-        state.progress = Some(progress);
-        if self.key.load(Ordering::Relaxed) == 0 {
-            self.key.store(self.mcp.next_key(), Ordering::Relaxed);
-        }
-        let key = self.key.load(Ordering::Relaxed);
-        self.send_notice(key, |out| {
-            notify::write_progress(
-                out,
-                token,
-                progress,
-                total.filter(|total| total.is_finite()),
-                message,
-                self.speech.revision,
-                self.task().map(|task| &*task.id),
-            );
-        });
-    }
-
-    /// Sends a log message, if the client wants those of this level.
-    pub(crate) fn log(&self, level: LogLevel, data: &serde_json::value::RawValue, logger: Option<&str>) {
-        let wanted = match self.speech.level {
-            Some(least) => level >= least,
-            None if self.speech.revision.is_modern() => false,
-            None => self.link.legacy().is_some_and(|legacy| legacy.wants(level)),
-        };
-        if wanted && self.link.may_log() {
-            let data = texts::notice_json(&self.mcp.core, data);
-            let task = self.task().map(|task| &*task.id);
-            self.notify(0, |out| notify::write_log_message(out, level, logger, &data, task));
-        }
-    }
-
     /// Progress gives the time anew, up to the limit; a tool's own deadline stays, and so does a task's.
-    fn extend(&self) {
+    pub(super) fn extend(&self) {
         if self.target.deadline().is_none() && self.task().is_none() {
             let limits = self.mcp.limits();
             let paused = self.paused.load(Ordering::Acquire);

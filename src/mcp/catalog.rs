@@ -16,21 +16,31 @@ pub(crate) trait Listed {
     fn required(&self) -> &Required;
 }
 
-/// An entry with how it is listed, for each revision that has asked.
+/// How something is listed, for each revision that has asked.
+#[derive(Default)]
+pub(crate) struct Shown([OnceLock<Box<[u8]>>; Revision::COUNT]);
+
+impl Shown {
+    /// As it is listed in that revision; `encode` writes it when it is asked for the first time.
+    pub(crate) fn or_encode(&self, revision: Revision, encode: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        let encode = || {
+            let mut out = Vec::with_capacity(256);
+            encode(&mut out);
+            out.into_boxed_slice()
+        };
+        self.0.get(revision.index()).map_or(&[], |shown| shown.get_or_init(encode))
+    }
+}
+
+/// An entry with how it is listed.
 pub(crate) struct Item<T> {
     pub(crate) it: T,
-    listed: [OnceLock<Box<[u8]>>; Revision::ALL.len()],
+    shown: Shown,
 }
 
 impl<T: Listed> Item<T> {
     pub(crate) fn listed(&self, revision: Revision) -> &[u8] {
-        let encode = || {
-            let mut out = Vec::with_capacity(256);
-            self.it.encode(&mut out, revision);
-            out.into_boxed_slice()
-        };
-        let place = Revision::ALL.iter().position(|other| *other == revision).unwrap_or_default();
-        self.listed.get(place).map_or(&[], |listed| listed.get_or_init(encode))
+        self.shown.or_encode(revision, |out| self.it.encode(out, revision))
     }
 }
 
@@ -68,7 +78,7 @@ impl<T: Listed> Catalog<T> {
         let at = self.items.partition_point(|other| other.it.key() < it.key());
         let same = self.items.get(at).is_some_and(|other| other.it.key() == it.key());
         self.guarded += usize::from(!it.required().is_empty());
-        let item = Arc::new(Item { it, listed: Default::default() });
+        let item = Arc::new(Item { it, shown: Shown::default() });
         match self.items.get_mut(at).filter(|_| same) {
             Some(place) => {
                 self.guarded -= usize::from(!place.it.required().is_empty());

@@ -101,14 +101,9 @@ impl Session {
         let (access, grant) = (&self.mcp().access, self.grant());
         let sees = |required: &_| access.shows(&grant, required);
         let (page, next) = catalog.page(request.params.cursor.as_deref(), size, sees)?;
-        let size: usize = page.iter().map(|item| item.listed(revision).len() + 1).sum();
-        let mut json = Vec::with_capacity(256 + size);
-        encode::write_response(&mut json, &request.id, |out| {
-            let server = Some(&self.mcp().identity);
-            let page_of = encode::Page { key, next_cursor: next.as_deref(), revision, ttl_ms, scope, server };
-            encode::encode_page(out, page_of, page, |out, item| out.extend_from_slice(item.listed(revision)));
-        });
-        Ok(json)
+        let server = Some(&self.mcp().identity);
+        let page_of = encode::Page { key, next_cursor: next.as_deref(), revision, ttl_ms, scope, server };
+        Ok(answer(request, page_of, page.iter().map(|item| item.listed(revision))))
     }
 
     fn read_resource(
@@ -219,4 +214,18 @@ impl Session {
         drop(watched);
         Ok(self.empty(request))
     }
+}
+
+/// The answer with a page of a list, its items written as they are listed.
+pub(super) fn answer<'i>(
+    request: &Request<'_>,
+    page: encode::Page<'_>,
+    items: impl Iterator<Item = &'i [u8]> + Clone,
+) -> Vec<u8> {
+    let size: usize = items.clone().map(|item| item.len() + 1).sum();
+    let mut json = Vec::with_capacity(256 + size);
+    encode::write_response(&mut json, &request.id, |out| {
+        encode::encode_page(out, page, items, |out, item| out.extend_from_slice(item));
+    });
+    json
 }

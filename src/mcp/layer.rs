@@ -3,15 +3,18 @@
 use super::client::Client;
 use super::ctx::Ctx;
 use super::product::Product;
-use super::session::Done;
+use super::session::{Done, Session};
 use super::tool_error::{ToolError, ToolResult};
 use crate::audit::Party;
+use crate::protocol::envelope;
 use crate::protocol::error::RpcError;
 use crate::protocol::method;
 use crate::protocol::revision::Revision;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -183,6 +186,61 @@ impl From<ToolError> for Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply").field("error", &self.is_error()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Runs the layers around what this thread answers itself; tools and custom methods have theirs around the handler.
+    pub(super) fn layered(
+        &self,
+        request: &envelope::Request<'_>,
+        revision: Option<Revision>,
+        serve: impl FnOnce() -> Result<Done, RpcError>,
+    ) -> Result<Done, RpcError> {
+        let registry = self.mcp().registry();
+        let called = [method::TOOLS_CALL, method::RESOURCES_READ, method::PROMPTS_GET, method::COMPLETE];
+        let around_handler = called.contains(&&*request.method) || !method::is_known(&request.method);
+        if registry.layers.is_empty() || around_handler {
+            return serve();
+        }
+        // What is answered already need not wait for an author's code.
+        self.link().flush();
+        let client = Client(Arc::clone(self.link()));
+        let seen = Request {
+            method: &request.method,
+            name: None,
+            arguments: "{}".into(),
+            notification: false,
+            client: &client,
+            party: self.party(),
+            revision,
+            ctx: None,
+        };
+        let serve = Cell::new(Some(serve));
+        let end = |_: &Request<'_>| match serve.take() {
+            Some(serve) => Reply(Kind::Protocol(serve())),
+            // `Next` is gone once it has run, so that this is a `Next` of another request.
+            None => Reply::error(ToolError::new("this request has been dealt with")),
+        };
+        let reply = catch_unwind(AssertUnwindSafe(|| Next::new(&registry.layers, &end).run(&seen)));
+        match reply.map(|reply| reply.0) {
+            Ok(Kind::Protocol(done)) => done,
+            Ok(Kind::Handler(Err(error))) => {
+                if error.is_denied() {
+                    self.mcp().core.audit.denied(self.party(), &request.method, None);
+                }
+                Err(error.into_rpc())
+            }
+            Ok(Kind::Handler(Ok(_))) => Err(RpcError::internal("a layer kept the reply of another request")),
+            Err(_) => {
+                let incident = self.mcp().panic_incident();
+                log::error!(
+                    target: "mcp_blocking::session", connection = self.link().id.0, incident = incident.as_str();
+                    "{}: a layer panicked at {}, incident {incident}", self.link().id, request.method
+                );
+                Err(RpcError::internal(format!("internal error, incident {incident}")))
+            }
+        }
     }
 }
 

@@ -2,12 +2,17 @@
 
 use super::Mcp;
 use super::batch::Reply;
-use super::client::Link;
+use super::client::{Link, Pending};
+use super::session::{Done, Session};
 use crate::engine::budget::Reservation;
 use crate::engine::connection::key;
 use crate::engine::outbox::{Body, Flush};
+use crate::engine::pool::Busy;
+use crate::protocol::classify::ModernRequest;
 use crate::protocol::content::Implementation;
 use crate::protocol::encode;
+use crate::protocol::envelope::Request;
+use crate::protocol::error::RpcError;
 use crate::protocol::id::RequestId;
 use crate::protocol::notify::{self, ListKind};
 use crate::protocol::subscribe::ListenFilter;
@@ -97,5 +102,54 @@ impl Listen {
         let mut json = Vec::with_capacity(120);
         notify::write_cancelled(&mut json, &self.id, Some("the server is stopping"));
         let _ = link.send(Body::Owned(json), 0, Flush::Now);
+    }
+}
+
+impl Session {
+    /// Begins one, if there is anything that it can be told.
+    pub(super) fn listen(
+        &self,
+        request: &Request<'_>,
+        modern: &ModernRequest,
+        reply: &Reply,
+    ) -> Result<Done, RpcError> {
+        let mut filter = ListenFilter::parse(request.params.notifications)?;
+        let registry = self.mcp().registry();
+        let capabilities = self.mcp().capabilities(&registry);
+        if capabilities.tools.is_none() && capabilities.prompts.is_none() && capabilities.resources.is_none() {
+            // Nothing that could be listened for is offered.
+            return Err(RpcError::method_not_found(&request.method));
+        }
+        let tasks = self.tasks_to_tell(&filter.task_ids, modern)?;
+        self.leave_out_unreadable(&registry, &mut filter);
+        // Others do not exist, as far as this client is concerned.
+        filter.task_ids = tasks.iter().map(|task| (*task.id).to_owned()).collect();
+        self.refuse_if_stopping()?;
+        if self.link().listens().len() >= self.mcp().limits().listens_per_connection {
+            return Err(RpcError::internal("too many open subscriptions on this connection; cancel one first"));
+        }
+        if let Reply::Exchange(exchange) = reply
+            && !exchange.stream(&[], Flush::Later)
+        {
+            return Err(RpcError::invalid_request("a subscription is a stream: accept text/event-stream"));
+        }
+        let filter = filter.honored(&capabilities);
+        let cost = size_of::<Listen>() + request.id.heap_bytes() + filter.heap_bytes();
+        let memory = self.mcp().core.memory.reserve(cost).ok_or_else(|| self.busy(Busy::Overloaded))?;
+        let listen = Listen::new(self.link(), request.id.clone(), filter, self.mcp().next_key(), reply.clone(), memory);
+        // The acknowledgement comes before any notice: it is queued before the listener is known.
+        listen.acknowledge(Flush::Later);
+        self.link().begin(&request.id, Pending::Listen(Arc::clone(&listen)));
+        // What happened between the acknowledgement and this is made good for.
+        for kind in self.mcp().registry().changed_since(&registry) {
+            listen.list_changed(kind);
+        }
+        for task in tasks {
+            task.tell(&listen);
+        }
+        if self.mcp().core.stopping() && self.link().finish(&request.id).is_some() {
+            listen.finish(&self.mcp().identity);
+        }
+        Ok(Done::Elsewhere)
     }
 }

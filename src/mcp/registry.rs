@@ -2,7 +2,7 @@
 
 use super::bounds::Bounds;
 use super::cache::Cache;
-use super::catalog::{Catalog, Listed, first};
+use super::catalog::{Catalog, Listed, Shown, first};
 use super::complete::{Completion, Subject};
 use super::ctx::Ctx;
 use super::handler::{Contract, Handler, raw, typed};
@@ -31,8 +31,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A registered tool.
@@ -54,8 +54,7 @@ pub(crate) struct Entry {
     quick: AtomicBool,
     /// Grows with each quick call that was slow, shrinks with each that was not.
     slow: AtomicU32,
-    /// How it is listed, for each revision that has asked.
-    listed: [OnceLock<Box<[u8]>>; Revision::ALL.len()],
+    shown: Shown,
 }
 
 impl Entry {
@@ -107,13 +106,7 @@ impl Entry {
 
     /// The tool as it stands in the list of that revision.
     pub(crate) fn listed(&self, revision: Revision) -> &[u8] {
-        let encode = || {
-            let mut out = Vec::with_capacity(256);
-            convert::encode_tool_info(&mut out, &self.info, revision);
-            out.into_boxed_slice()
-        };
-        let place = Revision::ALL.iter().position(|other| *other == revision).unwrap_or_default();
-        self.listed.get(place).map_or(&[], |listed| listed.get_or_init(encode))
+        self.shown.or_encode(revision, |out| convert::encode_tool_info(out, &self.info, revision))
     }
 
     /// Where it stands: by rank, then by name. Also what a page's cursor holds.
@@ -430,7 +423,7 @@ fn entry(
     tool.required.check()?;
     let required = tool.required.clone();
     let info = tool.into_info(shown, output);
-    let (handler, slow, listed) = (handler(contract), AtomicU32::new(0), Default::default());
+    let (handler, slow, shown) = (handler(contract), AtomicU32::new(0), Shown::default());
     Ok(Entry {
         info,
         deadline,
@@ -446,7 +439,7 @@ fn entry(
         rank,
         quick,
         slow,
-        listed,
+        shown,
     })
 }
 
@@ -454,7 +447,7 @@ fn entry(
 fn check_name(name: &str) -> Result<(), String> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
     if name.is_empty() || name.len() > 128 {
-        return Err("its name has to have 1 to 128 letters".into());
+        return Err("its name has to have 1 to 128 characters".into());
     }
     if !name.bytes().all(letter) {
         return Err("its name may hold only letters and digits of ASCII and _ . - /".into());

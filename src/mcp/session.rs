@@ -4,15 +4,14 @@ use super::Mcp;
 use super::ask::flow::Given;
 use super::batch::{Batch, Reply};
 use super::cache::{self, Cacheable};
-use super::call::{Call, Speech, http_status};
-use super::client::{Client, Legacy, Link, Pending, Sender};
+use super::call::{Call, http_status};
+use super::client::{Legacy, Link, Pending, Sender};
+use super::features;
 use super::http::headers;
-use super::layer;
-use super::listen::Listen;
+use super::speech::Speech;
 use super::target::{Arguments, Job, Target};
 use super::tasks::methods::Way;
 use super::texts;
-use super::tool_error::ToolError;
 use crate::audit::{Called, Party};
 use crate::engine::Core;
 use crate::engine::outbox::Flush;
@@ -34,12 +33,9 @@ use crate::protocol::id::RequestId;
 use crate::protocol::method;
 use crate::protocol::params::{Params, raw_params};
 use crate::protocol::revision::Revision;
-use crate::protocol::subscribe::ListenFilter;
 use crate::service::Text;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -69,7 +65,7 @@ pub(crate) type Rate = Arc<Mutex<TokenBucket>>;
 /// Who is asking, for a method that both eras have.
 pub(crate) enum Caller<'a> {
     Legacy(&'a Legacy),
-    Modern(ModernRequest<'a>),
+    Modern(ModernRequest),
 }
 
 impl Caller<'_> {
@@ -316,7 +312,7 @@ impl Session {
             self.layered(request, revision, || match handling {
                 Handling::Handshake => self.initialize(request).map(Done::Answer),
                 Handling::Modern(modern) => self.modern(text, own, request, modern, reply),
-                Handling::Legacy(_) => match self.link.legacy() {
+                Handling::Legacy => match self.link.legacy() {
                     Some(legacy) => self.legacy(text, own, request, legacy, reply),
                     None => Err(RpcError::before_initialize()),
                 },
@@ -375,59 +371,6 @@ impl Session {
         }
     }
 
-    /// Runs the layers around what this thread answers itself; tools and custom methods have theirs around the handler.
-    fn layered(
-        &self,
-        request: &Request<'_>,
-        revision: Option<Revision>,
-        serve: impl FnOnce() -> Result<Done, RpcError>,
-    ) -> Result<Done, RpcError> {
-        let registry = self.mcp.registry();
-        let called = [method::TOOLS_CALL, method::RESOURCES_READ, method::PROMPTS_GET, method::COMPLETE];
-        let around_handler = called.contains(&&*request.method) || !method::is_known(&request.method);
-        if registry.layers.is_empty() || around_handler {
-            return serve();
-        }
-        // What is answered already need not wait for an author's code.
-        self.link.flush();
-        let client = Client(Arc::clone(&self.link));
-        let seen = layer::Request {
-            method: &request.method,
-            name: None,
-            arguments: "{}".into(),
-            notification: false,
-            client: &client,
-            party: self.party(),
-            revision,
-            ctx: None,
-        };
-        let serve = Cell::new(Some(serve));
-        let end = |_: &layer::Request<'_>| match serve.take() {
-            Some(serve) => layer::Reply(layer::Kind::Protocol(serve())),
-            // `Next` is gone once it has run, so that this is a `Next` of another request.
-            None => layer::Reply::error(ToolError::new("this request has been dealt with")),
-        };
-        let reply = catch_unwind(AssertUnwindSafe(|| layer::Next::new(&registry.layers, &end).run(&seen)));
-        match reply.map(|reply| reply.0) {
-            Ok(layer::Kind::Protocol(done)) => done,
-            Ok(layer::Kind::Handler(Err(error))) => {
-                if error.is_denied() {
-                    self.mcp.core.audit.denied(self.party(), &request.method, None);
-                }
-                Err(error.into_rpc())
-            }
-            Ok(layer::Kind::Handler(Ok(_))) => Err(RpcError::internal("a layer kept the reply of another request")),
-            Err(_) => {
-                let incident = self.mcp.panic_incident();
-                log::error!(
-                    target: "mcp_blocking::session", connection = self.link.id.0, incident = incident.as_str();
-                    "{}: a layer panicked at {}, incident {incident}", self.link.id, request.method
-                );
-                Err(RpcError::internal(format!("internal error, incident {incident}")))
-            }
-        }
-    }
-
     fn legacy(
         &self,
         text: &Text,
@@ -458,7 +401,7 @@ impl Session {
         text: &Text,
         own: &str,
         request: &Request<'_>,
-        modern: ModernRequest<'_>,
+        modern: ModernRequest,
         reply: &Reply,
     ) -> Result<Done, RpcError> {
         match &*request.method {
@@ -538,20 +481,9 @@ impl Session {
         });
         let revision = caller.revision();
         let (ttl_ms, scope) = cache::narrowed(registry.cache.of(Cacheable::Tools), registry.has_guarded_tools());
-        let mut json =
-            Vec::with_capacity(256 + page.iter().map(|entry| entry.listed(revision).len() + 1).sum::<usize>());
-        encode::write_response(&mut json, &request.id, |out| {
-            let page_of = encode::Page {
-                key: "tools",
-                next_cursor: next.as_deref(),
-                revision,
-                ttl_ms,
-                scope,
-                server: Some(&self.mcp.identity),
-            };
-            encode::encode_page(out, page_of, page, |out, entry| out.extend_from_slice(entry.listed(revision)));
-        });
-        Ok(json)
+        let server = Some(&self.mcp.identity);
+        let page_of = encode::Page { key: "tools", next_cursor: next.as_deref(), revision, ttl_ms, scope, server };
+        Ok(features::answer(request, page_of, page.iter().map(|entry| entry.listed(revision))))
     }
 
     fn call_tool(
@@ -622,9 +554,7 @@ impl Session {
         }
         let entry = entry.or_else(|| registry.methods.unknown(&request.method).filter(|_| !known));
         let entry = entry.ok_or_else(|| RpcError::method_not_found(&request.method))?;
-        if self.mcp.core.stopping() {
-            return Err(self.busy(Busy::Stopping));
-        }
+        self.refuse_if_stopping()?;
         let arguments = Arguments::of(text, raw_params(own).map(RawValue::get));
         let (target, layers) = (Target::Method(entry), Arc::clone(&registry.layers));
         let call = self.call(request, caller, Job { target, layers, arguments, reply: reply.clone() })?;
@@ -706,56 +636,13 @@ impl Session {
         }
     }
 
-    fn listen(&self, request: &Request<'_>, modern: &ModernRequest<'_>, reply: &Reply) -> Result<Done, RpcError> {
-        let mut filter = ListenFilter::parse(request.params.notifications)?;
-        let registry = self.mcp.registry();
-        let capabilities = self.mcp.capabilities(&registry);
-        if capabilities.tools.is_none() && capabilities.prompts.is_none() && capabilities.resources.is_none() {
-            // Nothing that could be listened for is offered.
-            return Err(RpcError::method_not_found(&request.method));
-        }
-        let tasks = self.tasks_to_tell(&filter.task_ids, modern)?;
-        self.leave_out_unreadable(&registry, &mut filter);
-        // Others do not exist, as far as this client is concerned.
-        filter.task_ids = tasks.iter().map(|task| (*task.id).to_owned()).collect();
-        if self.mcp.core.stopping() {
-            return Err(self.busy(Busy::Stopping));
-        }
-        if self.link.listens().len() >= self.mcp.limits().listens_per_connection {
-            return Err(RpcError::internal("too many open subscriptions on this connection; cancel one first"));
-        }
-        if let Reply::Exchange(exchange) = reply
-            && !exchange.stream(&[], Flush::Later)
-        {
-            return Err(RpcError::invalid_request("a subscription is a stream: accept text/event-stream"));
-        }
-        let filter = filter.honoured(&capabilities);
-        let cost = size_of::<Listen>() + request.id.heap_bytes() + filter.heap_bytes();
-        let memory = self.mcp.core.memory.reserve(cost).ok_or_else(|| self.busy(Busy::Overloaded))?;
-        let listen = Listen::new(&self.link, request.id.clone(), filter, self.mcp.next_key(), reply.clone(), memory);
-        // The acknowledgement comes before any notice: it is queued before the listener is known.
-        listen.acknowledge(Flush::Later);
-        self.link.begin(&request.id, Pending::Listen(Arc::clone(&listen)));
-        // What happened between the acknowledgement and this is made good for.
-        for kind in self.mcp.registry().changed_since(&registry) {
-            listen.list_changed(kind);
-        }
-        for task in tasks {
-            task.tell(&listen);
-        }
-        if self.mcp.core.stopping() && self.link.finish(&request.id).is_some() {
-            listen.finish(&self.mcp.identity);
-        }
-        Ok(Done::Elsewhere)
-    }
-
     fn notification(&self, text: &Text, own: &str, notification: &Notification<'_>) {
         let within = self.within_rate();
         match classify_notification(notification, self.revision()) {
             // Always heard: it lightens the load.
             NotificationHandling::Cancelled => self.cancelled(&notification.params),
             _ if !within => {}
-            NotificationHandling::Legacy(_) if notification.method == method::INITIALIZED => {
+            NotificationHandling::Legacy if notification.method == method::INITIALIZED => {
                 if let Some(legacy) = self.link.legacy() {
                     // Once, however often it is said.
                     if legacy.set_initialized() {
@@ -763,7 +650,7 @@ impl Session {
                     }
                 }
             }
-            NotificationHandling::Legacy(_) | NotificationHandling::Ignored => self.noted(text, own, notification),
+            NotificationHandling::Legacy | NotificationHandling::Ignored => self.noted(text, own, notification),
         }
     }
 

@@ -196,7 +196,7 @@ impl LogLevel {
     /// # Errors
     ///
     /// -32602 if there is none of this name.
-    pub fn from_param(text: &str) -> Result<Self, RpcError> {
+    pub(crate) fn from_param(text: &str) -> Result<Self, RpcError> {
         Self::parse(text).ok_or_else(|| RpcError::unknown("log level", text))
     }
 

@@ -15,36 +15,30 @@ use crate::protocol::json;
 use crate::protocol::method;
 use crate::protocol::params::{Params, meta_keys};
 use crate::protocol::revision::{Revision, negotiate};
-use crate::protocol::show::cut;
 
 pub(crate) use crate::protocol::capabilities::{ClientCapabilities, ClientInfo, LogLevel};
 
-/// Most characters kept of a version that is not ours.
-const MAX_VERSION_CHARS: usize = 64;
-
 /// How a request is to be served.
 #[derive(Debug, Clone)]
-pub(crate) enum Handling<'a> {
+pub(crate) enum Handling {
     /// Statelessly, by what it says about itself.
-    Modern(ModernRequest<'a>),
+    Modern(ModernRequest),
     /// It opens a session: `initialize`. A second one on the same connection is for the caller to refuse
     /// ([`RpcError::already_initialized`]).
     Handshake,
     /// Within the session of its connection.
-    Legacy(Revision),
+    Legacy,
     /// There is no session yet. `ping` is answered, all else gets [`RpcError::before_initialize`].
     LegacyBeforeInitialize,
 }
 
 /// What a modern request says about itself.
 #[derive(Debug, Clone)]
-pub(crate) struct ModernRequest<'a> {
+pub(crate) struct ModernRequest {
     /// The revision it speaks.
     pub revision: Revision,
     /// What its sender can do.
     pub capabilities: ClientCapabilities,
-    /// Who its sender claims to be: for display only. Read it with [`ClientInfo::parse`].
-    pub client_info: Option<&'a RawValue>,
     /// From which level on it wants log messages. `None`: it wants none at all.
     pub log_level: Option<LogLevel>,
 }
@@ -55,7 +49,7 @@ pub(crate) enum NotificationHandling {
     /// `notifications/cancelled`: look the id up among the requests of either era.
     Cancelled,
     /// Within the session of its connection.
-    Legacy(Revision),
+    Legacy,
     /// To be ignored: it belongs to no session, or its era does not have it.
     Ignored,
 }
@@ -79,7 +73,6 @@ pub(crate) struct ModernClaim<'a> {
     /// The version that it names.
     pub version: Cow<'a, str>,
     capabilities: ClientCapabilities,
-    client_info: Option<&'a RawValue>,
     log_level: Option<&'a RawValue>,
 }
 
@@ -89,7 +82,7 @@ pub(crate) struct ModernClaim<'a> {
 ///
 /// In this order: a required `_meta` key is missing or of the wrong type (-32602), the version is not served
 /// (-32022), the log level is unknown (-32602).
-pub(crate) fn classify_request<'a>(req: &Request<'a>, session: Option<Revision>) -> Result<Handling<'a>, RpcError> {
+pub(crate) fn classify_request(req: &Request<'_>, session: Option<Revision>) -> Result<Handling, RpcError> {
     match claim(&req.params) {
         Claim::None => {}
         // Not defined by any page: a client may do so after reading a legacy entry in `supportedVersions`.
@@ -103,7 +96,7 @@ pub(crate) fn classify_request<'a>(req: &Request<'a>, session: Option<Revision>)
     }
     Ok(match session {
         _ if req.method == method::INITIALIZE => Handling::Handshake,
-        Some(revision) => Handling::Legacy(revision),
+        Some(_) => Handling::Legacy,
         None => Handling::LegacyBeforeInitialize,
     })
 }
@@ -117,7 +110,7 @@ pub(crate) fn classify_notification(
         return NotificationHandling::Cancelled;
     }
     match (claim(&notification.params), session) {
-        (Claim::None | Claim::Legacy(_), Some(revision)) => NotificationHandling::Legacy(revision),
+        (Claim::None | Claim::Legacy(_), Some(_)) => NotificationHandling::Legacy,
         _ => NotificationHandling::Ignored,
     }
 }
@@ -150,8 +143,7 @@ impl<'a> ModernClaim<'a> {
         let capabilities = meta.and_then(|meta| meta.client_capabilities);
         let capabilities = capabilities.and_then(|raw| ClientCapabilities::parse(raw).ok());
         let capabilities = capabilities.ok_or_else(|| wrong(meta_keys::CLIENT_CAPABILITIES, "an object"))?;
-        let client_info = meta.and_then(|meta| meta.client_info);
-        Ok(Self { version, capabilities, client_info, log_level: meta.and_then(|meta| meta.log_level) })
+        Ok(Self { version, capabilities, log_level: meta.and_then(|meta| meta.log_level) })
     }
 
     /// Checks the version, then the log level.
@@ -159,7 +151,7 @@ impl<'a> ModernClaim<'a> {
     /// # Errors
     ///
     /// -32022 for a version that is not served without a handshake, -32602 for an unknown level.
-    pub(crate) fn resolve(self) -> Result<ModernRequest<'a>, RpcError> {
+    pub(crate) fn resolve(self) -> Result<ModernRequest, RpcError> {
         let revision = match Revision::parse(&self.version) {
             Some(revision) if revision.is_modern() => revision,
             Some(revision) => return Err(RpcError::version_needs_initialize(revision.as_str())),
@@ -172,7 +164,7 @@ impl<'a> ModernClaim<'a> {
                 None => return Err(RpcError::invalid_params("the log level must be a string")),
             },
         };
-        Ok(ModernRequest { revision, capabilities: self.capabilities, client_info: self.client_info, log_level })
+        Ok(ModernRequest { revision, capabilities: self.capabilities, log_level })
     }
 }
 
@@ -180,8 +172,6 @@ impl<'a> ModernClaim<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) struct InitializeParams {
-    /// The version that the client asked for, cut to 64 characters.
-    pub requested: String,
     /// The version that the session gets.
     pub revision: Revision,
     /// What the client can do for the length of the session.
@@ -205,7 +195,6 @@ impl InitializeParams {
             return Err(RpcError::invalid_params("params.capabilities must be an object"));
         };
         Ok(Self {
-            requested: cut(requested, MAX_VERSION_CHARS).to_owned(),
             revision: negotiate(requested),
             capabilities,
             client_info: params.client_info.map(ClientInfo::parse).unwrap_or_default(),
@@ -229,7 +218,7 @@ mod tests {
         let Ok(Incoming::Request(request)) = parse(text, &ParseLimits::default()) else { panic!("{text}") };
         match classify_request(&request, session) {
             Ok(Handling::Modern(modern)) => Ok(format!("modern {}", modern.revision)),
-            Ok(Handling::Legacy(revision)) => Ok(format!("legacy {revision}")),
+            Ok(Handling::Legacy) => Ok("legacy".to_owned()),
             Ok(Handling::Handshake) => Ok("handshake".to_owned()),
             Ok(Handling::LegacyBeforeInitialize) => Ok("before".to_owned()),
             Err(error) => Err((error.code, error.message.into_owned())),
@@ -245,7 +234,7 @@ mod tests {
     #[test]
     fn without_a_claim_a_request_is_legacy() {
         for text in [message("tools/list", "{}"), r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#.to_owned()] {
-            assert_eq!(classify(&text, SESSION), Ok("legacy 2025-06-18".into()));
+            assert_eq!(classify(&text, SESSION), Ok("legacy".into()));
             assert_eq!(classify(&text, None), Ok("before".into()));
         }
         for session in [None, SESSION] {
@@ -287,7 +276,7 @@ mod tests {
     #[test]
     fn a_legacy_version_in_meta_needs_a_handshake_unless_there_was_one() {
         let text = message("tools/list", &meta("\"2025-11-25\"", ""));
-        assert_eq!(classify(&text, SESSION), Ok("legacy 2025-06-18".into()));
+        assert_eq!(classify(&text, SESSION), Ok("legacy".into()));
         let (code, message_text) = classify(&text, None).unwrap_err();
         assert_eq!(code, codes::UNSUPPORTED_VERSION);
         assert!(message_text.contains("initialize"));
@@ -301,7 +290,6 @@ mod tests {
         let Ok(Incoming::Request(request)) = parse(&text, &ParseLimits::default()) else { panic!() };
         let Ok(Handling::Modern(modern)) = classify_request(&request, None) else { panic!() };
         assert!(modern.capabilities.sampling && !modern.capabilities.roots);
-        assert_eq!(ClientInfo::parse(modern.client_info.unwrap()).name, "n");
         assert_eq!(modern.log_level, Some(LogLevel::Error));
     }
 
@@ -320,10 +308,7 @@ mod tests {
             assert_eq!(classify("notifications/initialized", &modern, session), NotificationHandling::Ignored);
         }
         assert_eq!(classify("notifications/initialized", "{}", None), NotificationHandling::Ignored);
-        assert_eq!(
-            classify("notifications/initialized", "{}", SESSION),
-            NotificationHandling::Legacy(Revision::R2025_06_18)
-        );
+        assert_eq!(classify("notifications/initialized", "{}", SESSION), NotificationHandling::Legacy);
     }
 
     #[test]
@@ -342,7 +327,7 @@ mod tests {
             (Revision::R2024_11_05, true, "c")
         );
         let future = read(r#"{"protocolVersion":"2026-07-28","capabilities":{}}"#).unwrap();
-        assert_eq!((future.revision, &*future.requested), (Revision::LATEST_LEGACY, "2026-07-28"));
+        assert_eq!(future.revision, Revision::LATEST_LEGACY);
         for bad in [
             "{}",
             r#"{"protocolVersion":"2025-11-25"}"#,

@@ -167,8 +167,7 @@ pub enum Theme {
 
 /// Who a program is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Implementation {
+pub(crate) struct Implementation {
     /// Its name for programs.
     pub name: String,
     /// Its version.
@@ -185,8 +184,7 @@ pub struct Implementation {
 
 /// Hints on what a tool does (2025-03-26 and later). Clients must not trust them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct ToolAnnotations {
+pub(crate) struct ToolAnnotations {
     /// A name for people.
     pub title: Option<String>,
     /// Changes nothing. Clients assume `false`.
@@ -201,8 +199,7 @@ pub struct ToolAnnotations {
 
 /// How a tool is described to clients.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ToolInfo {
+pub(crate) struct ToolInfo {
     /// Its name for programs.
     pub name: String,
     /// Its name for people (2025-06-18 and later).
@@ -539,21 +536,21 @@ impl Theme {
 
 impl Implementation {
     /// A program of this name and version.
-    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Self { name: name.into(), version: version.into(), ..Self::default() }
     }
 }
 
 impl ToolAnnotations {
     /// Whether nothing is said at all.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl ToolInfo {
     /// A tool with nothing but a name and a schema for its arguments.
-    pub fn new(name: impl Into<String>, input_schema: Box<RawValue>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, input_schema: Box<RawValue>) -> Self {
         Self {
             name: name.into(),
             title: None,

@@ -19,7 +19,7 @@ fn raw(text: &str) -> Box<RawValue> {
 }
 
 fn kinds(content: &Content) -> Vec<String> {
-    Revision::ALL.map(|revision| block(content, revision)["type"].as_str().unwrap().to_owned()).into()
+    Revision::ALL.iter().map(|&revision| block(content, revision)["type"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn hints_and_metadata_appear_where_the_revision_has_them() {
     let new = json!({"type": "text", "text": "t", "_meta": {"a/b": 1},
         "annotations": {"audience": ["user", "assistant"], "priority": 0.5, "lastModified": "2025-01-12T15:00:58Z"}});
     let old = json!({"type": "text", "text": "t", "annotations": {"audience": ["user", "assistant"], "priority": 0.5}});
-    for revision in Revision::ALL {
+    for &revision in Revision::ALL {
         assert_eq!(block(&content, revision), if revision >= R3 { new.clone() } else { old.clone() });
     }
     assert_eq!(block(&Content::text("t").last_modified("x"), R2), json!({"type": "text", "text": "t"}));
@@ -111,7 +111,7 @@ fn an_output_schema_of_no_object_is_for_the_newest_revision_only() {
     ] {
         let mut info = full_tool();
         info.output_schema = Some(raw(schema));
-        for revision in Revision::ALL {
+        for &revision in Revision::ALL {
             assert_eq!(
                 tool(&info, revision).get("outputSchema").is_some(),
                 newest && revision == R5,
@@ -144,10 +144,10 @@ fn a_program_shows_what_the_revision_knows() {
     server.description = Some("d".into());
     server.website_url = Some("https://a".into());
     server.icons.push(Icon::new("data:x"));
-    let members = Revision::ALL.map(|revision| {
+    let members = Revision::ALL.iter().map(|&revision| {
         let mut out = Vec::new();
         encode_implementation(&mut out, &server, revision);
         serde_json::from_slice::<Value>(&out).unwrap().as_object().unwrap().len()
     });
-    assert_eq!(members, [6, 6, 3, 2, 2]);
+    assert_eq!(members.collect::<Vec<_>>(), [6, 6, 3, 2, 2]);
 }

@@ -2,12 +2,9 @@
 //!
 //! Every writer appends to a buffer that the caller keeps, so that many answers leave in one write.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::content::{
-    Content, Implementation, MetaMap, ResourceBody, ResourceContents, ToolInfo, ToolOutput,
-};
+use crate::protocol::content::{Content, Implementation, MetaMap, ResourceBody, ResourceContents, ToolOutput};
 use crate::protocol::convert::{encode_resource_contents, shows_structured, write_meta_members};
 use crate::protocol::error::RpcError;
 use crate::protocol::id::RequestId;
@@ -16,7 +13,7 @@ use crate::protocol::params::meta_keys;
 use crate::protocol::revision::{Revision, supported_versions};
 
 pub(crate) use crate::protocol::capabilities::ServerCapabilities;
-pub(crate) use crate::protocol::convert::{encode_content, encode_implementation, encode_tool_info};
+pub(crate) use crate::protocol::convert::{encode_content, encode_implementation};
 
 /// Who may keep a copy of a result (2026-07-28, server/utilities/caching).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -87,21 +84,6 @@ pub(crate) fn write_notification_with(out: &mut Vec<u8>, method: &str, params: O
         params(out);
     }
     out.push(b'}');
-}
-
-/// Appends a notification with parameters of any type.
-///
-/// # Errors
-///
-/// When the parameters cannot be serialized; nothing is appended then.
-pub(crate) fn write_notification_of<T: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
-    method: &str,
-    params: &T,
-) -> Result<(), serde_json::Error> {
-    let params = json::to_raw(params)?;
-    write_notification(out, method, Some(&params));
-    Ok(())
 }
 
 /// Appends a request of the server: legacy era only, no modern server sends any.
@@ -236,21 +218,6 @@ pub(crate) fn encode_object_result(
         Some(_) => result.end(),
         None => end_result(result, revision, server, None),
     }
-}
-
-/// Appends the result of `tools/list`.
-pub(crate) fn encode_tools_page<'t>(
-    out: &mut Vec<u8>,
-    items: impl IntoIterator<Item = &'t ToolInfo>,
-    next_cursor: Option<&str>,
-    revision: Revision,
-    ttl_ms: u64,
-    scope: CacheScope,
-    server: Option<&Implementation>,
-) {
-    encode_page(out, Page { key: "tools", next_cursor, revision, ttl_ms, scope, server }, items, |out, tool| {
-        encode_tool_info(out, tool, revision);
-    });
 }
 
 /// What surrounds the items of a page of any list.
@@ -396,4 +363,4 @@ fn write_server_info(meta: &mut Object<'_>, revision: Revision, server: Option<&
 
 #[cfg(test)]
 #[path = "encode_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -36,9 +36,10 @@ pub(crate) struct ParseLimits {
     pub max_string: usize,
 }
 
+#[cfg(test)]
 impl Default for ParseLimits {
     fn default() -> Self {
-        Self { max_depth: 64, max_nodes: 100_000, max_string: usize::MAX }
+        Self::from(&crate::Limits::default())
     }
 }
 

@@ -23,8 +23,6 @@ pub(crate) mod codes {
     pub(crate) const INTERNAL_ERROR: i64 = -32603;
     /// No such resource, in the legacy era only (2025-11-25, server/resources).
     pub(crate) const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
-    /// The user must open a URL first, in 2025-11-25 only (client/elicitation).
-    pub(crate) const URL_ELICITATION_REQUIRED: i64 = -32042;
     /// A header and the body disagree (2026-07-28, basic/transports/streamable-http).
     pub(crate) const HEADER_MISMATCH: i64 = -32020;
     /// The work needs a client capability that was not declared (2026-07-28, basic/index).
@@ -44,7 +42,7 @@ const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
 
 /// Why a request was turned away with [`codes::BUSY`]; goes into `data.reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BusyReason {
+pub(crate) enum BusyReason {
     /// This client has too many requests under way.
     Busy,
     /// The server as a whole has.
@@ -57,7 +55,7 @@ pub enum BusyReason {
 
 impl BusyReason {
     /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Busy => "busy",
             Self::Overloaded => "overloaded",
@@ -69,7 +67,7 @@ impl BusyReason {
 
 /// The `error` member of a JSON-RPC response.
 #[derive(Debug, Clone)]
-pub struct RpcError {
+pub(crate) struct RpcError {
     /// What kind of error: one of [`codes`], or the application's own.
     pub code: i64,
     /// One sentence for a person. Never holds internals of the server.
@@ -80,49 +78,49 @@ pub struct RpcError {
 
 impl RpcError {
     /// Any error, without data.
-    pub fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), data: None }
     }
 
     /// The same error with data.
     #[must_use]
-    pub fn with_data(mut self, data: Box<RawValue>) -> Self {
+    pub(crate) fn with_data(mut self, data: Box<RawValue>) -> Self {
         self.data = Some(data);
         self
     }
 
     /// -32700: the text is not JSON.
-    pub fn parse_error() -> Self {
+    pub(crate) fn parse_error() -> Self {
         Self::new(codes::PARSE_ERROR, "not valid JSON")
     }
 
     /// -32600: JSON, but no message that may be sent here.
-    pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(codes::INVALID_REQUEST, message)
     }
 
     /// -32601: the method does not exist, or not in this revision, or its capability is not offered.
-    pub fn method_not_found(method: &str) -> Self {
+    pub(crate) fn method_not_found(method: &str) -> Self {
         Self::new(codes::METHOD_NOT_FOUND, format!("method not found: {}", shown(method, MESSAGE_CHARS)))
     }
 
     /// -32602: the parameters do not fit.
-    pub fn invalid_params(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn invalid_params(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(codes::INVALID_PARAMS, message)
     }
 
     /// -32602: a tool, prompt, task, … of this name does not exist. `kind` is a plain word such as `tool`.
-    pub fn unknown(kind: &str, name: &str) -> Self {
+    pub(crate) fn unknown(kind: &str, name: &str) -> Self {
         Self::invalid_params(format!("unknown {kind}: {}", shown(name, MESSAGE_CHARS)))
     }
 
     /// -32603: a fault of the server. The message must not tell how the server is built.
-    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn internal(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(codes::INTERNAL_ERROR, message)
     }
 
     /// -32021: `required` is an object in the shape of client capabilities, such as `{"sampling":{}}`.
-    pub fn missing_capability(required: &serde_json::Value) -> Self {
+    pub(crate) fn missing_capability(required: &serde_json::Value) -> Self {
         let mut names = required.as_object().into_iter().flat_map(|object| object.keys());
         let message = match names.next() {
             Some(name) => format!("the client lacks a required capability: {}", shown(name, MESSAGE_CHARS)),
@@ -137,37 +135,37 @@ impl RpcError {
     }
 
     /// -32020: a header and the message disagree (2026-07-28, basic/transports/streamable-http).
-    pub fn header_mismatch(what: &str) -> Self {
+    pub(crate) fn header_mismatch(what: &str) -> Self {
         Self::new(codes::HEADER_MISMATCH, shown(what, MESSAGE_CHARS).to_string())
     }
 
     /// -32022: the version that a request names is not served (2026-07-28, basic/versioning).
-    pub fn unsupported_version(requested: &str) -> Self {
+    pub(crate) fn unsupported_version(requested: &str) -> Self {
         let message = format!("unsupported protocol version: {}", shown(requested, MESSAGE_CHARS));
         Self::new(codes::UNSUPPORTED_VERSION, message).version_data(Some(requested))
     }
 
     /// -32022: the version is served, but only after an `initialize` handshake.
-    pub fn version_needs_initialize(requested: &str) -> Self {
+    pub(crate) fn version_needs_initialize(requested: &str) -> Self {
         let requested_shown = shown(requested, MESSAGE_CHARS);
         let message = format!("protocol version {requested_shown} needs an initialize handshake on this connection");
         Self::new(codes::UNSUPPORTED_VERSION, message).version_data(Some(requested))
     }
 
     /// -32600: a request without a version of its own, on a connection without a session.
-    pub fn before_initialize() -> Self {
+    pub(crate) fn before_initialize() -> Self {
         let versions = supported_versions().join(", ");
         let message = format!("send initialize first, or name a protocol version in _meta; supported: {versions}");
         Self::invalid_request(message).version_data(None)
     }
 
     /// -32600: a second `initialize` on a connection; its session goes on unharmed.
-    pub fn already_initialized() -> Self {
+    pub(crate) fn already_initialized() -> Self {
         Self::invalid_request("this session is already initialized")
     }
 
     /// No such resource: -32002 in the legacy era, -32602 in the modern one (2026-07-28, server/resources: MUST).
-    pub fn resource_not_found(uri: &str, era: Era) -> Self {
+    pub(crate) fn resource_not_found(uri: &str, era: Era) -> Self {
         let code = match era {
             Era::Legacy => codes::LEGACY_RESOURCE_NOT_FOUND,
             Era::Modern => codes::INVALID_PARAMS,
@@ -177,7 +175,7 @@ impl RpcError {
     }
 
     /// -31001: try again after the delay.
-    pub fn busy(reason: BusyReason, retry_after_ms: u64) -> Self {
+    pub(crate) fn busy(reason: BusyReason, retry_after_ms: u64) -> Self {
         let message = match reason {
             BusyReason::Busy => "too many requests of this client are under way",
             BusyReason::Overloaded => "the server has too much to do",
@@ -191,12 +189,12 @@ impl RpcError {
     }
 
     /// -31002: this client must wait for the delay.
-    pub fn rate_limited(retry_after_ms: u64) -> Self {
+    pub(crate) fn rate_limited(retry_after_ms: u64) -> Self {
         Self::new(codes::RATE_LIMITED, "too many requests").data_object(|data| data.u64("retryAfterMs", retry_after_ms))
     }
 
     /// -31003: who asks lacks some of these scopes. All that are needed, for it to get them at once (2025-11-25, basic/authorization).
-    pub fn insufficient_scope(scopes: &[impl AsRef<str>]) -> Self {
+    pub(crate) fn insufficient_scope(scopes: &[impl AsRef<str>]) -> Self {
         let scopes = scopes.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
         let message = format!("this needs more scopes: {}", shown(&scopes, MESSAGE_CHARS));
         Self::new(codes::INSUFFICIENT_SCOPE, message).data_object(|data| {
@@ -217,7 +215,7 @@ impl RpcError {
     }
 
     /// -31002: no calls of this day are left; there are new ones at that time.
-    pub fn used_up(most: u64, retry_after_ms: u64, renews: &str) -> Self {
+    pub(crate) fn used_up(most: u64, retry_after_ms: u64, renews: &str) -> Self {
         let message = format!("all {most} calls of today (UTC) are used up; there are new ones at {renews}");
         Self::new(codes::RATE_LIMITED, message).data_object(|data| {
             data.str("renewsAt", renews);
@@ -226,7 +224,7 @@ impl RpcError {
     }
 
     /// When to try again, in whole seconds for a header; of an error that says so.
-    pub fn retry_after_s(&self) -> Option<u64> {
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
         #[derive(serde::Deserialize)]
         struct Data {
             #[serde(rename = "retryAfterMs")]
@@ -238,7 +236,7 @@ impl RpcError {
     }
 
     /// Appends the error object.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         let mut object = Object::begin(out);
         json::write_i64(object.key("code"), self.code);
         object.str("message", &self.message);

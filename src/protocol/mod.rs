@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `revision` | which revisions are there, and which one does a handshake get? |
 //! | `meta_key` | what may a key of `_meta`, or the id of an extension, be? |
-//! | `method` | which methods belong to which revision? |
+//! | `method` | which methods are there, and which parameters do they read? |
 //! | `json` | how is JSON text walked through and written? |
 //! | `exact` | does JSON text say each thing once, in numbers that can be kept, and in bounds? |
 //! | `letters` | which characters act, turn text around, or cannot be seen? |
@@ -31,11 +31,6 @@
 //! | `subscribe` | what does a `subscriptions/listen` ask for? |
 //! | `tasks` | how does a task look? |
 //! | `time` | how is a moment written? |
-
-#![allow(
-    dead_code,
-    reason = "complete and tested as a unit; what nothing asks for yet stands ready for the transports to come"
-)]
 
 pub(crate) mod capabilities;
 pub(crate) mod classify;

@@ -118,15 +118,15 @@ pub(crate) fn write_resource_updated(out: &mut Vec<u8>, uri: &str, subscription:
     );
 }
 
-/// Appends `notifications/subscriptions/acknowledged`, the first message of a listen stream, with what is honoured.
-pub(crate) fn write_acknowledged(out: &mut Vec<u8>, subscription: &RequestId, honoured: &ListenFilter) {
+/// Appends `notifications/subscriptions/acknowledged`, the first message of a listen stream, with what is honored.
+pub(crate) fn write_acknowledged(out: &mut Vec<u8>, subscription: &RequestId, honored: &ListenFilter) {
     write_notification_with(
         out,
         "notifications/subscriptions/acknowledged",
         Some(|out: &mut Vec<u8>| {
             let mut params = Object::begin(out);
             let filter = params.key("notifications");
-            if json::write_value(filter, honoured).is_err() {
+            if json::write_value(filter, honored).is_err() {
                 filter.extend_from_slice(b"{}");
             }
             write_subscription(&mut params, subscription);

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A published revision of the Model Context Protocol. Older revisions compare as less.
+/// A published revision of the Model Context Protocol. Older revisions compare as less. There will be more of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Revision {
     /// The first public revision.
     R2024_11_05,
@@ -21,6 +22,7 @@ pub enum Revision {
 
 /// The two ways of opening a conversation (2026-07-28, basic/versioning).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Era {
     /// A session opened by an `initialize` handshake: 2024-11-05 to 2025-11-25.
     Legacy,
@@ -29,16 +31,21 @@ pub enum Era {
 }
 
 impl Revision {
-    /// Every revision served, newest first.
-    pub const ALL: [Self; 5] =
+    const SERVED: [Self; 5] =
         [Self::R2026_07_28, Self::R2025_11_25, Self::R2025_06_18, Self::R2025_03_26, Self::R2024_11_05];
+
+    /// Every revision served, newest first.
+    pub const ALL: &'static [Self] = &Self::SERVED;
+
+    /// How many there are: the length of what has a place for each.
+    pub(crate) const COUNT: usize = Self::SERVED.len();
 
     /// The newest revision that a handshake may end with.
     pub const LATEST_LEGACY: Self = Self::R2025_11_25;
 
     /// The revision of exactly this name, if it is one that is served.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|revision| revision.as_str() == text)
+        Self::SERVED.into_iter().find(|revision| revision.as_str() == text)
     }
 
     /// The name on the wire, such as `2025-11-25`.
@@ -50,6 +57,11 @@ impl Revision {
             Self::R2025_11_25 => "2025-11-25",
             Self::R2026_07_28 => "2026-07-28",
         }
+    }
+
+    /// Its place in what has [`COUNT`](Self::COUNT) of them.
+    pub(crate) const fn index(self) -> usize {
+        self as usize
     }
 
     /// The era this revision belongs to.
@@ -89,9 +101,8 @@ impl Serialize for Revision {
 }
 
 /// The names of every revision served, newest first: what `supportedVersions` and `data.supported` list.
-pub(crate) const fn supported_versions() -> [&'static str; 5] {
-    let [a, b, c, d, e] = Revision::ALL;
-    [a.as_str(), b.as_str(), c.as_str(), d.as_str(), e.as_str()]
+pub(crate) fn supported_versions() -> [&'static str; Revision::COUNT] {
+    Revision::SERVED.map(Revision::as_str)
 }
 
 /// The revision that answers an `initialize` asking for `requested`.
@@ -113,8 +124,9 @@ mod tests {
     #[test]
     fn newest_comes_first_and_names_round_trip() {
         assert!(Revision::ALL.windows(2).all(|pair| pair[0] > pair[1]));
-        for revision in Revision::ALL {
+        for &revision in Revision::ALL {
             assert_eq!(Revision::parse(revision.as_str()), Some(revision));
+            assert!(revision.index() < Revision::COUNT);
             assert_eq!(revision.to_string(), revision.as_str());
             assert_eq!(serde_json::to_string(&revision).unwrap(), format!("\"{revision}\""));
         }
@@ -127,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_handshake_gives_the_same_legacy_version_or_the_latest_one() {
-        for revision in Revision::ALL {
+        for &revision in Revision::ALL {
             let expected = if revision.era() == Era::Legacy { revision } else { Revision::LATEST_LEGACY };
             assert_eq!(negotiate(revision.as_str()), expected);
         }

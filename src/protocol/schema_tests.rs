@@ -8,6 +8,8 @@ use crate::protocol::capabilities::{LogLevel, ServerCapabilities};
 use crate::protocol::content::{
     Content, Icon, Implementation, ResourceContents, ResourceLink, Role, TaskSupport, Theme, ToolInfo, ToolOutput,
 };
+use crate::protocol::convert::encode_tool_info;
+use crate::protocol::encode::tests::encode_tools_page;
 use crate::protocol::encode::*;
 use crate::protocol::error::{BusyReason, RpcError};
 use crate::protocol::id::RequestId;

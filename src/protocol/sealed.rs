@@ -116,6 +116,7 @@ fn canonical(hash: &mut Sha256, value: &Value) {
 pub(crate) struct Keys(Vec<Vec<u8>>);
 
 impl Keys {
+    #[cfg(any(test, feature = "_fuzz"))]
     pub(crate) fn new(keys: Vec<Vec<u8>>) -> Self {
         Self(keys)
     }

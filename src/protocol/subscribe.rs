@@ -85,7 +85,7 @@ impl ListenFilter {
     /// The part of this filter that a server with these capabilities can deliver: what the acknowledgement names. Which tasks there are is not among
     /// them.
     #[must_use]
-    pub(crate) fn honoured(&self, capabilities: &ServerCapabilities) -> Self {
+    pub(crate) fn honored(&self, capabilities: &ServerCapabilities) -> Self {
         let resources = capabilities.resources.unwrap_or_default();
         let changes =
             |list: Option<crate::protocol::capabilities::ListCapability>| list.is_some_and(|list| list.list_changed);
@@ -96,15 +96,6 @@ impl ListenFilter {
             resource_subscriptions: if resources.subscribe { self.resource_subscriptions.clone() } else { Vec::new() },
             task_ids: self.task_ids.clone(),
         }
-    }
-
-    /// Whether it asks for nothing at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.tools_list_changed
-            && !self.prompts_list_changed
-            && !self.resources_list_changed
-            && self.resource_subscriptions.is_empty()
-            && self.task_ids.is_empty()
     }
 
     /// Whether it watches exactly this resource.
@@ -165,7 +156,7 @@ mod tests {
             serde_json::to_value(&filter).unwrap(),
             json!({"toolsListChanged": true, "resourceSubscriptions": ["a://1", "a://2"], "taskIds": ["x"]})
         );
-        assert!(read("{}").unwrap().is_empty());
+        assert_eq!(read("{}").unwrap(), ListenFilter::default());
         assert_eq!(serde_json::to_value(ListenFilter::default()).unwrap(), json!({}));
     }
 
@@ -203,18 +194,18 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_offered_is_honoured() {
+    fn only_what_is_offered_is_honored() {
         let filter = read(r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"resourceSubscriptions":["a"]}"#).unwrap();
-        assert!(filter.honoured(&ServerCapabilities::default()).is_empty());
+        assert_eq!(filter.honored(&ServerCapabilities::default()), ListenFilter::default());
         let capabilities = ServerCapabilities {
             tools: Some(ListCapability { list_changed: true }),
             prompts: Some(ListCapability { list_changed: false }),
             resources: Some(ResourcesCapability { subscribe: true, list_changed: false }),
             ..Default::default()
         };
-        let honoured = filter.honoured(&capabilities);
+        let honored = filter.honored(&capabilities);
         assert_eq!(
-            serde_json::to_value(honoured).unwrap(),
+            serde_json::to_value(honored).unwrap(),
             json!({"toolsListChanged": true, "resourceSubscriptions": ["a"]})
         );
     }

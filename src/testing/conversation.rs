@@ -2,8 +2,9 @@
 
 use super::{ClientError, How};
 use crate::content::MetaMap;
+use crate::handle::Handle;
 use crate::protocol::revision::Revision;
-use crate::running::{Handle, Running};
+use crate::running::Running;
 use crate::server::Server;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde_json::{Value, json};

@@ -37,8 +37,8 @@ mod tasks;
 
 use crate::content::MetaMap;
 use crate::error::Error;
+use crate::handle::Handle;
 use crate::protocol::revision::{Era, Revision};
-use crate::running::Handle;
 use crate::server::Server;
 use answers::{Answers, Given};
 use conversation::Conversation;

@@ -13,6 +13,7 @@ pub use config::TlsConfig;
 #[cfg(feature = "_fuzz")]
 pub(crate) use certificate::Content;
 
+use crate::clock;
 use crate::error::{Error, Problem};
 use load::Loaded;
 pub(crate) use load::Term;
@@ -126,8 +127,7 @@ impl Watch {
         if self.warned {
             return;
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let now = clock::seconds_since_1970();
         for term in &self.terms {
             let Some(fault) = term.fault(now) else { continue };
             self.warned = true;

@@ -26,11 +26,10 @@ const BACKLOG: i32 = 1_024;
 /// arguments are checked with, in a build for debugging.
 const STACK: usize = 512 << 10;
 
-const CONNECT_RATE: &str =
-    "too many connections have been opened from this address lately (`limits.connect_rate`, option --connect-rate)";
+const CONNECT_RATE: &str = "too many connections have been opened from this address lately (`limits.connect_rate`)";
 /// What is said to who has to wait for another attempt to log in.
 pub(crate) const FAILED_LOGINS: &str =
-    "too many attempts to log in have failed from this address (`limits.failed_logins`, option --failed-logins)";
+    "too many attempts to log in have failed from this address (`limits.failed_logins`)";
 
 /// What all connections of a server share.
 pub(crate) struct Door {

@@ -33,7 +33,7 @@ pub(crate) fn run(link: Link, peer: ClientAddr, mut seat: Seat, accepted: Instan
     let outbox = door.core.outbox(write, endpoint);
     read.attach(&outbox);
     let limits = &door.core.limits;
-    let head_limits = HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines };
+    let head_limits = HeadLimits::from(limits);
     let head = read_head(&mut *read, head_limits, accepted + limits.head_deadline, &door.tls_log);
     // What is asked for is known: whatever comes of it, it is no handshake that might never end.
     seat.opened();

@@ -36,7 +36,7 @@ fn connections_beyond_the_cap_are_turned_away_and_a_place_that_is_free_is_given_
         third.send(&Head::new(address).bytes());
         let answer = third.answer().expect(503);
         assert_eq!(answer.field("Retry-After"), Some("1"));
-        assert!(answer.body.contains("--max-connections"), "{answer:?}");
+        assert!(answer.body.contains("limits.connections"), "{answer:?}");
         assert_eq!(first.call("echo", json!({ "text": "x" }))["content"][0]["text"], "x");
         drop(second);
         until("the second is gone", || handle.status().connections == 1);

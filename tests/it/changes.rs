@@ -15,7 +15,7 @@ fn add(handle: &Handle, name: &str) {
     added.expect("a good tool");
 }
 
-/// Opens a subscription with that id; returns what is honoured.
+/// Opens a subscription with that id; returns what is honored.
 fn listen(peer: &mut Peer, id: &Value, filter: Value) -> Value {
     let params = json!({ "notifications": filter, "_meta": modern_meta(json!({})) });
     peer.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "subscriptions/listen", "params": params }));

@@ -42,7 +42,7 @@ fn asking() -> Server {
 
 #[test]
 fn tools_are_called_in_all_revisions() {
-    for revision in Revision::ALL {
+    for &revision in Revision::ALL {
         let client = demo().in_memory().in_revision(revision);
         assert_eq!(client.call("echo", json!({ "text": "a\nb" })).expect("an answer"), "a\nb");
         assert_eq!(client.list_tools().expect("a list").len(), 8);

@@ -124,7 +124,7 @@ fn connections_count_for_the_client_and_not_for_the_proxy() {
     let open = |client: &str| peer(PROXY, address, &[("X-Forwarded-For", client)]).speaking("2025-11-25");
     let held = [open(ATTACKER), open(ATTACKER)];
     let answer = ask(PROXY, address, &[("X-Forwarded-For", ATTACKER)]).expect(503);
-    assert!(answer.body.contains("--max-connections-per-address"), "{answer:?}");
+    assert!(answer.body.contains("limits.connections_per_address"), "{answer:?}");
     let statuses = [(); 10].map(|()| ask(PROXY, address, &[("X-Forwarded-For", ATTACKER)]).status);
     assert!(statuses.contains(&429), "{statuses:?}");
     let others: Vec<_> = (1..10).map(|last| open(&format!("198.51.100.{last}"))).collect();

@@ -65,7 +65,7 @@ fn assert_delayed(error: &Value) {
 }
 
 #[test]
-fn a_websocket_that_sends_far_too_much_is_closed_and_its_neighbour_is_not_hurt() {
+fn a_websocket_that_sends_far_too_much_is_closed_and_its_neighbor_is_not_hurt() {
     let running = serve(demo().limits(|limits| (limits.rate, limits.burst) = (1, 20)));
     let address = running.addr();
     for revision in ["2025-11-25", MODERN] {
@@ -144,7 +144,7 @@ pub fn local(server: Server) -> Server {
 }
 
 #[test]
-fn an_address_has_one_rate_whatever_it_sends_and_its_neighbour_is_not_hurt() {
+fn an_address_has_one_rate_whatever_it_sends_and_its_neighbor_is_not_hurt() {
     let server = local(demo()).limits(|limits| (limits.address_rate, limits.address_burst) = (1, 100));
     let running = serve(server);
     let address = running.addr();
@@ -184,7 +184,7 @@ fn an_address_has_one_rate_whatever_it_sends_and_its_neighbour_is_not_hurt() {
 }
 
 #[test]
-fn an_address_opens_so_many_connections_and_no_more_and_its_neighbour_is_let_in() {
+fn an_address_opens_so_many_connections_and_no_more_and_its_neighbor_is_let_in() {
     let server = local(demo()).limits(|limits| (limits.connect_rate, limits.connect_burst) = (1, 20));
     let running = serve(server);
     let address = running.addr();
@@ -192,7 +192,7 @@ fn an_address_opens_so_many_connections_and_no_more_and_its_neighbour_is_let_in(
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
     assert!(answers.iter().filter(|answer| answer.status == 101).count() >= 20 && !refused.is_empty());
     assert!(refused.iter().all(|answer| answer.field("Retry-After").is_some()), "{refused:?}");
-    assert!(refused[0].body.contains("--connect-rate"), "{refused:?}");
+    assert!(refused[0].body.contains("limits.connect_rate"), "{refused:?}");
     for revision in ALL {
         echoes(&mut peer(GOOD, address, None).speaking(revision));
     }
@@ -239,7 +239,7 @@ fn who_fails_to_log_in_has_to_wait_and_learns_of_no_guess() {
     // Right or wrong, over both transports.
     for token in [TOKEN, "a-token-that-is-wrong"] {
         let answer = handshake(BAD, address, Some(token)).expect(429);
-        assert!(answer.field("Retry-After").is_some() && answer.body.contains("--failed-logins"), "{answer:?}");
+        assert!(answer.field("Retry-After").is_some() && answer.body.contains("limits.failed_logins"), "{answer:?}");
         let head = post(token);
         assert!(head.status == 429 && head.header("retry-after").is_some(), "{head:?}");
     }

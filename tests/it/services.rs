@@ -298,7 +298,11 @@ fn two_listeners_serve_at_once_and_bad_paths_are_reported_together() {
     let bad = Listener::new().service("no-slash", Other).service("/twice", Other).service("/twice", Other);
     let settings = Settings::new().allow_host("not a host");
     match bad.settings(settings).bind("127.0.0.1:0") {
-        Err(Error::Setup(problems)) => assert_eq!(problems.len(), 3, "{problems:?}"),
+        Err(Error::Setup(problems)) => {
+            assert_eq!(problems.len(), 3, "{problems:?}");
+            let told = problems.iter().all(|problem| problem.to_string().contains(file!()));
+            assert!(told, "each says where it was set: {problems:?}");
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::http::head::tests::head;
 
 fn host_policy(patterns: &[&str]) -> HostPolicy {
-    let mut policy = HostPolicy::new();
+    let mut policy = HostPolicy::default();
     for pattern in patterns {
         policy.allow(pattern).unwrap();
     }
@@ -15,7 +15,7 @@ fn host_status(policy: &HostPolicy, host: &str) -> u16 {
 }
 
 fn origin_status(patterns: &[&str], host: &str, origin: &str) -> u16 {
-    let mut policy = OriginPolicy::new();
+    let mut policy = OriginPolicy::default();
     for pattern in patterns {
         policy.allow(pattern).unwrap();
     }
@@ -26,7 +26,7 @@ fn origin_status(patterns: &[&str], host: &str, origin: &str) -> u16 {
 
 #[test]
 fn without_settings_only_loopback_hosts_pass() {
-    let policy = HostPolicy::new();
+    let policy = HostPolicy::default();
     for host in [
         "localhost",
         "localhost:8080",
@@ -89,7 +89,7 @@ fn without_settings_only_loopback_hosts_pass() {
 
 #[test]
 fn missing_and_doubled_hosts_are_bad_requests() {
-    let policy = HostPolicy::new();
+    let policy = HostPolicy::default();
     assert_eq!(policy.check_host(&head(&["GET / HTTP/1.1"])).unwrap_err().status, 400);
     let twice = head(&["GET / HTTP/1.1", "Host: localhost", "Host: localhost"]);
     assert_eq!(policy.check_host(&twice).unwrap_err().status, 400);
@@ -176,7 +176,7 @@ fn wrong_patterns_say_what_to_write() {
 
 #[test]
 fn no_origin_passes_and_two_do_not() {
-    let policy = OriginPolicy::new();
+    let policy = OriginPolicy::default();
     let host = Authority::parse("localhost:8080").unwrap();
     assert_eq!(policy.check_origin(&head(&["GET / HTTP/1.1"]), &host), Ok(None));
     let twice = head(&["GET / HTTP/1.1", "Origin: http://localhost:8080", "Origin: http://localhost:8080"]);
@@ -294,7 +294,7 @@ fn named_origins_match_exactly() {
 
 #[test]
 fn over_tls_a_plain_page_of_the_same_name_is_foreign() {
-    let policy = OriginPolicy { over_tls: true, ..OriginPolicy::new() };
+    let policy = OriginPolicy { over_tls: true, ..OriginPolicy::default() };
     let host = Authority::parse("example.com").unwrap();
     assert!(policy.allows(&Origin::parse("https://example.com").unwrap(), &host));
     assert!(!policy.allows(&Origin::parse("http://example.com").unwrap(), &host));
@@ -302,20 +302,17 @@ fn over_tls_a_plain_page_of_the_same_name_is_foreign() {
 
 #[test]
 fn refusals_name_the_setting_and_are_safe_to_show() {
-    let policy = HostPolicy::new();
+    let policy = HostPolicy::default();
     let refusal = policy.check_host(&head(&["GET / HTTP/1.1", "Host: Evil.com:80"])).unwrap_err();
-    assert!(
-        refusal.reason.contains("allow_host(\"evil.com:80\")") && refusal.reason.contains("--allow-host evil.com:80"),
-        "{refusal}"
-    );
+    assert!(refusal.reason.contains("allow_host(\"evil.com:80\")"), "{refusal}");
     assert_eq!(refusal.label, "host");
 
     let long = format!("Origin: https://{}", "evil.".repeat(1000));
     let host = Authority::parse("localhost").unwrap();
-    let refusal = OriginPolicy::new().check_origin(&head(&["GET / HTTP/1.1", &long]), &host).unwrap_err();
+    let refusal = OriginPolicy::default().check_origin(&head(&["GET / HTTP/1.1", &long]), &host).unwrap_err();
     assert!(refusal.reason.len() < 300, "{refusal}");
 
-    let refusal = OriginPolicy::new()
+    let refusal = OriginPolicy::default()
         .check_origin(&head(&["GET / HTTP/1.1", "Origin: https://evil.example"]), &host)
         .unwrap_err();
     assert!(refusal.reason.contains("allow_origin(\"https://evil.example\")"), "{refusal}");

@@ -1,15 +1,17 @@
 //! What is known of one request's questions: from earlier rounds, from this request, and from this run of its handler.
 
 use super::question::Rendered;
+use crate::clock;
 use crate::guard::text::Escaped;
 use crate::mcp::tool_error::{ToolError, ToolResult};
 use crate::protocol::error::codes;
 use crate::protocol::json;
 use crate::protocol::sealed::{Binding, Keys, Recorded, SealError, State};
+use crate::random;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Most rounds of one request.
 const MAX_ROUNDS: u32 = 10;
@@ -78,7 +80,7 @@ impl Flow {
             return Ok(flow);
         }
         if let Some(sealed) = &given.state {
-            let opened = keys.open(sealed, binding(), now()).map_err(|error| {
+            let opened = keys.open(sealed, binding(), clock::since_1970().as_secs()).map_err(|error| {
                 let what = match error {
                     SealError::Expired => "its time is over; call again without it",
                     _ => "it was changed, or belongs to another request; call again without it",
@@ -185,15 +187,14 @@ impl Flow {
         if let Some(id) = &self.id {
             return Ok(id.clone());
         }
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|_| ToolError::new("the system gives no random numbers"))?;
+        let bytes = random::bytes::<16>().map_err(|_| ToolError::new("the system gives no random numbers"))?;
         Ok(self.id.insert(data_encoding::HEXLOWER.encode(&bytes)).clone())
     }
 
     /// What tells the state that came from all others, and when it ends. `None` in the first round.
     pub(super) fn state_id(&self) -> Option<([u8; 16], Duration)> {
         let (id, expires) = self.carried?;
-        Some((id, Duration::from_secs(expires.saturating_sub(now()))))
+        Some((id, Duration::from_secs(expires.saturating_sub(clock::since_1970().as_secs()))))
     }
 
     /// Its use has been noted: once for all of this run, and in a task for all that follow.
@@ -221,7 +222,7 @@ impl Flow {
         }
         let questions = std::mem::take(&mut self.open);
         let mut state = self.next_state()?;
-        state.expires = now().saturating_add(lifetime.as_secs().max(1));
+        state.expires = clock::since_1970().as_secs().saturating_add(lifetime.as_secs().max(1));
         state.open = questions.iter().map(|(key, question)| (key.clone(), question.digest.clone())).collect();
         let state = keys.seal(&state, binding()).map_err(|error| match error {
             SealError::TooLarge(bytes) => ToolError::new(format!(
@@ -308,8 +309,4 @@ impl Round {
 pub(crate) fn arguments_of(text: &str) -> Value {
     // They were parsed before; if this fails, any fixed value will do.
     serde_json::from_str(text).unwrap_or_default()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -198,7 +198,7 @@ impl Ctx {
         Ok(made)
     }
 
-    /// A text that is the same in all rounds of this request, and that no other request has: 32 letters.
+    /// A text that is the same in all rounds of this request, and that no other request has: 32 hexadecimal digits.
     ///
     /// # Errors
     /// The operating system gives no random numbers.

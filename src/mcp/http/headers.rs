@@ -25,7 +25,7 @@ pub(crate) fn classify<'a>(
     request: &Request<'a>,
     head: &Head,
     session: Option<Revision>,
-) -> Result<Handling<'a>, RpcError> {
+) -> Result<Handling, RpcError> {
     if !is_modern(&request.params, head) {
         return classify_request(request, session);
     }

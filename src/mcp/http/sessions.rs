@@ -10,6 +10,7 @@ use crate::mcp::client::{Legacy, Link};
 use crate::mcp::hooks::Hooks;
 use crate::mcp::session::Session;
 use crate::principal::Principal;
+use crate::random;
 use crate::service::Ended;
 use crate::transport::accept::Throttle;
 use parking_lot::RwLock;
@@ -166,12 +167,9 @@ impl HttpSession {
                 mcp.sessions.end(&session, Ended::Silent);
             }
         }
-        let (mut random, mut tag) = ([0; 24], [0; 4]);
-        getrandom::fill(&mut random).ok()?;
+        let id = random::text::<24>().ok()?.into();
         // Not a part of the id, which is a secret: those of events may be told to anybody.
-        getrandom::fill(&mut tag).ok()?;
-        let id = data_encoding::BASE64URL_NOPAD.encode(&random).into();
-        let streams = Streams::new(mcp, u32::from_le_bytes(tag));
+        let streams = Streams::new(mcp, u32::from_le_bytes(random::bytes().ok()?));
         let link = Arc::new(Link::of_session(&mcp.core, address, principal, Arc::clone(&streams)));
         let session = Session::new(Arc::clone(mcp), link);
         let (open, used) = (AtomicUsize::new(0), AtomicU64::new(mcp.core.now()));

@@ -9,15 +9,17 @@ use crate::mcp::Mcp;
 use crate::mcp::ask::flow::Flow;
 use crate::mcp::batch::Reply;
 use crate::mcp::bounds::Permit;
-use crate::mcp::call::{Call, Speech};
+use crate::mcp::call::Call;
 use crate::mcp::client::Link;
 use crate::mcp::layer::Layers;
 use crate::mcp::registry::Entry;
+use crate::mcp::speech::Speech;
 use crate::mcp::target::{Arguments, Job, Target};
 use crate::protocol::encode;
 use crate::protocol::error::RpcError;
 use crate::protocol::id::RequestId;
 use crate::protocol::tasks;
+use crate::random;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -76,8 +78,7 @@ impl TaskStore {
         let revision = recipe.speech.revision;
         let owner = Owner::of(&recipe.link, revision);
         let place = self.place(recipe.party())?;
-        let mut random = [0; 24];
-        getrandom::fill(&mut random).map_err(|_| RpcError::internal("the system gives no random numbers"))?;
+        let id = random::text::<24>().map_err(|_| RpcError::internal("the system gives no random numbers"))?;
         let session = match owner {
             Owner::Session(_) => Arc::downgrade(&recipe.link),
             // It outlives whatever way its client has come.
@@ -87,7 +88,7 @@ impl TaskStore {
             }
         };
         let new = New {
-            id: data_encoding::BASE64URL_NOPAD.encode(&random).into(),
+            id: id.into(),
             revision,
             session,
             ttl: kept(mcp.limits(), recipe.entry.deadline, ttl),

@@ -9,10 +9,11 @@ use crate::engine::pool::Busy;
 use crate::mcp::ask::flow::Flow;
 use crate::mcp::batch::Reply;
 use crate::mcp::bounds::Permit;
-use crate::mcp::call::{Call, Speech};
+use crate::mcp::call::Call;
 use crate::mcp::client::{Legacy, Pending};
 use crate::mcp::registry::Entry;
 use crate::mcp::session::{Caller, Done, Session};
+use crate::mcp::speech::Speech;
 use crate::mcp::target::Arguments;
 use crate::mcp::tool_error::ToolError;
 use crate::metrics::{Method, Outcome};
@@ -82,7 +83,7 @@ fn has_tasks(legacy: &Legacy) -> bool {
     legacy.revision == Revision::R2025_11_25 && legacy.offered.tasks
 }
 
-fn knows_tasks(modern: &ModernRequest<'_>) -> bool {
+fn knows_tasks(modern: &ModernRequest) -> bool {
     modern.capabilities.has_extension(tasks::EXTENSION)
 }
 
@@ -116,7 +117,7 @@ impl Session {
     }
 
     /// `tasks/get`, `tasks/update` and `tasks/cancel` of the extension.
-    pub(crate) fn modern_task(&self, request: &Request<'_>, modern: &ModernRequest<'_>) -> Result<Done, RpcError> {
+    pub(crate) fn modern_task(&self, request: &Request<'_>, modern: &ModernRequest) -> Result<Done, RpcError> {
         let mcp = self.mcp();
         if !mcp.offers_tasks() {
             return Err(RpcError::method_not_found(&request.method));
@@ -250,7 +251,7 @@ impl Session {
     pub(crate) fn tasks_to_tell(
         &self,
         ids: &[String],
-        modern: &ModernRequest<'_>,
+        modern: &ModernRequest,
     ) -> Result<Vec<Arc<StoredTask>>, RpcError> {
         if ids.is_empty() || !self.mcp().offers_tasks() {
             return Ok(Vec::new());

@@ -5,6 +5,7 @@ use super::begin::Recipe;
 use super::run::Record;
 use super::wait::Wait;
 use super::{Account, Charge, Owner, Place, Purse};
+use crate::clock;
 use crate::engine::budget::Reservation;
 use crate::engine::outbox::{Body, Flush};
 use crate::engine::pool::Busy;
@@ -20,7 +21,7 @@ use crate::protocol::tasks::{self, Detail, TaskStatus, TaskView};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How long a result is kept at the least, whatever time its task had left.
 const KEPT: Duration = Duration::from_secs(60);
@@ -128,7 +129,7 @@ impl StoredTask {
     pub(super) fn new(place: Place, owner: Owner, new: New) -> Result<Arc<Self>, Busy> {
         let Place { account, purse, seats } = place;
         let base = purse.charge(BASE)?;
-        let created = now();
+        let created = millis(clock::since_1970());
         let state = State {
             status: TaskStatus::Working,
             message: None,
@@ -354,7 +355,7 @@ impl StoredTask {
         state.message = message.map(Into::into);
         state.status = status;
         // The clock of the machine may be set back.
-        state.updated = now().max(state.updated);
+        state.updated = millis(clock::since_1970()).max(state.updated);
         let (view, detail) = (self.view(state), state.detail());
         for listen in state.listeners.iter().filter_map(Weak::upgrade) {
             listen.task_changed(self.key, view, &detail);
@@ -393,10 +394,6 @@ pub(super) struct New {
     pub(super) key: u64,
     pub(super) flow: Flow,
     pub(super) permit: Option<Permit>,
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
 fn millis(time: Duration) -> u64 {

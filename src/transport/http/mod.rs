@@ -322,7 +322,7 @@ fn wait_over(
 /// Reads the next head: its first bytes are there already. `None` if the peer left.
 fn next_head(read: &mut dyn ReadHalf, ahead: &mut Vec<u8>, door: &Door) -> Result<Option<Head>, Refusal> {
     let limits = &door.core.limits;
-    let mut reader = HeadReader::new(HeadLimits { bytes: limits.head_bytes, lines: limits.head_lines });
+    let mut reader = HeadReader::new(HeadLimits::from(limits));
     let deadline = Instant::now() + limits.head_deadline;
     let mut buffer = [0; 2 << 10];
     loop {

@@ -188,8 +188,8 @@ fn notifications(plain: &mut Client) {
     let client = &mut knows_tasks(plain);
     let task = begin(client, "slow_compute", json!({ "seconds": 1, "label": "told" }));
     let listen = client.start("subscriptions/listen", json!({ "notifications": { "taskIds": [task["taskId"]] } }));
-    let honoured = client.notice("notifications/subscriptions/acknowledged");
-    assert_eq!(honoured["params"]["notifications"]["taskIds"], json!([task["taskId"]]), "{honoured}");
+    let honored = client.notice("notifications/subscriptions/acknowledged");
+    assert_eq!(honored["params"]["notifications"]["taskIds"], json!([task["taskId"]]), "{honored}");
     let told = client.wait_for("the end of the task", |message| {
         message["method"] == "notifications/tasks" && message["params"]["status"] == "completed"
     });
