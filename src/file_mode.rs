@@ -5,6 +5,7 @@ use std::path::Path;
 
 /// What to say of a file that decides who is let in, or what is known of it afterwards, if everybody may write to it.
 const EVERYBODY_WRITES: &str = "everybody on this machine may write to it, so nothing in it can be trusted: `chmod o-w` it, and look at what is in it";
+
 /// Who beside a file's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Others {
@@ -18,7 +19,7 @@ pub(crate) enum Others {
 pub(crate) struct Reach {
     pub(crate) read: Others,
     pub(crate) write: Others,
-    /// They may put another one in its place, as they may write to its folder, or one that this is in.
+    /// They may put another one in its place, as they may write to its folder, to one that this is in, or to that of a link on the way.
     pub(crate) replace: Others,
 }
 
@@ -30,9 +31,10 @@ pub(crate) fn refusal(path: &Path) -> Option<&'static str> {
 
 /// Who may do what with that file, or with the place that it will have; `None` if there is no such place, or something that is no file. Links are followed.
 pub(crate) fn reach(path: &Path) -> Option<Reach> {
-    let given = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A link can be replaced as well as what it leads to.
-    let (_, replace) = ways_in(&given.canonicalize().ok()?);
+    let given = std::path::absolute(path).ok()?;
+    let folders = given.ancestors().skip(1).filter_map(|folder| folder.canonicalize().ok());
+    let replace = folders.map(|folder| ways_in(&folder).1).max()?;
     let Ok(file) = path.metadata() else {
         return Some(Reach { read: Others::Nobody, write: Others::Nobody, replace });
     };

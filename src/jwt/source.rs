@@ -136,10 +136,11 @@ impl FileKeys {
             watch.0 = Instant::now();
             let stamp = stamp(&self.path);
             // What stood against using it need not be seen in it: a folder on the way, or that no more files could be opened.
-            if stamp != watch.1 || self.broken.load(Ordering::Relaxed) {
+            let changed = stamp != watch.1;
+            if changed || self.broken.load(Ordering::Relaxed) {
                 watch.1 = stamp;
                 let loaded = load(&self.path);
-                let failed_before = self.broken.swap(loaded.is_err(), Ordering::Relaxed);
+                self.broken.store(loaded.is_err(), Ordering::Relaxed);
                 match loaded {
                     Ok(keys) if keys == **self.current.read() => {}
                     Ok(keys) => {
@@ -148,7 +149,7 @@ impl FileKeys {
                         log::info!(target: "mcp_blocking::jwt", "new keys are in use, from `{}`", self.path.display());
                     }
                     Err(problem) => {
-                        let level = if failed_before { log::Level::Debug } else { log::Level::Error };
+                        let level = if changed { log::Level::Error } else { log::Level::Debug };
                         log::log!(target: "mcp_blocking::jwt", level, "the old keys stay: `{}`: {problem}", self.path.display());
                     }
                 }

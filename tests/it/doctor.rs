@@ -425,14 +425,18 @@ fn a_setup_with_files_that_everybody_can_write_does_not_start_and_folders_that_a
     modes(0o755, 0o755, 0o600);
     fs::create_dir(folder.path("links")).expect("a folder");
     std::os::unix::fs::symlink(&tokens, folder.path("links/tokens")).expect("a link");
-    let link = || bind(Settings::new().token_file(folder.path("links/tokens"))).expect("good enough");
-    folder.set_mode("links", 0o755);
-    assert_nothing(&link(), replaced);
-    folder.set_mode("links", 0o777);
-    assert_found(&link(), Severity::Open, "token file", replaced);
-    folder.set_mode("links", 0o755);
-    folder.set_mode("inner", 0o777);
-    assert_found(&link(), Severity::Open, "token file", replaced);
+    std::os::unix::fs::symlink(folder.path("inner"), folder.path("links/folder")).expect("a link");
+    for link in ["links/tokens", "links/folder/tokens"] {
+        let look = || bind(Settings::new().token_file(folder.path(link))).expect("good enough");
+        for (links, inner) in [(0o755, 0o755), (0o777, 0o755), (0o755, 0o777)] {
+            folder.set_mode("links", links);
+            folder.set_mode("inner", inner);
+            match links | inner {
+                0o777 => assert_found(&look(), Severity::Open, "token file", replaced),
+                _ => assert_nothing(&look(), replaced),
+            }
+        }
+    }
     folder.write("inner/audit.log", "", 0o602);
     modes(0o755, 0o755, 0o600);
     let error = bind(audit()).expect_err("refused").to_string();
