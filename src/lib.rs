@@ -64,6 +64,7 @@
 //!
 //! Everything else is always there. Features whose names begin with `_` are internal to the tests of this crate, and may change or go with any release.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![warn(unreachable_pub, missing_debug_implementations)]

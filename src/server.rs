@@ -480,6 +480,8 @@ impl Server {
 
     /// Puts a [`Layer`] around the requests and notifications that are served: what is refused before that passes none. The first one added is the
     /// outermost.
+    #[doc(alias = "middleware")]
+    #[doc(alias = "interceptor")]
     pub fn layer(mut self, layer: impl Layer) -> Self {
         let before = self.registry.layers.iter().cloned();
         self.registry.layers = before.chain([Arc::new(layer) as Arc<dyn Layer>]).collect();
@@ -570,6 +572,7 @@ impl Server {
 
     /// [`Settings::allow_origin`].
     #[track_caller]
+    #[doc(alias = "cors")]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         self.settings = self.adding("allow_origin").allow_origin(origin);
         self

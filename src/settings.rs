@@ -96,6 +96,7 @@ impl Settings {
     /// pages of the server's own host and port pass (of `https` only, where there is TLS, of its own or [a proxy's](Self::plaintext_behind_proxy)), and programs,
     /// which send no `Origin`. `null` is refused where nobody is asked who he is: every page can make itself one of those.
     #[track_caller]
+    #[doc(alias = "cors")]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         let allowed = self.origins.allow(origin);
         self.check(allowed, Location::caller())
@@ -229,7 +230,7 @@ impl Settings {
         self
     }
 
-    /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS. As with [`tls`](Self::tls), a page of the
+    /// Serves addresses beyond loopback without TLS of its own: for a server behind a proxy that ends TLS. As with `tls`, a page of the
     /// server's own host then is one that came over `https`; where the front is plain after all, let its pages in with `allow_origin("http://…")`.
     pub fn plaintext_behind_proxy(mut self) -> Self {
         self.plaintext = true;
@@ -259,6 +260,8 @@ impl Settings {
     /// let settings = Settings::new().trusted_proxies(["10.0.0.0/8", "::1"]).allow_host("mcp.example.com");
     /// ```
     #[track_caller]
+    #[doc(alias = "x-forwarded-for")]
+    #[doc(alias = "forwarded")]
     pub fn trusted_proxies<S: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = S>) -> Self {
         let location = Location::caller();
         for proxy in proxies {

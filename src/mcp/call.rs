@@ -615,22 +615,23 @@ impl Work for Call {
             Target::Tool(_) => self.write_output(&mut json, ToolOutput::error(format!("the tool {message}"))),
             _ => self.write_error(&mut json, &RpcError::internal(format!("the request {message}"))),
         };
+        // Before the answer is out: its client may call again at once.
+        let lost_mark = match &self.target {
+            Target::Tool(entry) => self.is_quick() && self.task().is_none() && entry.lose_mark(),
+            _ => false,
+        };
         if self.stop(Some(json), Outcome::Timeout, Flush::Elsewhere) {
             log::warn!(
                 target: "mcp_blocking::call", connection = self.link.id.0, tool:% = Escaped::short(self.name()), trace = self.trace_id();
                 "{} stopped after {time:?}", self.label()
             );
-            if let Target::Tool(entry) = &self.target
-                && self.is_quick()
-                && self.task().is_none()
-                && entry.lose_mark()
-            {
-                // It may go on for as long as it likes, and the next would hold another connection's thread.
-                log::warn!(
-                    target: "mcp_blocking::call", tool:% = Escaped::short(self.name());
-                    "tool {} is marked quick and was not done by its deadline: it runs on the pool from now on", self.name()
-                );
-            }
+        }
+        if lost_mark {
+            // It may go on for as long as it likes, and the next would hold another connection's thread.
+            log::warn!(
+                target: "mcp_blocking::call", tool:% = Escaped::short(self.name());
+                "tool {} is marked quick and was not done by its deadline: it runs on the pool from now on", self.name()
+            );
         }
     }
 

@@ -40,6 +40,8 @@ use std::time::{Duration, Instant};
 /// requests for a tool, a resource, a prompt, a completion or a method that is not there or not for this client, with params that cannot be read, or
 /// without room for one more call; and of the notifications all that no handler is registered for. [`Settings::audit`](crate::Settings::audit) tells of
 /// calls that are refused, too, and [`Status`](crate::Status) counts them.
+#[doc(alias = "middleware")]
+#[doc(alias = "interceptor")]
 pub trait Layer: Send + Sync + 'static {
     /// Deals with one request or notification, by `next` or without.
     fn call(&self, request: &Request<'_>, next: Next<'_>) -> Reply;

@@ -278,6 +278,7 @@ fn object_of(value: impl Serialize) -> Result<MetaMap, ClientError> {
 
 /// What a tool has returned. Equal to a text if the tool did not fail and its text is that.
 #[derive(Debug, Clone, PartialEq)]
+#[doc(alias = "CallToolResult")]
 pub struct Called {
     text: String,
     result: Value,

@@ -71,6 +71,8 @@ impl Ctx {
     /// To be carried out by `?`: the question is on its way; the request was cancelled; the client cannot be asked (it did not declare
     /// elicitation: -32021, or a result that says so), did not answer in time, or answered what does not fit; the key is used for two questions; too
     /// many handlers wait; this is a [`quick`](crate::Tool::quick) tool, a notification or a method of your own, which cannot ask.
+    #[doc(alias = "elicit")]
+    #[doc(alias = "elicitation")]
     pub fn ask<T>(&self, key: impl Into<String>, message: impl Into<String>) -> ToolResult<Answer<T>>
     where
         T: DeserializeOwned + JsonSchema,
@@ -95,6 +97,8 @@ impl Ctx {
     ///
     /// # Errors
     /// As for [`ask`](Self::ask).
+    #[doc(alias = "createMessage")]
+    #[doc(alias = "sampling")]
     pub fn sample(&self, question: Sampling) -> ToolResult<Sampled> {
         self.put(question)
     }
