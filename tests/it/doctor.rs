@@ -204,7 +204,7 @@ fn scopes_and_questions_that_are_missing_are_told() {
     let whole = guarded().bearer_token("ada", SECRET).confirm_destructive().doctor();
     assert_found(&whole, Severity::Note, "tokens", "ada");
     assert_nothing(&whole, "scopes:");
-    assert_nothing(&whole, "tools:");
+    assert_nothing(&whole, "tools: a model");
     let token = Token::new("ada", SECRET).scopes(["notes:write"]);
     let limited = guarded().settings(Settings::new().token(token).confirm_destructive()).doctor();
     assert_nothing(&limited, "whatever scopes");
@@ -549,7 +549,12 @@ mod tls {
         let settings = settings.audit(audit).allow_host("mcp.example.com");
         let server = with(tool("wipe").destructive().scope("notes")).settings(settings);
         let diagnosis = server.doctor_at(&everywhere(), None);
-        assert_eq!((diagnosis.worst(), diagnosis.to_string().as_str()), (None, "nothing was found\n"));
-        assert!(diagnosis.is_clean());
+        if cfg!(feature = "validation") {
+            assert_eq!((diagnosis.worst(), diagnosis.to_string().as_str()), (None, "nothing was found\n"));
+            assert!(diagnosis.is_clean());
+        } else {
+            assert_eq!(diagnosis.to_string().lines().count(), 2, "{diagnosis}");
+            assert_found(&diagnosis, Severity::Note, "tools", "by their types alone");
+        }
     }
 }
