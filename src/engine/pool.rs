@@ -406,27 +406,17 @@ impl Pool {
             return Err(Busy::Overloaded);
         }
         let counted = match &mut *seat.state.lock() {
-            SeatState::Running { lane, share, parked, .. } if !*parked => match share.park() {
-                Ok(()) => {
-                    *parked = true;
-                    Ok(Some((Arc::clone(lane), Arc::clone(share))))
-                }
-                Err(busy) => Err(busy),
-            },
+            SeatState::Running { lane, share, parked, .. } if !*parked => share.park().map(|()| {
+                *parked = true;
+                Some((Arc::clone(lane), Arc::clone(share)))
+            }),
             // Parked already, or not counted any more.
             _ => Ok(None),
         };
-        let (lane, share) = match counted {
-            Ok(Some(counted)) => counted,
-            Ok(None) => {
-                self.parked.fetch_sub(1, Ordering::AcqRel);
-                return Ok(Parked(None));
-            }
-            Err(busy) => {
-                self.parked.fetch_sub(1, Ordering::AcqRel);
-                return Err(busy);
-            }
-        };
+        if !matches!(counted, Ok(Some(_))) {
+            self.parked.fetch_sub(1, Ordering::AcqRel);
+        }
+        let Some((lane, share)) = counted? else { return Ok(Parked(None)) };
         self.size.fetch_sub(1, Ordering::AcqRel);
         self.stands_aside(&lane, &share, None);
         if self.waiting.load(Ordering::SeqCst) > 0 && self.idle.load(Ordering::SeqCst) == 0 {

@@ -128,32 +128,24 @@ pub(crate) fn serve(
                 break;
             }
         }
-        next = match next_head(&mut *read, &mut ahead, door) {
-            Ok(None) => None,
-            Ok(Some(head)) => match seat.client(peer, &head).and_then(|client| {
-                address = client;
-                opening::check(door, &head, address, read.certificate().as_ref())
-            }) {
-                Ok(Admitted::Http(passed)) => Some((head, passed)),
-                Ok(Admitted::Answered(answer)) => {
+        let asked = next_head(&mut *read, &mut ahead, door).and_then(|head| {
+            let Some(head) = head else { return Ok(None) };
+            address = seat.client(peer, &head)?;
+            match opening::check(door, &head, address, read.certificate().as_ref())? {
+                Admitted::Http(passed) => Ok(Some((head, passed))),
+                Admitted::Answered(answer) => {
                     let _ = connection.send(Frame::raw(answer), Flush::Later);
-                    None
+                    Ok(None)
                 }
-                Ok(Admitted::WebSocket(_)) => {
-                    let refusal = Refusal::new(400, "upgrade", "open a WebSocket on a connection of its own");
-                    turn_away(&connection, door, address, &refusal);
-                    None
+                Admitted::WebSocket(_) => {
+                    Err(Refusal::new(400, "upgrade", "open a WebSocket on a connection of its own"))
                 }
-                Err(refusal) => {
-                    turn_away(&connection, door, address, &refusal);
-                    None
-                }
-            },
-            Err(refusal) => {
-                turn_away(&connection, door, address, &refusal);
-                None
             }
-        };
+        });
+        next = asked.unwrap_or_else(|refusal| {
+            turn_away(&connection, door, address, &refusal);
+            None
+        });
     }
     connection.close(1000, "", Flush::Now);
     drop(service);
